@@ -1,0 +1,45 @@
+# Everything a person runs here. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+
+.PHONY: help install up test check format bench docs dist clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(UV):
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+install: $(UV) ## make .venv with the tailrace command in it
+	$(UV) sync --locked --quiet
+
+up: install ## run tailrace on this machine's own logs (ARGS="/var/log/nginx --listen 127.0.0.1:7800")
+	$(BIN)/tailrace up $(ARGS)
+
+test: $(UV) ## install what the tests need and run all of them
+	$(UV) sync --locked --quiet --group test
+	$(BIN)/pytest -n 2 $(ARGS)
+
+check: $(UV) ## format, lint, types, import rules
+	$(UV) sync --locked --quiet --group test --group check
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: $(UV) ## format the code
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(UV) ## measure; prints JSON lines
+	$(UV) sync --locked --quiet --group test --group bench
+	$(BIN)/python -m bench $(ARGS)
+
+dist: $(UV) ## build the wheel and the source distribution
+	$(UV) build
+
+clean: ## remove what can be built again
+	rm -rf $(VENV) dist web/node_modules src/tailrace/page .cache

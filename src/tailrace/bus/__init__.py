@@ -1,0 +1,87 @@
+"""The bus: an append-only log of batches, and the contract that every implementation keeps.
+
+Purpose. Sources and pipeline end here; everything after is a reader with a cursor. A slow reader hurts nobody.
+
+Rules.
+  append   A batch is on disk when its future is done, and can be read from then on, never earlier. Batches are kept
+           in the order of their appends, rows in the order of the batch; offsets are dense from the log's beginning.
+           An append whose origins were all taken before adds nothing and answers with the end of the log; one that
+           was taken in part fails with OriginTaken, and the source reads again from there. So appending twice is
+           the same as appending once, and a source needs no checkpoint of its own: what it has delivered is what
+           ``taken`` says, because both are written in one frame.
+  read     From any offset in [first, next]; the first batch begins exactly there.
+  retain   Whole segments go when ``release`` has passed them and the log is larger than BUS_BYTES_MAX.
+
+``disk.py`` keeps it on this machine (one process, any number of threads); Kafka keeps it on many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol
+
+from tailrace.cursor import Cursor
+from tailrace.record import Batch, Origin
+
+
+class Bus(Protocol):
+    """An append-only log of records. Every method may be called from any thread; none but ``wait`` blocks for long."""
+
+    @property
+    def epoch(self) -> int:
+        """Which log this is."""
+        ...
+
+    @property
+    def first(self) -> Cursor:
+        """The oldest position that can still be read."""
+        ...
+
+    @property
+    def next(self) -> Cursor:
+        """The position behind the newest record that is on disk."""
+        ...
+
+    def append(self, batch: Batch) -> Future[Cursor]:
+        """Queue a batch; the future gives the position behind it once it is on disk.
+
+        Raises Busy when too much is queued (come back soon). The future raises DiskFull (nothing was appended;
+        try again later), OriginTaken or Closed.
+        """
+        ...
+
+    def read(self, start: Cursor, bytes_max: int) -> list[Batch]:
+        """Return the batches from ``start`` on, at least one when there is any, else about ``bytes_max`` bytes.
+
+        Raises LookupError when ``start`` is before ``first`` (retention removed it) or in another log.
+        """
+        ...
+
+    def wait(self, start: Cursor, timeout_s: float) -> bool:
+        """Block until there is something to read at ``start``, for ``timeout_s`` at most; tell whether there is."""
+        ...
+
+    def on_commit(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Have ``call`` called, in the bus's own thread, after each commit; returns what takes that back."""
+        ...
+
+    def taken(self, source: str) -> Origin | None:
+        """Return how far a source's places are taken (``next`` and its newest ``note``), or None."""
+        ...
+
+    def sources(self, prefix: str) -> list[Origin]:
+        """Return the newest origin of every source whose name begins with ``prefix``."""
+        ...
+
+    def forget(self, source: str) -> None:
+        """Drop a source from the ledger, because it can never come back."""
+        ...
+
+    def release(self, below: Cursor) -> None:
+        """Tell that the store has everything before ``below``: retention may remove it."""
+        ...
+
+    def close(self) -> None:
+        """Commit what was queued, then refuse everything."""
+        ...

@@ -1,0 +1,81 @@
+"""Every bound in the system, on one page: the unit is the last word of the name, the reason stands beside it.
+
+Nothing here is an option. A bound that users have a reason to change becomes a setting, and its default stays here.
+"""
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+SECOND_NS = 1_000_000_000
+DAY_NS = 86_400 * SECOND_NS
+
+# -- lines and records -----------------------------------------------------------------------------------------
+LINE_BYTES_MAX = 16 * MIB
+"""A longer line is cut here and marked; one record must never be able to hold the process's memory."""
+LABELS_MAX = 32
+"""Labels of one stream; a stream is who is speaking, not what is said."""
+LABEL_BYTES_MAX = 1 * KIB
+
+# -- sources ---------------------------------------------------------------------------------------------------
+READ_BYTES = 512 * KIB
+"""One read of a followed file: large enough to work on blocks, small enough that a busy file cannot starve others."""
+PUSH_BYTES_MAX = 64 * MIB
+"""A request body after decompression: bounds what a compressed bomb may become."""
+PUSH_BATCH_BYTES = 4 * MIB
+"""A push is worked off in pieces of this size, so its memory does not grow with the body."""
+
+# -- bus -------------------------------------------------------------------------------------------------------
+BATCH_ROWS_MAX = 65_536
+"""Rows of one frame on the bus; also what a reader must be able to hold at once."""
+APPEND_BYTES_MAX = 32 * MIB
+"""Bytes waiting for their commit; beyond it an append waits, which is how back-pressure reaches the sources."""
+SEGMENT_BYTES = 64 * MIB
+"""A segment is closed at this size; retention of the bus removes whole segments."""
+BUS_BYTES_MAX = 1 * GIB
+"""What the bus keeps of what the store already has: so much can a slow tail fall behind without asking the store."""
+RING_BYTES_MAX = 24 * MIB
+"""Newest batches that the bus keeps decoded, for tails and the indexer that are up to date."""
+ORIGINS_MAX = 200_000
+"""Places taken that the ledger remembers; the least recently used idempotency keys go first, files never."""
+DISK_FREE_BYTES_MIN = 64 * MIB
+"""Below this the bus refuses appends, so that the store can still merge and delete."""
+
+# -- store -----------------------------------------------------------------------------------------------------
+BLOCK_ROWS = 8_192
+"""Rows of one row group: the unit that the index can skip."""
+PART_ROWS_FLUSH = 131_072
+"""The indexer writes a part when so many rows wait ..."""
+PART_BYTES_FLUSH = 32 * MIB
+"""... or so many bytes ..."""
+PART_AGE_FLUSH_S = 20.0
+"""... or the oldest has waited so long. Until then they are searched on the bus."""
+PART_ROWS_MAX = 4_000_000
+"""Merging stops at this size, so that retention can drop a part without keeping half a year for one day."""
+PARTS_MERGE_MIN = 6
+"""Neighbours of a size that make a merge worthwhile: each row is rewritten about log6(n) times."""
+
+# -- search ----------------------------------------------------------------------------------------------------
+QUERY_BYTES_MAX = 16 * KIB
+QUERY_DEPTH_MAX = 64
+"""Nesting of one query: the parser and the evaluators recurse."""
+SEARCH_LIMIT_DEFAULT = 100
+SEARCH_LIMIT_MAX = 1_000_000
+SEARCH_SECONDS_MAX = 60.0
+"""A search that takes longer stops and says that its answer is not complete."""
+SEARCHES_AT_ONCE_MAX = 4
+"""More wait in line: each may hold a few decoded blocks per thread."""
+GROUPS_MAX = 100_000
+"""Distinct keys of one stats, top or uniq; more is an error that says so."""
+BUCKETS_MAX = 10_000
+"""Buckets of one histogram or timechart."""
+CONTEXT_ROWS_MAX = 1_000
+
+# -- tail ------------------------------------------------------------------------------------------------------
+TAILS_MAX = 20_000
+TAIL_QUEUE_BYTES_MAX = 1 * MIB
+"""Frames waiting for one client; beyond it the client is detached and reads the bus at its own pace."""
+TAIL_CATCH_UP_ROWS = 4_096
+"""Rows of one step of a client that reads for itself."""
+PING_S = 15.0
+COALESCE_MS_MAX = 100
+"""Under load, deliveries are gathered for at most so long."""

@@ -1,0 +1,111 @@
+"""The store: a reader of the bus that keeps records for search, and the contract that every implementation keeps.
+
+A store holds exactly the records before its ``checkpoint``; what is newer is still on the bus. ``search.py`` joins the
+two by the rule: take a snapshot of the store, note its checkpoint S, search it, and read the bus from S. So what was
+acknowledged is found at once, and nothing is found twice.
+
+Order. ``newest`` and ``oldest`` are by (time, cursor); ``arrival`` and ``arrival_newest`` by cursor alone. Both are
+total orders, the same in search, tail, context, export and on page two.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from tailrace.cursor import Cursor
+from tailrace.query.filters import Filter
+from tailrace.record import Batch
+
+Order = Literal["newest", "oldest", "arrival", "arrival_newest"]
+
+TIME_MIN_NS = -(2**63)
+TIME_MAX_NS = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which records, in which order, how many.
+
+    ``first_ns`` and ``last_ns`` bound the time, both included; ``start`` and ``stop`` the cursors, as [start, stop).
+    ``after`` is the (time, offset) of the last record of the page before: only records behind it in the order count.
+    """
+
+    filter: Filter
+    first_ns: int = TIME_MIN_NS
+    last_ns: int = TIME_MAX_NS
+    start: Cursor | None = None
+    stop: Cursor | None = None
+    order: Order | None = None
+    limit: int | None = None
+    after: tuple[int, int] | None = None
+
+
+class Cancelled(Exception):
+    """The work was told to stop, or ran out of time."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What one request has done so far, and the way to stop it from another thread."""
+
+    seconds_max: float
+    matched: int = 0
+    scanned_records: int = 0
+    scanned_bytes: int = 0
+    started: float = field(default_factory=time.monotonic)
+    timed_out: bool = False
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def cancel(self) -> None:
+        """Have the next ``check`` raise Cancelled."""
+        self._stop.set()
+
+    def check(self) -> None:
+        """Raise Cancelled when told to, or when the time is up; called once per block."""
+        if time.monotonic() - self.started > self.seconds_max:
+            self.timed_out = True
+        if self.timed_out or self._stop.is_set():
+            raise Cancelled
+
+
+class Snapshot(Protocol):
+    """The store at one moment; what it holds stays readable until it is closed."""
+
+    @property
+    def checkpoint(self) -> Cursor | None:
+        """Every record before this position is in the snapshot, none after it; None for an empty store."""
+        ...
+
+    def scan(self, search: Search, progress: Progress) -> Iterator[Batch]:
+        """Yield batches of exactly the records that ``search`` asks for, in its order (``None``: any order).
+
+        With an order, the concatenation of the batches is in that order and ends at ``limit``. A generator: closing it
+        stops the work. Raises Cancelled.
+        """
+        ...
+
+
+class Store(Protocol):
+    """Records by time and text. ``add`` is called by one thread; everything else by any."""
+
+    @property
+    def checkpoint(self) -> Cursor | None:
+        """Every record before it is stored, and durable."""
+        ...
+
+    def add(self, batch: Batch) -> None:
+        """Take the next batch of the log (it begins where the last ended); durable once ``checkpoint`` passed."""
+        ...
+
+    def flush(self) -> None:
+        """Make everything that was added durable and move the checkpoint behind it."""
+        ...
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Return the store as it is now; merging and retention go on beside it."""
+        ...
