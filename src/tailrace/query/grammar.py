@@ -188,7 +188,7 @@ def _value(scan: Scanner, name: str) -> Filter:
         return _made(scan, name, Phrase(text) if name in _TIMES else _phrase(scan, text, start), start)
     word = scan.match(_VALUE_WORD)
     if word is None:
-        scan.fail(f"expected a value, found {scan.found}", cure="write a word, a \"phrase\", /regex/, [a TO b] or *")
+        scan.fail(f"expected a value, found {scan.found}", cure='write a word, a "phrase", /regex/, [a TO b] or *')
     if scan.rest in ("(", "[", ",", "=") and not (scan.rest == "," and scan.depth):
         scan.fail(f"{scan.found} is not expected here", cure=_QUOTE)
     if word == "*":

@@ -137,7 +137,9 @@ def _distinct(texts: pa.StringArray) -> list[pa.Array]:
 def _distinct_ascii(texts: pa.StringArray) -> pa.Array:
     data = text_bytes(texts)
     ends = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    cut = pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends - ends[0]), pa.py_buffer(data.tobytes().translate(_ASCII)))
+    cut = pa.StringArray.from_buffers(
+        len(texts), pa.py_buffer(ends - ends[0]), pa.py_buffer(data.tobytes().translate(_ASCII))
+    )
     return pc.unique(pc.ascii_split_whitespace(cut).values)
 
 
