@@ -79,3 +79,31 @@ TAIL_CATCH_UP_ROWS = 4_096
 PING_S = 15.0
 COALESCE_MS_MAX = 100
 """Under load, deliveries are gathered for at most so long."""
+
+# -- server ----------------------------------------------------------------------------------------------------
+PUSHES_AT_ONCE_MAX = 32
+"""Each holds one piece of PUSH_BATCH_BYTES, decoded and parsed; more are told to come back."""
+PUSH_ARRAY_BYTES_MAX = 16 * MIB
+"""A JSON array cannot be worked off in pieces: it becomes objects at once. NDJSON has no such bound."""
+PUSH_REJECTED_MAX = 100
+"""Broken lines that an answer describes; all are counted."""
+SEARCHES_WAITING_MAX = 64
+"""Searches in line for a thread; more are told to come back."""
+SEARCH_QUEUE_CHUNKS = 8
+"""Chunks that a search may be ahead of a client that reads slowly."""
+FACET_VALUES_MAX = 1_000
+"""Values of a field that one answer lists."""
+SESSIONS_MAX = 1_000
+"""Logged-in browsers; the oldest goes first."""
+LOGIN_BYTES_MAX = 4 * KIB
+STOP_SECONDS_MAX = 5.0
+"""After that, a stop no longer waits for clients to take what they were sent."""
+
+# -- command line ----------------------------------------------------------------------------------------------
+PIPE_FLUSH_S = 0.1
+"""A line from a pipe waits no longer before it is sent."""
+PIPE_BATCH_BYTES = 1 * MIB
+PIPE_SPOOL_BYTES_MAX = 64 * MIB
+"""What a pipe keeps while the server is away; beyond it lines still pass through and are counted as not shipped."""
+PIPE_END_S = 10.0
+"""How long a pipe that has ended goes on trying to deliver the rest."""
