@@ -29,6 +29,10 @@ BATCH_ROWS_MAX = 65_536
 """Rows of one frame on the bus; also what a reader must be able to hold at once."""
 APPEND_BYTES_MAX = 32 * MIB
 """Bytes waiting for their commit; beyond it an append waits, which is how back-pressure reaches the sources."""
+FRAME_BYTES_MAX = 8 * MIB
+"""Queued batches are joined into one frame, and one fdatasync, up to this size."""
+LEDGER_EVERY_BYTES = 16 * MIB
+"""The ledger of places taken is saved after so many bytes: a start after a crash reads at most that much again."""
 SEGMENT_BYTES = 64 * MIB
 """A segment is closed at this size; retention of the bus removes whole segments."""
 BUS_BYTES_MAX = 1 * GIB
@@ -97,3 +101,31 @@ COALESCE_MS_MAX = 100
 """Under load, deliveries are gathered for at most so long."""
 COALESCE_REST = 4
 """After a delivery the hub rests so many times as long as it took: it takes a fifth of a core, then gathers."""
+
+# -- server ----------------------------------------------------------------------------------------------------
+PUSHES_AT_ONCE_MAX = 32
+"""Each holds one piece of PUSH_BATCH_BYTES, decoded and parsed; more are told to come back."""
+PUSH_ARRAY_BYTES_MAX = 16 * MIB
+"""A JSON array cannot be worked off in pieces: it becomes objects at once. NDJSON has no such bound."""
+PUSH_REJECTED_MAX = 100
+"""Broken lines that an answer describes; all are counted."""
+SEARCHES_WAITING_MAX = 64
+"""Searches in line for a thread; more are told to come back."""
+SEARCH_QUEUE_CHUNKS = 8
+"""Chunks that a search may be ahead of a client that reads slowly."""
+FACET_VALUES_MAX = 1_000
+"""Values of a field that one answer lists."""
+SESSIONS_MAX = 1_000
+"""Logged-in browsers; the oldest goes first."""
+LOGIN_BYTES_MAX = 4 * KIB
+STOP_SECONDS_MAX = 5.0
+"""After that, a stop no longer waits for clients to take what they were sent."""
+
+# -- command line ----------------------------------------------------------------------------------------------
+PIPE_FLUSH_S = 0.1
+"""A line from a pipe waits no longer before it is sent."""
+PIPE_BATCH_BYTES = 1 * MIB
+PIPE_SPOOL_BYTES_MAX = 64 * MIB
+"""What a pipe keeps while the server is away; beyond it lines still pass through and are counted as not shipped."""
+PIPE_END_S = 10.0
+"""How long a pipe that has ended goes on trying to deliver the rest."""
