@@ -130,7 +130,9 @@ class Guard:
             return _problem(421, f"this server is not known as {host[:80]!r}", "Add the name to server.hosts.")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         if changes and not _own_page(headers, host):
-            return _problem(403, "the call comes from a page of another site", "Use the page of this server, or no page.")
+            return _problem(
+                403, "the call comes from a page of another site", "Use the page of this server, or no page."
+            )
         if scope["path"] in OPEN_PATHS or self._access.open or self._access.lets_in(headers):
             return None
         if scope["path"] == "/" and "text/html" in headers.get("accept", ""):
