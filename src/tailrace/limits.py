@@ -107,11 +107,29 @@ CONTEXT_ROWS_MAX = 1_000
 TAILS_MAX = 20_000
 TAIL_QUEUE_BYTES_MAX = 1 * MIB
 """Frames waiting for one client; beyond it the client is detached and reads the bus at its own pace."""
+TAIL_FRAME_BYTES_MAX = 256 * KIB
+"""Rows of one frame: a burst becomes several, so that a client's socket never has to hold all of it."""
 TAIL_CATCH_UP_ROWS = 4_096
-"""Rows of one step of a client that reads for itself."""
+"""Rows of one step of a client that reads for itself; so near to the hub it joins it again."""
+TAIL_CATCH_UP_BYTES = 4 * MIB
+"""Bytes of the bus that one such step looks at, so that a filter that matches nothing still moves on."""
+TAIL_BUS_ROWS_MAX = 262_144
+"""Further behind than so many records, a tail asks the store, whose index skips what cannot match."""
+TAIL_INLINE_ROWS = 1_024
+"""Rows times queries that are evaluated on the event loop (about 2 ms); more go to a thread."""
+TAIL_LAST_MAX = 100_000
+"""Records that ``last=N`` may ask for; a longer past has ``since`` or a search."""
+TAIL_STALL_S = 60.0
+"""A client that accepts no byte for so long is cut off; it can resume from its cursor."""
+TAIL_SEND_BYTES = 64 * KIB
+"""Frames that wait are sent together up to this size, and the kernel is asked to buffer about as much."""
+POLL_WAIT_S_MAX = 60.0
+"""The longest that a long-poll waits: under the usual idle time-outs of proxies."""
 PING_S = 15.0
 COALESCE_MS_MAX = 100
 """Under load, deliveries are gathered for at most so long."""
+COALESCE_REST = 4
+"""After a delivery the hub rests so many times as long as it took: it takes a fifth of a core, then gathers."""
 
 # -- server ----------------------------------------------------------------------------------------------------
 PUSHES_AT_ONCE_MAX = 32

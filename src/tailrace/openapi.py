@@ -19,7 +19,7 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
     """Return the document (OpenAPI 3.1) that describes these calls."""
     calls = list(calls)
     kinds: list[Any] = [Problem, *FRAMES.values()]
-    kinds += [kind for call in calls for kind in call.gives.values() if kind is not str]
+    kinds += [kind for call in calls for media, kind in call.gives.items() if kind is not str and media != SSE]
     for call in calls:
         kinds += [field.type for field in msgspec.structs.fields(call.takes)]
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
