@@ -136,6 +136,8 @@ PUSHES_AT_ONCE_MAX = 32
 """Each holds one piece of PUSH_BATCH_BYTES, decoded and parsed; more are told to come back."""
 PUSH_ARRAY_BYTES_MAX = 16 * MIB
 """A JSON array cannot be worked off in pieces: it becomes objects at once. NDJSON has no such bound."""
+PUSH_KEY_BYTES_MAX = 200
+"""An idempotency key is kept in the bus's ledger."""
 PUSH_REJECTED_MAX = 100
 """Broken lines that an answer describes; all are counted."""
 SEARCHES_WAITING_MAX = 64
