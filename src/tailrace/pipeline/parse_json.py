@@ -25,13 +25,10 @@ from tailrace.pipeline.level import LEVELS, level_of, severity_number
 from tailrace.pipeline.timestamp import read_any
 from tailrace.record import STREAM_LABELS, Batch, Lines, Origin, Stream
 
-TIME_KEYS = "@timestamp timestamp time ts t @t datetime eventTime asctime time_iso8601 date".split()
-LEVEL_KEYS = (
-    "level severity lvl log.level loglevel log_level levelname level_name severity_text severityText @l "
-    "severity_number severityNumber"
-).split()
-MESSAGE_KEYS = "message msg log body event @message @m text short_message".split()
-TRACE_KEYS = "trace_id traceId traceID traceid trace.id otelTraceID dd.trace_id".split()
+TIME_KEYS = ["@timestamp", "timestamp", "time", "ts", "t", "@t", "datetime", "eventTime", "asctime", "time_iso8601", "date"]
+LEVEL_KEYS = ["level", "severity", "lvl", "log.level", "loglevel", "log_level", "levelname", "level_name", "severity_text", "severityText", "@l", "severity_number", "severityNumber"]
+MESSAGE_KEYS = ["message", "msg", "log", "body", "event", "@message", "@m", "text", "short_message"]
+TRACE_KEYS = ["trace_id", "traceId", "traceID", "traceid", "trace.id", "otelTraceID", "dd.trace_id"]
 LABEL_KEYS: dict[str, str] = {
     **{label: label for label in STREAM_LABELS},
     "service.name": "service",

@@ -50,7 +50,8 @@ def _at(column: int) -> Callable[[Text], np.ndarray]:
 
 def _after(byte: bytes, times: int = 1, first: bytes = b"") -> Callable[[Text], np.ndarray]:
     """Behind the n-th such byte of the line's beginning; at the line's end when there are fewer, or when the line does
-    not begin with ``first``."""
+    not begin with ``first``.
+    """
     char = byte[0]
 
     def locate(text: Text) -> np.ndarray:
@@ -71,7 +72,8 @@ def _first_digit(text: Text) -> np.ndarray:
 @dataclass(frozen=True, slots=True)
 class Layout:
     """One row: ``level`` is a pattern whose first group that matches is the level; ``before`` looks for it from the
-    beginning of the line and not behind the time; ``priority`` takes it as the number of syslog."""
+    beginning of the line and not behind the time; ``priority`` takes it as the number of syslog.
+    """
 
     name: str
     locate: Callable[[Text], np.ndarray]

@@ -20,7 +20,7 @@ import pyarrow as pa
 from tailrace.limits import DAY_NS, SECOND_NS
 
 _SECONDS_MAX = 9_223_372_036  # what an int64 of nanoseconds holds: the year 2262
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTH_CODES = np.array([int.from_bytes(name.encode(), "big") for name in _MONTHS])
 _FRACTION_DIGITS = 9
 _WINDOW_BYTES_MAX = 256
@@ -58,7 +58,8 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Times:
     """What was read per line: ``ok``; nanoseconds since 1970 as if UTC was meant; whether a zone was given (it is then
-    taken off already); where the time ended in the data."""
+    taken off already); where the time ended in the data.
+    """
 
     ok: np.ndarray
     ns: np.ndarray
