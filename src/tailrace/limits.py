@@ -19,10 +19,39 @@ LABEL_BYTES_MAX = 1 * KIB
 # -- sources ---------------------------------------------------------------------------------------------------
 READ_BYTES = 512 * KIB
 """One read of a followed file: large enough to work on blocks, small enough that a busy file cannot starve others."""
+PREFIX_BYTES = 1 * KIB
+"""A file is known again by the hash of so many of its first bytes (fewer while it is shorter) ..."""
+MARK_BYTES = 256
+"""... and of so many before the offset; the same bytes are compared on every read, which finds a rewritten file."""
+FILES_OPEN_MAX = 8_192
+"""Followed files held open (or half of what the process may open); beyond it the longest quiet one is closed."""
+PARTIAL_QUIET_S = 8.0
+"""A last line without its newline is taken for whole when the file was quiet for so long."""
+GONE_QUIET_S = 90.0
+"""A renamed or deleted file is held open until it was quiet for so long: its writer may still have it."""
+POLL_S_MIN = 0.02
+POLL_S_MAX = 1.0
+"""A file is polled at a tenth of the time it has been quiet, within these; inotify only makes it sooner."""
+SCAN_S = 1.0
+SCAN_NOTIFIED_S = 10.0
+"""Globs are matched again so often; the second when the kernel also tells about changes in their directories."""
+WATCHES_MAX = 4_096
+"""Directories watched by inotify; others are polled."""
 PUSH_BYTES_MAX = 64 * MIB
 """A request body after decompression: bounds what a compressed bomb may become."""
 PUSH_BATCH_BYTES = 4 * MIB
 """A push is worked off in pieces of this size, so its memory does not grow with the body."""
+
+# -- pipeline --------------------------------------------------------------------------------------------------
+DETECT_LINES = 64
+"""Lines of a block from which the layout of a stream is found out."""
+STREAM_STATES_MAX = 16_384
+"""Streams whose layout and newest time are remembered; the least recently seen is forgotten and found out again."""
+
+# -- collect ---------------------------------------------------------------------------------------------------
+DISCOVER_FILES_MAX = 10_000
+DISCOVER_DEPTH_MAX = 6
+"""Bounds of a walk through log directories."""
 
 # -- bus -------------------------------------------------------------------------------------------------------
 BATCH_ROWS_MAX = 65_536
@@ -107,6 +136,8 @@ PUSHES_AT_ONCE_MAX = 32
 """Each holds one piece of PUSH_BATCH_BYTES, decoded and parsed; more are told to come back."""
 PUSH_ARRAY_BYTES_MAX = 16 * MIB
 """A JSON array cannot be worked off in pieces: it becomes objects at once. NDJSON has no such bound."""
+PUSH_KEY_BYTES_MAX = 200
+"""An idempotency key is kept in the bus's ledger."""
 PUSH_REJECTED_MAX = 100
 """Broken lines that an answer describes; all are counted."""
 SEARCHES_WAITING_MAX = 64

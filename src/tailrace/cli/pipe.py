@@ -9,6 +9,7 @@ gather up to PIPE_SPOOL_BYTES_MAX; what comes beyond that is counted, and the ex
 from __future__ import annotations
 
 import argparse
+import http.client
 import os
 import socket
 import sys
@@ -136,7 +137,7 @@ class _Shipper:
                     return False
             except TailraceError as error:
                 self._problem = str(error)
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 self._problem = f"The connection broke: {error}"
             with self._change:
                 if self._ended and time.monotonic() - self._ended_at > PIPE_END_S:
