@@ -139,7 +139,7 @@ class Viewer:
     def take(self) -> bytes:
         """Return the next bytes for the client, or nothing; what is behind may then be read."""
         data = self.subscription.take()
-        if self.subscription.state is State.BEHIND:
+        if self.subscription.reading:
             self._hub.proceed(self)
         return data
 
