@@ -111,8 +111,10 @@ TAIL_FRAME_BYTES_MAX = 256 * KIB
 """Rows of one frame: a burst becomes several, so that a client's socket never has to hold all of it."""
 TAIL_CATCH_UP_ROWS = 4_096
 """Rows of one step of a client that reads for itself; so near to the hub it joins it again."""
-TAIL_CATCH_UP_BYTES = 4 * MIB
-"""Bytes of the bus that one such step looks at, so that a filter that matches nothing still moves on."""
+TAIL_CATCH_UP_BYTES = 1 * MIB
+"""... or so many bytes of the bus: what one step finds may be queued beyond TAIL_QUEUE_BYTES_MAX."""
+TAIL_ROUND_BYTES = 4 * MIB
+"""Bytes of the bus that the hub works off at once."""
 TAIL_BUS_ROWS_MAX = 262_144
 """Further behind than so many records, a tail asks the store, whose index skips what cannot match."""
 TAIL_INLINE_ROWS = 1_024

@@ -195,6 +195,23 @@ def test_a_queue_that_fills_while_the_tail_joins_is_read_on(play, monkeypatch) -
     play(script)
 
 
+def test_a_tail_that_attaches_during_a_round_begins_at_its_end(play, monkeypatch) -> None:
+    monkeypatch.setattr(hub_module, "TAIL_INLINE_ROWS", 0)
+
+    async def script(hub: Hub, history: ListHistory) -> None:
+        first = watch(hub, parse("*"), Now())
+        history.append("one", "two")
+        async with asyncio.timeout(20):
+            while hub._head.offset == 0:
+                await asyncio.sleep(0)
+        second = watch(hub, parse("*"), Now())
+        await first.until_now()
+        await second.until_now()
+        assert (first.offsets, second.offsets) == ([0, 1], [])
+
+    play(script)
+
+
 def test_a_position_ahead_of_the_hub_is_waited_for(play, monkeypatch) -> None:
     monkeypatch.setattr(hub_module, "COALESCE_REST", 1e9)
 
