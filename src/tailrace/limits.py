@@ -99,6 +99,10 @@ SEARCHES_AT_ONCE_MAX = 4
 """More wait in line: each may hold a few decoded blocks per thread."""
 GROUPS_MAX = 100_000
 """Distinct keys of one stats, top or uniq; more is an error that says so."""
+SORT_ROWS_MAX = 100_000
+"""Records that one sort holds at once; with a limit behind it, it holds a multiple of that."""
+STATS_VALUES_MAX = 1_000_000
+"""Distinct values that dc and percentiles keep to be exact; more is an error that says so."""
 BUCKETS_MAX = 10_000
 """Buckets of one histogram or timechart."""
 CONTEXT_ROWS_MAX = 1_000
