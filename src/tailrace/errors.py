@@ -15,6 +15,13 @@ TailraceError            a message, and the cure
   Closed                 the component was shut down
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tailrace.cursor import Cursor
+
 
 class TailraceError(Exception):
     """A fault of the world: what happened, and in ``cure`` what a person can do about it."""
@@ -88,6 +95,14 @@ class OriginTaken(TailraceError):
     def __init__(self, source: str, next: int) -> None:  # noqa: A002 - the field's own name
         super().__init__(f"{source} is already taken up to {next}")
         self.source = source
+        self.next = next
+
+
+class Gone(TailraceError):
+    """A position can no longer be read; ``next`` is the first one behind it that can."""
+
+    def __init__(self, message: str, *, next: Cursor) -> None:  # noqa: A002 - the field's own name
+        super().__init__(message)
         self.next = next
 
 

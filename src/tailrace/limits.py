@@ -29,6 +29,10 @@ BATCH_ROWS_MAX = 65_536
 """Rows of one frame on the bus; also what a reader must be able to hold at once."""
 APPEND_BYTES_MAX = 32 * MIB
 """Bytes waiting for their commit; beyond it an append waits, which is how back-pressure reaches the sources."""
+FRAME_BYTES_MAX = 8 * MIB
+"""Queued batches are joined into one frame, and one fdatasync, up to this size."""
+LEDGER_EVERY_BYTES = 16 * MIB
+"""The ledger of places taken is saved after so many bytes: a start after a crash reads at most that much again."""
 SEGMENT_BYTES = 64 * MIB
 """A segment is closed at this size; retention of the bus removes whole segments."""
 BUS_BYTES_MAX = 1 * GIB
