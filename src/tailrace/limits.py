@@ -59,6 +59,13 @@ PART_ROWS_MAX = 4_000_000
 """Merging stops at this size, so that retention can drop a part without keeping half a year for one day."""
 PARTS_MERGE_MIN = 6
 """Neighbours of a size that make a merge worthwhile: each row is rewritten about log6(n) times."""
+MAINTAIN_S = 60.0
+"""Retention looks so often, besides after every flush."""
+STORE_EVENTS_MAX = 100
+INDEX_READ_BYTES = 4 * MIB
+"""What the indexer takes from the bus at once."""
+INDEX_RETRY_S = 5.0
+"""Between tries when the disk is full or read-only; the bus keeps what waits."""
 
 # -- search ----------------------------------------------------------------------------------------------------
 QUERY_BYTES_MAX = 16 * KIB
@@ -76,6 +83,8 @@ GROUPS_MAX = 100_000
 """Distinct keys of one stats, top or uniq; more is an error that says so."""
 BUCKETS_MAX = 10_000
 """Buckets of one histogram or timechart."""
+FIELDS_SAMPLE_ROWS = 10_000
+"""Records whose fields are parsed to tell which there are: the newest that match."""
 CONTEXT_ROWS_MAX = 1_000
 
 # -- tail ------------------------------------------------------------------------------------------------------
