@@ -76,6 +76,8 @@ DISK_FREE_BYTES_MIN = 64 * MIB
 # -- store -----------------------------------------------------------------------------------------------------
 BLOCK_ROWS = 8_192
 """Rows of one row group: the unit that the index can skip."""
+BLOCK_BYTES_MAX = 8 * MIB
+"""A block of long lines ends here: readers and merges hold a few blocks at once."""
 PART_ROWS_FLUSH = 131_072
 """The indexer writes a part when so many rows wait ..."""
 PART_BYTES_FLUSH = 32 * MIB
@@ -86,6 +88,13 @@ PART_ROWS_MAX = 4_000_000
 """Merging stops at this size, so that retention can drop a part without keeping half a year for one day."""
 PARTS_MERGE_MIN = 6
 """Neighbours of a size that make a merge worthwhile: each row is rewritten about log6(n) times."""
+MAINTAIN_S = 60.0
+"""Retention looks so often, besides after every flush."""
+STORE_EVENTS_MAX = 100
+INDEX_READ_BYTES = 4 * MIB
+"""What the indexer takes from the bus at once."""
+INDEX_RETRY_S = 5.0
+"""Between tries when the disk is full or read-only; the bus keeps what waits."""
 
 # -- search ----------------------------------------------------------------------------------------------------
 QUERY_BYTES_MAX = 16 * KIB
@@ -97,6 +106,8 @@ SEARCH_SECONDS_MAX = 60.0
 """A search that takes longer stops and says that its answer is not complete."""
 SEARCHES_AT_ONCE_MAX = 4
 """More wait in line: each may hold a few decoded blocks per thread."""
+ORDERED_STEP_ROWS = 32_768
+"""An ordered search without a limit puts out so many rows at a time: what it holds besides the keys of its matches."""
 GROUPS_MAX = 100_000
 """Distinct keys of one stats, top or uniq; more is an error that says so."""
 SORT_ROWS_MAX = 100_000
@@ -105,6 +116,8 @@ STATS_VALUES_MAX = 1_000_000
 """Distinct values that dc and percentiles keep to be exact; more is an error that says so."""
 BUCKETS_MAX = 10_000
 """Buckets of one histogram or timechart."""
+FIELDS_SAMPLE_ROWS = 10_000
+"""Records whose fields are parsed to tell which there are: the newest that match."""
 CONTEXT_ROWS_MAX = 1_000
 
 # -- tail ------------------------------------------------------------------------------------------------------
