@@ -20,7 +20,11 @@ from msgspec import Meta, Struct
 from tailrace.api import suggestion
 from tailrace.errors import ConfigError
 
-_SIZES = {"": 1, "b": 1, **{u + s: (1000 if s == "b" else 1024) ** n for n, u in enumerate("kmgt", 1) for s in ("b", "ib")}}
+_SIZES = {
+    "": 1,
+    "b": 1,
+    **{u + s: (1000 if s == "b" else 1024) ** n for n, u in enumerate("kmgt", 1) for s in ("b", "ib")},
+}
 _SPANS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -56,10 +60,12 @@ class Collect(Struct, forbid_unknown_fields=True):
 
     paths: Annotated[list[str], Meta(description="Files, directories or globs to follow, from their beginning.")] = []
     discover: Annotated[bool, Meta(description="Find the logs of this machine when no path is named.")] = True
-    exclude: Annotated[list[str], Meta(description="Globs of files that are never followed.")] = []
+    exclude: Annotated[list[str], Meta(description="Directories below which nothing is followed.")] = []
     start: Annotated[
         str,
-        Meta(description="`beginning`, `end` or a size from the end. Empty: beginning of named files, 10 MB of found ones."),
+        Meta(
+            description="`beginning`, `end` or a size from the end. Empty: beginning of named files, 10 MB of found ones."
+        ),
     ] = ""
     host: Annotated[str, Meta(description="The host label of what is collected. Empty: this machine's name.")] = ""
     demo: Annotated[bool, Meta(description="Write the logs of three invented services and follow them.")] = False
@@ -103,7 +109,9 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, M
         config = msgspec.convert(wanted, Config)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
-        raise ConfigError(f"{where.rstrip('`')}: {what}", cure="`tailrace check` prints every key and its value.") from error
+        raise ConfigError(
+            f"{where.rstrip('`')}: {what}", cure="`tailrace check` prints every key and its value."
+        ) from error
     _values(config)
     return config
 
@@ -115,6 +123,7 @@ def _values(config: Config) -> None:
     size(config.store.retain_bytes)
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
+        config.collect.start = config.collect.start.upper().replace(" ", "")
 
 
 def _file(path: str) -> dict[str, dict[str, Any]]:
@@ -163,7 +172,9 @@ def size(text: str) -> int:
     """Return bytes of ``10 GB``. Raises ConfigError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
     if not found or found[2] not in _SIZES:
-        raise ConfigError(f"{text!r} is not a size", cure="Write bytes, or a number and kB MB GB TB or KiB MiB GiB TiB.")
+        raise ConfigError(
+            f"{text!r} is not a size", cure="Write bytes, or a number and kB MB GB TB or KiB MiB GiB TiB."
+        )
     return int(float(found[1]) * _SIZES[found[2]])
 
 

@@ -54,7 +54,9 @@ def _explained(directory: Path, error: OSError) -> DataError:
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return DataError(f"{directory} is not a directory", cure="Choose a directory with --data.")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"there is no room on the disk of {directory}", cure="Free some space, or choose another --data.")
+        return DiskFull(
+            f"there is no room on the disk of {directory}", cure="Free some space, or choose another --data."
+        )
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return DataError(
             f"cannot write to {directory}: {error.strerror}", cure="Choose a directory of your own with --data."

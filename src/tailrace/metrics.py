@@ -17,7 +17,9 @@ class Metrics:
         self.pushed_records = Counter("tailrace_pushed_records", "Records taken over HTTP.", registry=registry)
         self.pushed_bytes = Counter("tailrace_pushed_bytes", "Bytes taken over HTTP, decoded.", registry=registry)
         self.rejected_lines = Counter("tailrace_rejected_lines", "Pushed lines that were broken.", registry=registry)
-        self.searches = Counter("tailrace_searches", "Searches answered, by what became of them.", ["end"], registry=registry)
+        self.searches = Counter(
+            "tailrace_searches", "Searches answered, by what became of them.", ["end"], registry=registry
+        )
         self.search_seconds = Histogram("tailrace_search_seconds", "How long searches took.", registry=registry)
 
     def gauge(self, name: str, description: str, value: Callable[[], float]) -> None:

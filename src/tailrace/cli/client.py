@@ -18,7 +18,9 @@ SERVER = "http://127.0.0.1:7800"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every command that talks to a server takes."""
-    parser.add_argument("--server", metavar="URL", help=f"default: $TAILRACE_SERVER or {SERVER}; token: $TAILRACE_TOKEN")
+    parser.add_argument(
+        "--server", metavar="URL", help=f"default: $TAILRACE_SERVER or {SERVER}; token: $TAILRACE_TOKEN"
+    )
 
 
 class Unreachable(TailraceError):

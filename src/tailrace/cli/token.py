@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="whose token it is")
     parser.add_argument("--data", metavar="DIR", help="the server's data directory")
     parser.add_argument("--config", metavar="FILE", help="the server's configuration")
-    parser.epilog = "A server with at least one token asks everybody for one. It is printed once; only its hash is kept."
+    parser.epilog = (
+        "A server with at least one token asks everybody for one. It is printed once; only its hash is kept."
+    )
 
 
 def run(args: argparse.Namespace) -> int:
