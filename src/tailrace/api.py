@@ -66,7 +66,7 @@ class GapFrame(Struct):
     """Records that were not sent: which range, how many when that is known, and why."""
 
     to: str
-    why: Literal["expired", "slow", "reset"]
+    why: Literal["expired", "damaged", "slow", "reset"]
     from_: str | None = msgspec.field(name="from", default=None)
     count: int | None = None
 

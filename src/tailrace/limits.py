@@ -76,6 +76,8 @@ DISK_FREE_BYTES_MIN = 64 * MIB
 # -- store -----------------------------------------------------------------------------------------------------
 BLOCK_ROWS = 8_192
 """Rows of one row group: the unit that the index can skip."""
+BLOCK_BYTES_MAX = 8 * MIB
+"""A block of long lines ends here: readers and merges hold a few blocks at once."""
 PART_ROWS_FLUSH = 131_072
 """The indexer writes a part when so many rows wait ..."""
 PART_BYTES_FLUSH = 32 * MIB
@@ -97,6 +99,8 @@ SEARCH_SECONDS_MAX = 60.0
 """A search that takes longer stops and says that its answer is not complete."""
 SEARCHES_AT_ONCE_MAX = 4
 """More wait in line: each may hold a few decoded blocks per thread."""
+ORDERED_STEP_ROWS = 32_768
+"""An ordered search without a limit puts out so many rows at a time: what it holds besides the keys of its matches."""
 GROUPS_MAX = 100_000
 """Distinct keys of one stats, top or uniq; more is an error that says so."""
 BUCKETS_MAX = 10_000

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from tailrace.bus import Bus
 from tailrace.cursor import Cursor
+from tailrace.errors import Gone
 from tailrace.frame import Gap
 from tailrace.limits import TAIL_BUS_ROWS_MAX, TAIL_CATCH_UP_BYTES
 from tailrace.query import Query
@@ -31,13 +32,15 @@ from tailrace.tail.subscription import Chunk
 class History(Protocol):
     """Store and bus as one (``tailrace.store.search.History``): what a tail needs of it."""
 
-    @property
-    def first(self) -> Cursor:
-        """The oldest position from which everything is still held."""
+    def held(self, start: Cursor) -> tuple[Cursor, Cursor]:
+        """Return the first stretch [first, next) behind ``start`` (or around it) from which nothing was removed.
+
+        Its end is the end of the bus, or where the next thing that retention removed begins.
+        """
         ...
 
     def scan(self, search: Search, progress: Progress) -> Generator[Batch]:
-        """Yield exactly the records that ``search`` asks for; its snapshot is taken when the first is asked for."""
+        """Yield exactly the records that ``search`` asks for; the snapshot is taken when the first is asked for."""
         ...
 
 
@@ -86,13 +89,12 @@ class CatchUp:
         if not bounded and stop - start <= TAIL_BUS_ROWS_MAX and self._bus.first <= start:
             try:
                 return self._bus_step(start, stop)
-            except LookupError:
+            except Gone:
                 pass  # Retention was faster; the store has what is needed.
         return self._open(start, stop)
 
     def last(self, count: int, stop: Cursor) -> Cursor:
         """Return the position from which on there are ``count`` matches before ``stop``, or all that are held."""
-        first = self._history.first
         search = Search(self._query.filter, stop=stop, order="arrival_newest")
         with closing(self._history.scan(search, self._progress)) as scan:
             for batch in scan:
@@ -101,7 +103,11 @@ class CatchUp:
                 if len(offsets) >= count:
                     return Cursor(stop.epoch, offsets[-count])
                 count -= len(offsets)
-        return first
+        return self.oldest(stop)
+
+    def oldest(self, stop: Cursor) -> Cursor:
+        """Return the oldest position that is held, ``stop`` at most."""
+        return min(self._history.held(Cursor(stop.epoch, 0))[0], stop)
 
     def cancel(self) -> None:
         """Have a step that runs in another thread stop soon."""
@@ -118,31 +124,34 @@ class CatchUp:
         """Whether a scan holds a snapshot of the store."""
         return self._scan is not None
 
-    def _bus_step(self, start: Cursor, stop: Cursor) -> list[Chunk]:
-        batches = self._bus.read(start, TAIL_CATCH_UP_BYTES)
-        end = min(batches[-1].next, stop) if batches else stop
-        return evaluate(self._query, clipped(batches, stop), start, end)
+    def _bus_step(self, start: Cursor, stop: Cursor) -> list[Chunk] | Gap:
+        batches = contiguous(clipped(self._bus.read(start, TAIL_CATCH_UP_BYTES), stop))
+        if not batches:
+            return Gap(start, stop, stop - start, "damaged")
+        if start < batches[0].first:
+            return Gap(start, batches[0].first, batches[0].first - start, "damaged")
+        return evaluate(self._query, batches, start, batches[-1].next)
 
     def _open(self, start: Cursor, stop: Cursor) -> list[Chunk] | Gap:
-        first = self._history.first
+        first, end = self._history.held(start)
         if start < first:
             return Gap(start, min(first, stop), min(first, stop) - start, "expired")
-        self._scan_stop = stop
-        self._scan = self._history.scan(
-            Search(
-                self._query.filter,
-                first_ns=self.first_ns if self.until is not None and start < self.until else TIME_MIN_NS,
-                start=start,
-                stop=stop,
-                order="arrival",
-            ),
-            self._progress,
+        self._scan_stop = min(end, stop)
+        bounded = self.until is not None and start < self.until
+        search = Search(
+            self._query.filter,
+            first_ns=self.first_ns if bounded else TIME_MIN_NS,
+            start=start,
+            stop=self._scan_stop,
+            order="arrival",
         )
+        self._scan = self._history.scan(search, self._progress)
         chunks = self._scan_step(start)
-        first = self._history.first
-        if start < first:
+        first, end = self._history.held(start)
+        if start < first or end < self._scan_stop:
+            # Retention was at work while the snapshot was taken: what it shows is not what was promised.
             self.close()
-            return Gap(start, min(first, stop), min(first, stop) - start, "expired")
+            return []
         return chunks
 
     def _scan_step(self, start: Cursor) -> list[Chunk]:
@@ -155,6 +164,14 @@ class CatchUp:
         chunks = evaluate(self._query, [batch], start, batch.next)
         self._scan_next = batch.next
         return chunks
+
+
+def contiguous(batches: list[Batch]) -> list[Batch]:
+    """Return the batches up to the first hole (records that the disk has damaged)."""
+    for at in range(1, len(batches)):
+        if batches[at - 1].next < batches[at].first:
+            return batches[:at]
+    return batches
 
 
 def clipped(batches: list[Batch], stop: Cursor) -> list[Batch]:

@@ -30,7 +30,9 @@ class TailParameters(Struct, forbid_unknown_fields=True):
     q: Annotated[str, Meta(description="The query; empty for everything.")] = ""
     after: Position | None = None
     since: Annotated[str, Meta(description="Begin with what happened since: 10m, or a time.")] | None = None
-    last: Annotated[int, Meta(ge=0, le=TAIL_LAST_MAX, description="Begin with the newest so many matches.")] | None = None
+    last: Annotated[int, Meta(ge=0, le=TAIL_LAST_MAX, description="Begin with the newest so many matches.")] | None = (
+        None
+    )
 
 
 class PollParameters(TailParameters):

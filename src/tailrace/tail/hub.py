@@ -29,7 +29,7 @@ from typing import TypeVar
 
 from tailrace.bus import Bus
 from tailrace.cursor import Checkpoint, Cursor
-from tailrace.errors import Busy, Closed, TailraceError
+from tailrace.errors import Busy, Closed, Gone, TailraceError
 from tailrace.frame import Gap
 from tailrace.limits import (
     COALESCE_MS_MAX,
@@ -42,7 +42,7 @@ from tailrace.limits import (
 from tailrace.query import Query
 from tailrace.record import Batch
 from tailrace.store import Cancelled
-from tailrace.tail.catchup import CatchUp, History, evaluate
+from tailrace.tail.catchup import CatchUp, History, contiguous, evaluate
 from tailrace.tail.subscription import Chunk, Encode, State, Subscription, resume
 
 T = TypeVar("T")
@@ -241,7 +241,7 @@ class Hub:
                 viewer.subscription.missing(gap)
         elif isinstance(start, Since):
             viewer.catch_up.since(start.time_ns, viewer.subscription.position)
-            viewer.subscription.move(self._history.first)
+            viewer.subscription.move(viewer.catch_up.oldest(viewer.subscription.position))
         viewer.begin()
         self.proceed(viewer)
         return viewer
@@ -276,9 +276,7 @@ class Hub:
 
     def stats(self) -> HubStats:
         """Return what the hub does, for metrics."""
-        return HubStats(
-            len(self._viewers), len(self._groups), self._rows_published, self._rows_delivered, self._rounds
-        )
+        return HubStats(len(self._viewers), len(self._groups), self._rows_published, self._rows_delivered, self._rounds)
 
     def _end_all(self, why: str) -> None:
         for viewer in list(self._viewers):
@@ -354,7 +352,13 @@ class Hub:
     async def _one_round(self) -> bool:
         """Read what is new, evaluate and publish it; tell whether there was anything."""
         start = self._head
-        batches = self.bus.read(start, TAIL_CATCH_UP_BYTES)
+        try:
+            batches = contiguous(self.bus.read(start, TAIL_CATCH_UP_BYTES))
+        except Gone:
+            batches = None
+        if batches is None or (batches and start < batches[0].first):
+            self._lose_place()
+            return True
         if not batches:
             return False
         end = self._head = batches[-1].next
@@ -365,13 +369,24 @@ class Hub:
         if len(batch) * len(groups) <= TAIL_INLINE_ROWS:
             found = [evaluate(group.query, [batch], start, end) for group in groups]
         else:
-            found = await asyncio.get_running_loop().run_in_executor(self._evaluator, _evaluate_all, groups, batch, start, end)
+            found = await asyncio.get_running_loop().run_in_executor(
+                self._evaluator, _evaluate_all, groups, batch, start, end
+            )
         self._rounds += 1
         for group, chunks in zip(groups, found, strict=True):
             await self._publish(group, [chunk for chunk in chunks if chunk.records])
             group.settled = end
         self._report_progress()
         return True
+
+    def _lose_place(self) -> None:
+        """Go on at the end of the bus, because what follows is gone: each tail finds out for itself what it missed."""
+        self._head = self.bus.next
+        for viewer in [viewer for group in self._groups.values() for viewer in group.viewers]:
+            self.settle(viewer)
+            viewer.subscription.let_go()
+            self._detach(viewer)
+            self.proceed(viewer)
 
     async def _publish(self, group: Group, chunks: list[Chunk]) -> None:
         rows = sum(len(chunk.records) for chunk in chunks)
@@ -446,4 +461,3 @@ class Hub:
 
 def _evaluate_all(groups: list[Group], batch: Batch, start: Cursor, end: Cursor) -> list[list[Chunk]]:
     return [evaluate(group.query, [batch], start, end) for group in groups]
-

@@ -15,6 +15,7 @@ back, and every frame that is queued begins exactly there: so a tail shows nothi
     LIVE      the hub's chunks are queued as they come                       published(c)  -> LIVE, or BEHIND when the
                                                                                                queue is full: position
                                                                                                is then where c begins
+    either    the hub has lost its place on the bus                          let_go()      -> BEHIND
     ENDED     an ``End`` frame is the last of the queue                       any           -> ENDED
 
 The queue is bounded in bytes: a tail whose queue is full is not ``reading``, so nothing is read for it until its client
@@ -70,8 +71,10 @@ class Chunk:
         return known
 
     @staticmethod
-    def split(start: Cursor, end: Cursor, offsets: Sequence[int], rows: Sequence[bytes], observed_ns: int) -> list[Chunk]:
-        """Cut matches (``rows``, and the ``offsets`` of their cursors) into chunks of bounded size that cover [start, end)."""
+    def split(
+        start: Cursor, end: Cursor, offsets: Sequence[int], rows: Sequence[bytes], observed_ns: int
+    ) -> list[Chunk]:
+        """Cut matches (``rows``, at ``offsets``) into chunks of bounded size that together cover [start, end)."""
         chunks: list[Chunk] = []
         first = size = 0
         for at, row in enumerate(rows):
@@ -180,6 +183,11 @@ class Subscription:
         """Note that the hub has published everything before ``at``: what it did not send did not match."""
         if self.state is State.LIVE and self.position < at:
             self.position = at
+
+    def let_go(self) -> None:
+        """Note that the hub publishes to this tail no more: it reads on by itself."""
+        if self.state in (State.JOINING, State.LIVE):
+            self._fall_behind(self.position)
 
     def ping(self, lag_ms: float) -> None:
         """Queue a sign of life."""
