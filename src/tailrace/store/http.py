@@ -68,15 +68,11 @@ class HistogramParameters(Range):
     by: Annotated[str, Meta(description="Count apart by the value of this field.")] | None = None
 
 
-class ValuesParameters(Range):
+class ValuesParameters(Range, kw_only=True):
     """The values of which field."""
 
-    field: Annotated[str, Meta(description="A label, an attribute or a parsed field.")] = msgspec.field()
+    field: Annotated[str, Meta(min_length=1, description="A label, an attribute or a parsed field.")]
     limit: Values = 10
-
-    def __post_init__(self) -> None:
-        if not self.field:
-            raise ValueError("field must be named")
 
 
 class FieldsParameters(Range):
@@ -103,10 +99,19 @@ class Stats(Struct):
 
 
 class Found(Struct):
-    """Records (or rows of an aggregate), the token of the next page, and whether all was looked at."""
+    """Records, the token of the next page, and whether all was looked at. With pipes, rows as in ``Counted``."""
 
-    records: list[Record | dict[str, Any]]
+    records: list[Record]
     next: str | None
+    stats: Stats
+    complete: bool
+
+
+class Counted(Struct):
+    """Rows of an aggregate: objects whose keys the query names."""
+
+    records: list[dict[str, Any]]
+    next: None
     stats: Stats
     complete: bool
 
@@ -189,7 +194,7 @@ CALLS = {
         "GET", "/api/v1/search", "Records that match", takes=SearchParameters, gives={JSON: Found, NDJSON: Row}
     ),
     "stats": Call(
-        "GET", "/api/v1/stats", "Any aggregating query", takes=SearchParameters, gives={JSON: Found, NDJSON: Row}
+        "GET", "/api/v1/stats", "Any aggregating query", takes=SearchParameters, gives={JSON: Counted, NDJSON: Row}
     ),
     "histogram": Call(
         "GET", "/api/v1/histogram", "Counts over time", takes=HistogramParameters, gives={JSON: Histogram}
