@@ -60,7 +60,7 @@ class Collect(Struct, forbid_unknown_fields=True):
 
     paths: Annotated[list[str], Meta(description="Files, directories or globs to follow, from their beginning.")] = []
     discover: Annotated[bool, Meta(description="Find the logs of this machine when no path is named.")] = True
-    exclude: Annotated[list[str], Meta(description="Globs of files that are never followed.")] = []
+    exclude: Annotated[list[str], Meta(description="Directories below which nothing is followed.")] = []
     start: Annotated[
         str,
         Meta(
@@ -123,6 +123,7 @@ def _values(config: Config) -> None:
     size(config.store.retain_bytes)
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
+        config.collect.start = config.collect.start.upper().replace(" ", "")
 
 
 def _file(path: str) -> dict[str, dict[str, Any]]:

@@ -150,6 +150,9 @@ COALESCE_MS_MAX = 100
 COALESCE_REST = 4
 """After a delivery the hub rests so many times as long as it took: it takes a fifth of a core, then gathers."""
 
+START_FOUND = "10MB"
+"""Of a log that was found, not named, so much of the end is read at first."""
+
 # -- server ----------------------------------------------------------------------------------------------------
 PUSHES_AT_ONCE_MAX = 32
 """Each holds one piece of PUSH_BATCH_BYTES, decoded and parsed; more are told to come back."""
@@ -163,6 +166,8 @@ SEARCHES_WAITING_MAX = 64
 """Searches in line for a thread; more are told to come back."""
 SEARCH_QUEUE_CHUNKS = 8
 """Chunks that a search may be ahead of a client that reads slowly."""
+SEARCH_CHUNK_ROWS = 1_000
+"""Rows that a search hands over at once."""
 FACET_VALUES_MAX = 1_000
 """Values of a field that one answer lists."""
 SESSIONS_MAX = 1_000

@@ -17,6 +17,7 @@ import ipaddress
 import secrets
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -28,6 +29,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tailrace.access.tokens import Tokens
 from tailrace.api import PROBLEM, Problem
+from tailrace.config import Config
+from tailrace.errors import ConfigError
 from tailrace.limits import LOGIN_BYTES_MAX, SESSIONS_MAX
 
 COOKIE = "tailrace_session"
@@ -62,6 +65,11 @@ class Access:
     def open(self) -> bool:
         """Whether nobody needs a token."""
         return self._insecure or (self._loopback and not self._tokens.names())
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether there is any token."""
+        return bool(self._tokens.names())
 
     def knows(self, host: str) -> bool:
         """Tell whether this Host header names us."""
@@ -140,6 +148,18 @@ class Guard:
         return _problem(
             401, "a token is needed", "Send Authorization: Bearer TOKEN; `tailrace token add NAME` makes one."
         )
+
+
+def guarding(directory: Path, config: Config) -> Access:
+    """Return who is let in by this configuration. Raises ConfigError for an open door that nobody asked for."""
+    host, _ = config.address
+    access = Access(Tokens(directory), host, config.server.hosts, insecure=config.server.insecure)
+    if not is_loopback(host) and not config.server.insecure and not access.has_tokens:
+        raise ConfigError(
+            f"others can reach {config.server.listen}, and there is no token",
+            cure="Make one with `tailrace token add NAME`, or say --insecure to let everybody in.",
+        )
+    return access
 
 
 def _own_page(headers: Mapping[str, str], host: str) -> bool:

@@ -9,8 +9,9 @@ import sys
 from typing import Any
 
 from tailrace.cli import client
-from tailrace.cli.terminal import bytes_text, count_text, escape, record_line, wants_colours
+from tailrace.cli.terminal import escape, record_line, wants_colours
 from tailrace.errors import TailraceError
+from tailrace.text import bytes_text, count_text
 
 _COLUMNS = ("time", "level", "service", "host", "path", "message", "fields", "cursor")
 

@@ -6,7 +6,8 @@ import argparse
 import json
 
 from tailrace.cli import client
-from tailrace.cli.terminal import count_text, table
+from tailrace.cli.terminal import table
+from tailrace.text import count_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,7 @@ class Pool:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(SEARCHES_AT_ONCE_MAX, "search")
-        self._running: set[Progress] = set()
+        self._running: dict[int, Progress] = {}
 
     def __len__(self) -> int:
         return len(self._running)
@@ -54,10 +54,10 @@ class Pool:
                 return
 
         def done(_: object) -> None:
-            self._running.discard(progress)
+            self._running.pop(id(progress), None)
             chunks.put_nowait(None)
 
-        self._running.add(progress)
+        self._running[id(progress)] = progress
         made = loop.run_in_executor(self._threads, produce)
         made.add_done_callback(done)
         try:
@@ -70,7 +70,7 @@ class Pool:
 
     def close(self) -> None:
         """Cancel everything and wait for the threads."""
-        for progress in self._running:
+        for progress in self._running.values():
             progress.cancel()
         self._threads.shutdown(cancel_futures=True)
 
