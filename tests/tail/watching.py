@@ -112,9 +112,11 @@ class Client:
         next_offset = self.viewer._hub.bus.next.offset
         subscription = self.viewer.subscription
         await self.until(
-            lambda: self.viewer.checkpoint.cursors[0].offset >= next_offset
-            and subscription.state is State.LIVE
-            and not subscription.queued_bytes
+            lambda: (
+                self.viewer.checkpoint.cursors[0].offset >= next_offset
+                and subscription.state is State.LIVE
+                and not subscription.queued_bytes
+            )
         )
 
     @property
