@@ -88,6 +88,13 @@ PART_ROWS_MAX = 4_000_000
 """Merging stops at this size, so that retention can drop a part without keeping half a year for one day."""
 PARTS_MERGE_MIN = 6
 """Neighbours of a size that make a merge worthwhile: each row is rewritten about log6(n) times."""
+MAINTAIN_S = 60.0
+"""Retention looks so often, besides after every flush."""
+STORE_EVENTS_MAX = 100
+INDEX_READ_BYTES = 4 * MIB
+"""What the indexer takes from the bus at once."""
+INDEX_RETRY_S = 5.0
+"""Between tries when the disk is full or read-only; the bus keeps what waits."""
 
 # -- search ----------------------------------------------------------------------------------------------------
 QUERY_BYTES_MAX = 16 * KIB
@@ -103,8 +110,14 @@ ORDERED_STEP_ROWS = 32_768
 """An ordered search without a limit puts out so many rows at a time: what it holds besides the keys of its matches."""
 GROUPS_MAX = 100_000
 """Distinct keys of one stats, top or uniq; more is an error that says so."""
+SORT_ROWS_MAX = 100_000
+"""Records that one sort holds at once; with a limit behind it, it holds a multiple of that."""
+STATS_VALUES_MAX = 1_000_000
+"""Distinct values that dc and percentiles keep to be exact; more is an error that says so."""
 BUCKETS_MAX = 10_000
 """Buckets of one histogram or timechart."""
+FIELDS_SAMPLE_ROWS = 10_000
+"""Records whose fields are parsed to tell which there are: the newest that match."""
 CONTEXT_ROWS_MAX = 1_000
 
 # -- tail ------------------------------------------------------------------------------------------------------
@@ -115,8 +128,10 @@ TAIL_FRAME_BYTES_MAX = 256 * KIB
 """Rows of one frame: a burst becomes several, so that a client's socket never has to hold all of it."""
 TAIL_CATCH_UP_ROWS = 4_096
 """Rows of one step of a client that reads for itself; so near to the hub it joins it again."""
-TAIL_CATCH_UP_BYTES = 4 * MIB
-"""Bytes of the bus that one such step looks at, so that a filter that matches nothing still moves on."""
+TAIL_CATCH_UP_BYTES = 1 * MIB
+"""... or so many bytes of the bus: what one step finds may be queued beyond TAIL_QUEUE_BYTES_MAX."""
+TAIL_ROUND_BYTES = 4 * MIB
+"""Bytes of the bus that the hub works off at once."""
 TAIL_BUS_ROWS_MAX = 262_144
 """Further behind than so many records, a tail asks the store, whose index skips what cannot match."""
 TAIL_INLINE_ROWS = 1_024

@@ -177,6 +177,41 @@ def test_a_client_that_does_not_read_is_detached_and_misses_nothing(play, monkey
     play(script)
 
 
+def test_a_queue_that_fills_while_the_tail_joins_is_read_on(play, monkeypatch) -> None:
+    monkeypatch.setattr(subscription_module, "TAIL_QUEUE_BYTES_MAX", 1_000)
+    monkeypatch.setattr(hub_module, "TAIL_CATCH_UP_ROWS", 1_000)
+
+    async def script(hub: Hub, history: ListHistory) -> None:
+        for number in range(50):
+            history.append(f"line {number}", "x" * 900)
+        monkeypatch.setattr("tailrace.tail.catchup.TAIL_CATCH_UP_BYTES", 1)
+        client = watch(hub, parse("*"), After(Checkpoint((history.at(0),))))
+        async with asyncio.timeout(20):
+            while client.viewer.subscription.reading:
+                await asyncio.sleep(0)
+        await client.until_now()
+        assert client.offsets == list(range(100))
+
+    play(script)
+
+
+def test_a_tail_that_attaches_during_a_round_begins_at_its_end(play, monkeypatch) -> None:
+    monkeypatch.setattr(hub_module, "TAIL_INLINE_ROWS", 0)
+
+    async def script(hub: Hub, history: ListHistory) -> None:
+        first = watch(hub, parse("*"), Now())
+        history.append("one", "two")
+        async with asyncio.timeout(20):
+            while hub._head.offset == 0:
+                await asyncio.sleep(0)
+        second = watch(hub, parse("*"), Now())
+        await first.until_now()
+        await second.until_now()
+        assert (first.offsets, second.offsets) == ([0, 1], [])
+
+    play(script)
+
+
 def test_a_position_ahead_of_the_hub_is_waited_for(play, monkeypatch) -> None:
     monkeypatch.setattr(hub_module, "COALESCE_REST", 1e9)
 

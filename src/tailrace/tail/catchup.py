@@ -22,7 +22,7 @@ from tailrace.bus import Bus
 from tailrace.cursor import Cursor
 from tailrace.errors import Gone
 from tailrace.frame import Gap
-from tailrace.limits import TAIL_BUS_ROWS_MAX, TAIL_CATCH_UP_BYTES
+from tailrace.limits import TAIL_BUS_ROWS_MAX, TAIL_CATCH_UP_BYTES, TAIL_CATCH_UP_ROWS
 from tailrace.query import Query
 from tailrace.record import Batch
 from tailrace.store import TIME_MIN_NS, Progress, Search
@@ -125,6 +125,7 @@ class CatchUp:
         return self._scan is not None
 
     def _bus_step(self, start: Cursor, stop: Cursor) -> list[Chunk] | Gap:
+        stop = min(stop, start + TAIL_CATCH_UP_ROWS)
         batches = contiguous(clipped(self._bus.read(start, TAIL_CATCH_UP_BYTES), stop))
         if not batches:
             return Gap(start, stop, stop - start, "damaged")

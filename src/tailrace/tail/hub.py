@@ -34,9 +34,9 @@ from tailrace.frame import Gap
 from tailrace.limits import (
     COALESCE_MS_MAX,
     COALESCE_REST,
-    TAIL_CATCH_UP_BYTES,
     TAIL_CATCH_UP_ROWS,
     TAIL_INLINE_ROWS,
+    TAIL_ROUND_BYTES,
     TAILS_MAX,
 )
 from tailrace.query import Query
@@ -139,7 +139,7 @@ class Viewer:
     def take(self) -> bytes:
         """Return the next bytes for the client, or nothing; what is behind may then be read."""
         data = self.subscription.take()
-        if self.subscription.state is State.BEHIND:
+        if self.subscription.reading:
             self._hub.proceed(self)
         return data
 
@@ -353,7 +353,7 @@ class Hub:
         """Read what is new, evaluate and publish it; tell whether there was anything."""
         start = self._head
         try:
-            batches = contiguous(self.bus.read(start, TAIL_CATCH_UP_BYTES))
+            batches = contiguous(self.bus.read(start, TAIL_ROUND_BYTES))
         except Gone:
             batches = None
         if batches is None or (batches and start < batches[0].first):
@@ -364,6 +364,8 @@ class Hub:
         end = self._head = batches[-1].next
         batch = Batch.concat(batches)
         groups = list(self._groups.values())
+        # Who attaches from here on, while this round is evaluated in a thread or handed out, begins at its end.
+        members = [list(group.viewers) for group in groups]
         for group in groups:
             group.position = end
         if len(batch) * len(groups) <= TAIL_INLINE_ROWS:
@@ -373,8 +375,8 @@ class Hub:
                 self._evaluator, _evaluate_all, groups, batch, start, end
             )
         self._rounds += 1
-        for group, chunks in zip(groups, found, strict=True):
-            await self._publish(group, [chunk for chunk in chunks if chunk.records])
+        for group, viewers, chunks in zip(groups, members, found, strict=True):
+            await self._publish(viewers, [chunk for chunk in chunks if chunk.records])
             group.settled = end
         self._report_progress()
         return True
@@ -388,12 +390,12 @@ class Hub:
             self._detach(viewer)
             self.proceed(viewer)
 
-    async def _publish(self, group: Group, chunks: list[Chunk]) -> None:
+    async def _publish(self, viewers: list[Viewer], chunks: list[Chunk]) -> None:
         rows = sum(len(chunk.records) for chunk in chunks)
         if not rows:
             return
         self._rows_published += rows
-        for count, viewer in enumerate(list(group.viewers), 1):
+        for count, viewer in enumerate(viewers, 1):
             for chunk in chunks:
                 if not viewer.subscription.published(chunk):
                     self._detach(viewer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,3 +77,8 @@ def disk_errors(directory: Path) -> Iterator[None]:
             f"the store cannot write in {directory}: {error.strerror or error}",
             cure="Make the directory writable for this user, or choose another with --data.",
         ) from error
+
+
+def yield_to_others() -> None:
+    """Let every other thread of the machine go first; Linux keeps a priority for each thread."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

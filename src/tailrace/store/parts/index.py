@@ -268,7 +268,9 @@ def _merged(runs: Sequence[Iterator[Postings]]) -> Iterator[Postings]:
             piece = heads[number]
             count = pc.sum(pc.less_equal(piece.tokens, bound)).as_py()
             ended = int(piece.counts[:count].sum())
-            tokens.append(piece.tokens.slice(0, count).take(pa.array(np.repeat(np.arange(count), piece.counts[:count]))))
+            tokens.append(
+                piece.tokens.slice(0, count).take(pa.array(np.repeat(np.arange(count), piece.counts[:count])))
+            )
             blocks.append(piece.blocks[:ended])
             rest = Postings(piece.tokens.slice(count), piece.counts[count:], piece.blocks[ended:])
             following = rest if len(rest.tokens) else _next(runs[number])

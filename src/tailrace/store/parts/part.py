@@ -158,6 +158,7 @@ class Part:
     def __init__(self, directory: Path, crc: int | None) -> None:
         """Open; raises Damaged when ``part.json`` has another checksum, or a file another size than was written."""
         self.directory = directory
+        self.damaged = False
         text, facts = _checked(directory, crc)
         self.crc = zlib.crc32(text)
         self.first, self.next = Cursor.parse(facts["first"]), Cursor.parse(facts["next"])
@@ -270,9 +271,7 @@ def _with_own_streams(rows: pa.RecordBatch) -> pa.RecordBatch:
     """Leave only the streams that occur in the dictionary, so that a block is not larger than its rows."""
     column = rows["stream"]
     used, codes = np.unique(column.indices.to_numpy(), return_inverse=True)
-    own = pa.DictionaryArray.from_arrays(
-        pa.array(codes.astype(np.int32)), column.dictionary.take(pa.array(used))
-    )
+    own = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), column.dictionary.take(pa.array(used)))
     return rows.set_column(ROWS.get_field_index("stream"), ROWS.field("stream"), own)
 
 

@@ -14,9 +14,7 @@ from tailrace.store.parts.part import Part
 
 def expired(parts: Sequence[Part], now_ns: int, retain_s: float | None, retain_bytes: int | None) -> list[Part]:
     """Return the parts to drop of ``parts`` (in the order of the log): too old, then the oldest until the rest fits."""
-    gone = [
-        part for part in parts if retain_s is not None and part.observed_ns < now_ns - int(retain_s * SECOND_NS)
-    ]
+    gone = [part for part in parts if retain_s is not None and part.observed_ns < now_ns - int(retain_s * SECOND_NS)]
     if retain_bytes is not None:
         left = [part for part in parts if part not in gone]
         size = sum(part.disk_bytes for part in left)

@@ -19,11 +19,12 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from tailrace.errors import Damaged
 from tailrace.limits import ORDERED_STEP_ROWS
 from tailrace.query.plan import All, Always, InTime, Need, Never, OfLevel, OfStream, Prefix, Some, Token
 from tailrace.record import SCHEMA, Batch
 from tailrace.store import Progress, Search
-from tailrace.store.parts.part import Part, PartFile
+from tailrace.store.parts.part import Part, PartDamaged, PartFile
 
 _BLOCKS_KEPT = 16
 """Blocks of which ``ordered`` keeps the columns that it decoded, between matching and output."""
@@ -132,6 +133,13 @@ class BlockSource:
 
 def candidates(part: Part, search: Search) -> np.ndarray:
     """Return the numbers of the blocks of a part that may hold what a search asks for, ascending."""
+    try:
+        return _candidates(part, search)
+    except (Damaged, OSError, pa.ArrowException) as error:
+        raise PartDamaged(part, str(error)) from error
+
+
+def _candidates(part: Part, search: Search) -> np.ndarray:
     may = (part.last_ns >= search.first_ns) & (part.first_ns <= search.last_ns)
     for cursor in (search.start, search.stop):
         if cursor is not None and cursor.epoch != part.first.epoch:
@@ -145,7 +153,7 @@ def candidates(part: Part, search: Search) -> np.ndarray:
     return np.flatnonzero(may)
 
 
-def _may_hold(need: Need, part: Part) -> np.ndarray:
+def _may_hold(need: Need, part: Part) -> np.ndarray:  # noqa: C901, PLR0911 - a case per kind of need
     blocks = len(part.rows)
     match need:
         case Never():
@@ -159,7 +167,7 @@ def _may_hold(need: Need, part: Part) -> np.ndarray:
         case InTime(first_ns, last_ns):
             return (part.last_ns >= first_ns) & (part.first_ns <= last_ns)
         case OfLevel(levels):
-            return part.levels[:, sorted(levels)].any(axis=1)
+            return (part.levels[:, sorted(levels)] > 0).sum(axis=1) > 0
         case All(needs):
             mask = np.ones(blocks, bool)
             for one in needs:
@@ -323,9 +331,11 @@ class _Found:
         ``best`` is the best key that what was not looked at can have.
         """
         full = self._left is not None and len(self._waiting[0]) >= self._left
-        if not full and self._added_rows + len(self._waiting[0]) < ORDERED_STEP_ROWS:
-            return
-        if self._added_rows >= ORDERED_STEP_ROWS // 2:
+        if not full:
+            if self._added_rows + len(self._waiting[0]) < ORDERED_STEP_ROWS:
+                return
+            if 0 < self._added_rows < ORDERED_STEP_ROWS // 2:
+                return  # sorting them among the others is worth it only for many
             self._sort()
         beyond = ~_beyond(self._waiting[0], self._waiting[1], best)
         certain = int(np.count_nonzero(beyond))
@@ -373,3 +383,43 @@ def _offsets(batch: Batch) -> np.ndarray:
     if batch.offsets is None:
         raise ValueError("only records that a log has taken can be searched")
     return batch.offsets
+
+
+def interleave(scans: Sequence[Iterator[Batch]], search: Search) -> Iterator[Batch]:
+    """Merge scans that are each in the order of a search into one, up to its limit.
+
+    Records of different logs never share a batch: a batch has one epoch.
+    """
+    key = _Key(search)
+    left = search.limit
+    heads = {number: batch for number, scan in enumerate(scans) if (batch := next(scan, None)) is not None}
+    while heads and (left is None or left > 0):
+        keys = {number: key.columns(batch) for number, batch in heads.items()}
+        bound = min((int(first[-1]), int(second[-1])) for first, second in keys.values())
+        pieces: list[Batch] = []
+        columns: list[tuple[np.ndarray, ...]] = []
+        for number, batch in list(heads.items()):
+            first, second = keys[number]
+            count = int(np.count_nonzero(~_beyond(first, second, bound)))
+            if count:
+                columns.append((first[:count], second[:count], np.full(count, len(pieces))))
+                pieces.append(batch.slice(0, count))
+            following = batch.slice(count, len(batch)) if count < len(batch) else next(scans[number], None)
+            if following is None:
+                del heads[number]
+            else:
+                heads[number] = following
+        for batch in _together(pieces, columns, left):
+            left = None if left is None else left - len(batch)
+            yield batch
+
+
+def _together(pieces: list[Batch], columns: list[tuple[np.ndarray, ...]], limit: int | None) -> Iterator[Batch]:
+    first, second, piece = (np.concatenate(column) for column in zip(*columns, strict=True))
+    order = np.lexsort((second, first))[:limit]
+    if len({batch.epoch for batch in pieces}) == 1:
+        yield Batch.concat(pieces).take(order)
+        return
+    row = np.concatenate([np.arange(len(batch)) for batch in pieces])
+    for run in np.split(order, np.flatnonzero(np.diff(piece[order])) + 1):
+        yield pieces[int(piece[run[0]])].take(row[run])
