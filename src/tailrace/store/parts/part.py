@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tailrace.cursor import Cursor
-from tailrace.errors import Damaged
+from tailrace.errors import Damaged, DataError
 from tailrace.limits import BLOCK_BYTES_MAX, BLOCK_ROWS
 from tailrace.query.tokens import block_tokens
 from tailrace.record import SCHEMA, Batch, Stream
@@ -251,7 +251,7 @@ def _checked(directory: Path, crc: int | None) -> tuple[bytes, dict[str, Any]]:
     except (FileNotFoundError, orjson.JSONDecodeError, KeyError) as error:
         raise damaged(str(error)) from error
     if facts["format"] != FORMAT:
-        raise damaged(f"it has format {facts['format']}, which this version does not know")
+        raise DataError(f"{directory} has format {facts['format']}", cure="Use the version of Tailrace that wrote it.")
     return text, facts
 
 
