@@ -81,6 +81,10 @@ ORDERED_STEP_ROWS = 32_768
 """An ordered search without a limit puts out so many rows at a time: what it holds besides the keys of its matches."""
 GROUPS_MAX = 100_000
 """Distinct keys of one stats, top or uniq; more is an error that says so."""
+SORT_ROWS_MAX = 100_000
+"""Records that one sort holds at once; with a limit behind it, it holds a multiple of that."""
+STATS_VALUES_MAX = 1_000_000
+"""Distinct values that dc and percentiles keep to be exact; more is an error that says so."""
 BUCKETS_MAX = 10_000
 """Buckets of one histogram or timechart."""
 FIELDS_SAMPLE_ROWS = 10_000
