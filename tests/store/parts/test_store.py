@@ -1,6 +1,7 @@
 """What the embedded store does besides the contract: damage, locks, references, retention."""
 
 import os
+import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -131,7 +132,7 @@ def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path):
 
 
 def test_a_gap_in_the_log_begins_another_part(made):
-    store, log = made
+    store, _ = made
     store.add(random_batch(np.random.default_rng(2), 5, 0).placed(1, 200))
     store.add(random_batch(np.random.default_rng(2), 5, 0).placed(1, 300))
     store.flush()
@@ -139,9 +140,7 @@ def test_a_gap_in_the_log_begins_another_part(made):
 
 
 def test_the_background_work_merges_after_flushes(made):
-    import time
-
-    store, log = made
+    store, _ = made
     store.start()
     deadline = time.monotonic() + 10
     while len(store.parts) > 2 and time.monotonic() < deadline:

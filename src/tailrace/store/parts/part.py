@@ -187,7 +187,7 @@ class Part:
 
 
 class PartFile:
-    """Reads columns of blocks of one part; for one thread at a time. The rows stay readable after the part is removed."""
+    """Reads columns of blocks of one part, for one thread at a time; also after the part was removed."""
 
     def __init__(self, part: Part) -> None:
         self._part = part
@@ -232,7 +232,7 @@ class _read_errors:  # noqa: N801 - a context manager is used like a function; a
 
 @lru_cache(maxsize=32)
 def _metadata(path: Path) -> pq.FileMetaData:
-    """Parsed footers of the parts searched last: some milliseconds and megabytes each for a large part."""
+    """Return a parsed footer; kept for the parts searched last: some milliseconds and megabytes for a large one."""
     return pq.read_metadata(path)
 
 

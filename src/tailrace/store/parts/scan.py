@@ -3,11 +3,11 @@
 A ``Block`` is a batch whose columns are read from disk when they are first asked for, so a filter decodes what it looks
 at and nothing else, and a consumer that counts by stream never decodes a message.
 
-``unordered`` goes through the candidates as they lie. ``ordered`` visits sources by the best key that they can hold and
-keeps the keys of what matched, not the rows; what is better than all that the next source can hold is certain, and only
-then are the other columns of those rows read. With a limit it keeps no more keys than the limit, looks only at rows that
-could still be among them, and stops as soon as enough are certain. Without one its memory is 24 bytes a matched row of
-the blocks that overlap in time, and the blocks of one step of output.
+``unordered`` goes through the candidates as they lie. ``ordered`` visits sources by the best key that they can hold
+and keeps the keys of what matched, not the rows; what is better than all that the next source can hold is certain, and
+only then are the other columns of those rows read. With a limit it keeps no more keys than the limit, looks only at
+rows that could still be among them, and stops as soon as enough are certain. Without one its memory is 24 bytes for
+each matched row of the blocks that overlap in time, and the blocks of one step of output.
 """
 
 from __future__ import annotations
