@@ -25,8 +25,34 @@ from tailrace.pipeline.level import LEVELS, level_of, severity_number
 from tailrace.pipeline.timestamp import read_any
 from tailrace.record import STREAM_LABELS, Batch, Lines, Origin, Stream
 
-TIME_KEYS = ["@timestamp", "timestamp", "time", "ts", "t", "@t", "datetime", "eventTime", "asctime", "time_iso8601", "date"]
-LEVEL_KEYS = ["level", "severity", "lvl", "log.level", "loglevel", "log_level", "levelname", "level_name", "severity_text", "severityText", "@l", "severity_number", "severityNumber"]
+TIME_KEYS = [
+    "@timestamp",
+    "timestamp",
+    "time",
+    "ts",
+    "t",
+    "@t",
+    "datetime",
+    "eventTime",
+    "asctime",
+    "time_iso8601",
+    "date",
+]
+LEVEL_KEYS = [
+    "level",
+    "severity",
+    "lvl",
+    "log.level",
+    "loglevel",
+    "log_level",
+    "levelname",
+    "level_name",
+    "severity_text",
+    "severityText",
+    "@l",
+    "severity_number",
+    "severityNumber",
+]
 MESSAGE_KEYS = ["message", "msg", "log", "body", "event", "@message", "@m", "text", "short_message"]
 TRACE_KEYS = ["trace_id", "traceId", "traceID", "traceid", "trace.id", "otelTraceID", "dd.trace_id"]
 LABEL_KEYS: dict[str, str] = {
@@ -231,8 +257,8 @@ def process_json(
 ) -> tuple[Batch, list[tuple[int, str]]]:
     """Turn pushed lines into a batch, strictly: what is no JSON object is left out and told as (index, error).
 
-    What ``Batch.json_rows`` printed gives equal records again. ``labels_allowed`` lets a record's own labels win over the
-    stream of the lines; without it they fill in what the stream lacks. Blank lines are left out and not told.
+    What ``Batch.json_rows`` printed gives equal records again. ``labels_allowed`` lets a record's own labels win over
+    the stream of the lines; without it they fill in what the stream lacks. Blank lines are left out and not told.
     """
     parsed = Parsed(lines.stream, overrides=labels_allowed)
     errors: list[tuple[int, str]] = []
@@ -275,9 +301,10 @@ def process_json(
 
 
 def stream_array(codes: list[int], streams: list[Stream]) -> pa.DictionaryArray:
-    """Return the ``stream`` column of a batch; equal streams share a code."""
-    names = [stream.json for stream in streams]
-    distinct = list(dict.fromkeys(names))
-    table = np.array([distinct.index(name) for name in names], np.int32)
-    indices = table[np.array(codes, np.int32)]
-    return pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(distinct, pa.string()))
+    """Return the ``stream`` column of a batch: the streams that rows have, each once."""
+    used, places = np.unique(np.array(codes, np.int32), return_inverse=True)
+    names = [streams[code].json for code in used.tolist()]
+    distinct = {name: code for code, name in enumerate(dict.fromkeys(names))}
+    table = np.array([distinct[name] for name in names], np.int32)
+    indices = table[places] if len(places) else np.zeros(0, np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(list(distinct), pa.string()))
