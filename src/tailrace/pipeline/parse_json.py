@@ -67,7 +67,7 @@ LABEL_KEYS: dict[str, str] = {
     "k8s.pod.name": "pod",
     "k8s.namespace.name": "namespace",
 }
-_NESTED = {"service": "name", "host": "name", "log": "level", "trace": "id"}
+_NESTED = {"log": "level", "trace": "id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ class _Plan:
     trace: str | None
     labels: tuple[str, ...]
     nested: tuple[str, ...]
+    fields: bool
     ours: bool  # it was printed by Tailrace: unknown texts beside the message are labels
 
 
@@ -100,6 +101,7 @@ def _plan(shape: tuple[str, ...]) -> _Plan:
         trace=first(TRACE_KEYS),
         labels=labels,
         nested=() if ours else tuple(key for key in _NESTED if key in keys),
+        fields="fields" in keys,
         ours=ours,
     )
 
@@ -112,17 +114,18 @@ class Parsed:
     overrides: bool
     times: list[Any] = field(default_factory=list)
     time_keys: list[str | None] = field(default_factory=list)
-    observed: list[Any] = field(default_factory=list)
+    observed: dict[int, Any] = field(default_factory=dict)
     levels: list[int] = field(default_factory=list)
     messages: list[str | None] = field(default_factory=list)
     traces: list[str | None] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
     rest: list[dict[str, Any] | None] = field(default_factory=list)
+    simple: dict[tuple[str, Any], int] = field(default_factory=dict)
     streams: dict[tuple[tuple[str, str], ...], int] = field(default_factory=lambda: {(): 0})
 
     def skip(self) -> None:
         """Add a line that is not a JSON object."""
-        for column in (self.times, self.time_keys, self.observed, self.messages, self.traces, self.rest):
+        for column in (self.times, self.time_keys, self.messages, self.traces, self.rest):
             column.append(None)
         self.levels.append(0)
         self.codes.append(0)
@@ -154,15 +157,25 @@ class Parsed:
             level, trace = _nested(record, plan, level, trace)
         self.levels.append(level)
         self.traces.append(trace)
-        self.codes.append(self._code(record, plan) if plan.labels else 0)
-        self.observed.append(None)
+        if not plan.labels:
+            self.codes.append(0)
+        else:
+            key = plan.labels[0]
+            value = record[key]
+            code = self.simple.get((key, value)) if type(value) is str and len(plan.labels) == 1 else None
+            if code is None:
+                code = self._code(record, plan)
+            else:
+                del record[key]
+            self.codes.append(code)
         if plan.ours:
-            self.observed[-1] = pop("observed")
+            self.observed[len(self.rest)] = pop("observed")
             del record["cursor"]
-        inner = record.get("fields")
-        if type(inner) is dict and (len(record) == 1 or inner.keys().isdisjoint(record)):
-            del record["fields"]
-            record.update(inner)
+        if plan.fields:
+            inner = record["fields"]
+            if type(inner) is dict and inner.keys().isdisjoint(record):
+                del record["fields"]
+                record.update(inner)
         self.rest.append(record)
 
     def _code(self, record: dict[str, Any], plan: _Plan) -> int:
@@ -179,8 +192,10 @@ class Parsed:
             found.append((label, value))
             if type(record[key]) is str:
                 del record[key]
-        labels = tuple(found)
-        return self.streams.setdefault(labels, len(self.streams))
+        code = self.streams.setdefault(tuple(found), len(self.streams))
+        if len(plan.labels) == len(found) == 1 and plan.labels[0] not in record:
+            self.simple[plan.labels[0], found[0][1]] = code
+        return code
 
     def texts(self) -> list[str | None]:
         """Return the fields of each line as JSON text."""
@@ -279,7 +294,10 @@ def process_json(
         kept.append(index)
     rows = len(kept)
     ok, ns = parsed.read_times(lines.observed_ns, zone)
-    seen_ok, seen = read_any(_texts(parsed.observed), lines.observed_ns, zone)
+    seen = np.full(rows, lines.observed_ns, np.int64)
+    if parsed.observed:
+        seen_ok, seen_ns = read_any(_texts(list(parsed.observed.values())), lines.observed_ns, zone)
+        seen[np.array(list(parsed.observed))[seen_ok]] = seen_ns[seen_ok]
     messages = [
         raw[index].decode() if message is None else message
         for index, message in zip(kept, parsed.messages, strict=True)
@@ -288,7 +306,7 @@ def process_json(
     origin = lines.origin
     batch = Batch.of(
         time=np.where(ok, ns, lines.observed_ns),
-        observed=np.where(seen_ok, seen, lines.observed_ns),
+        observed=seen,
         level=np.array(parsed.levels, np.uint8),
         stream=stream_array(codes, streams),
         message=messages,
