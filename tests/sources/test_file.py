@@ -331,7 +331,7 @@ def test_more_files_than_descriptors_are_all_read_once(tmp_path):
 
 def test_polling_alone_finds_everything(tmp_path, log):
     reader = Reader(Entry(str(log)))
-    reader.source._watch.watch = lambda directory: False
+    reader.source._watch.watch = lambda _: False
     write(log, b"one\n")
     assert reader.until(1) == [b"one"]
     write(log, b"two\n")
@@ -339,7 +339,7 @@ def test_polling_alone_finds_everything(tmp_path, log):
     reader.crash()
 
 
-@settings(max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
 class RandomWriter(RuleBasedStateMachine):
     """A writer that appends, rotates, truncates and deletes against a reader that stops and starts."""
 

@@ -157,17 +157,7 @@ class Parsed:
             level, trace = _nested(record, plan, level, trace)
         self.levels.append(level)
         self.traces.append(trace)
-        if not plan.labels:
-            self.codes.append(0)
-        else:
-            key = plan.labels[0]
-            value = record[key]
-            code = self.simple.get((key, value)) if type(value) is str and len(plan.labels) == 1 else None
-            if code is None:
-                code = self._code(record, plan)
-            else:
-                del record[key]
-            self.codes.append(code)
+        self.codes.append(self._code(record, plan) if plan.labels else 0)
         if plan.ours:
             self.observed[len(self.rest)] = pop("observed")
             del record["cursor"]
@@ -179,6 +169,14 @@ class Parsed:
         self.rest.append(record)
 
     def _code(self, record: dict[str, Any], plan: _Plan) -> int:
+        """Return the code of the stream that a record's labels make; one label with a known value is the usual case."""
+        key = plan.labels[0]
+        value = record[key]
+        if len(plan.labels) == 1 and type(value) is str:
+            code = self.simple.get((key, value))
+            if code is not None:
+                del record[key]
+                return code
         found: list[tuple[str, str]] = []
         for key in plan.labels:
             value = record[key]

@@ -1,10 +1,10 @@
 """Times in text, read for a whole block at once: digits are columns of a byte matrix, never a loop over lines.
 
-A ``TimeFormat`` is a template with one character per byte. ``Y y m d H M S`` are digits of the year (four or two),
-month, day, hour, minute and second, ``f`` of its fraction; ``e`` is a digit of the day or a space; ``bbb`` is an English month; ``?`` is one
-of ``T t _ -`` or a space; ``*`` is any byte; everything else stands for itself. Behind the template a fraction of one
-to nine digits (after ``. , :``) and a zone (``Z``, ``+08:00``, ``+0800``, `` UTC``, `` GMT``) are taken when they are
-there.
+A ``TimeFormat`` is a template with one character per byte. ``Y y m d H M S f`` are digits of the year (four or two),
+month, day, hour, minute, second and its fraction; ``e`` is a digit of the day or a space; ``bbb`` is an English month;
+``?`` is one of ``T t _ -`` or a space; ``*`` is any byte; everything else stands for itself. Behind the template a
+fraction of one to nine digits (after ``. , :``) and a zone (``Z``, ``+08:00``, ``+0800``, `` UTC``, `` GMT``) are taken
+when they are there.
 
 Rules for what a text leaves out. No zone: the zone that the caller gives. No year: the year that puts the time closest
 before the moment it was observed, or within a day after it.
