@@ -168,6 +168,42 @@ class Parsed:
                 record.update(inner)
         self.rest.append(record)
 
+    def add_alike(self, records: list[dict[str, Any]]) -> bool:
+        """Take many records of one shape apart, a column at a time, at half the price of ``add``.
+
+        False, and nothing has changed, when a value is not what its key promises or the shape is not a plain one.
+        """
+        plan = _plan(tuple(records[0]))
+        message, level, trace = plan.messages[0] if plan.messages else None, plan.level, plan.trace
+        if plan.nested or plan.ours or plan.fields or message is None or level is None or len(plan.labels) > 1:
+            return False
+        taken = [message, level, *(key for key in (trace, *plan.labels) if key is not None)]
+        if any(set(map(type, [record[key] for record in records])) != {str} for key in taken):
+            return False
+        levels = [LEVELS.get(record[level]) or level_of(record[level]) for record in records]
+        if not all(levels) or level == message:
+            return False
+        rows = len(records)
+        codes = [0] * rows
+        if plan.labels:
+            label = plan.labels[0]
+            probes = {value: {label: value} for value in {record[label] for record in records}}
+            known = {value: self._code(probe, plan) for value, probe in probes.items()}
+            if any(probes.values()):
+                return False
+            codes = [known[record[label]] for record in records]
+        self.codes += codes
+        self.levels += levels  # type: ignore[arg-type]
+        self.messages += [record[message] for record in records]
+        self.traces += [None if trace is None else record[trace] for record in records]
+        self.times += [None if plan.time is None else record[plan.time] for record in records]
+        self.time_keys += [plan.time] * rows
+        for key in (*taken, *(key for key in (plan.time,) if key is not None)):
+            for record in records:
+                del record[key]
+        self.rest += records
+        return True
+
     def _code(self, record: dict[str, Any], plan: _Plan) -> int:
         """Return the code of the stream that a record's labels make; one label with a known value is the usual case."""
         key = plan.labels[0]
@@ -246,17 +282,23 @@ def _time_text(value: Any) -> str | None:
 def parse(lines: pa.Array, stream: Stream) -> Parsed:
     """Take the lines that are JSON objects apart; the others are skipped (their place stays empty)."""
     parsed = Parsed(stream, overrides=False)
-    loads, add, skip = orjson.loads, parsed.add, parsed.skip
-    for line in lines.to_pylist():
-        try:
-            record = loads(line) if line[:1] == b"{" else None
-        except orjson.JSONDecodeError:
-            record = None
+    records = [_record(line) for line in lines.to_pylist()]
+    shapes = {tuple(record) if record else () for record in records}
+    if len(shapes) == 1 and () not in shapes and parsed.add_alike(records):  # type: ignore[arg-type]
+        return parsed
+    for record in records:
         if record:
-            add(record)
+            parsed.add(record)
         else:
-            skip()
+            parsed.skip()
     return parsed
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        return orjson.loads(line) if line[:1] == b"{" else None
+    except orjson.JSONDecodeError:
+        return None
 
 
 def fits(lines: pa.Array) -> bool:
@@ -276,6 +318,7 @@ def process_json(
     parsed = Parsed(lines.stream, overrides=labels_allowed)
     errors: list[tuple[int, str]] = []
     kept: list[int] = []
+    records: list[dict[str, Any]] = []
     raw: list[bytes] = lines.lines.to_pylist()
     for index, line in enumerate(raw):
         if not line.strip():
@@ -288,8 +331,11 @@ def process_json(
         if not isinstance(record, dict):
             errors.append((index, "not a JSON object"))
             continue
-        parsed.add(record)
+        records.append(record)
         kept.append(index)
+    if len(set(map(tuple, records))) != 1 or not parsed.add_alike(records):
+        for record in records:
+            parsed.add(record)
     rows = len(kept)
     ok, ns = parsed.read_times(lines.observed_ns, zone)
     seen = np.full(rows, lines.observed_ns, np.int64)
