@@ -186,6 +186,16 @@ def test_json_names_the_service_but_never_the_file():
     assert record.fields == {"path": "/cart", "host": "x"}
 
 
+def test_lines_of_one_shape_together_are_what_they_are_one_by_one():
+    pairs = [("info", "a", "s"), ("warn", "b", "t"), ("ERROR", "c", "s")]
+    alike = [
+        f'{{"time":"2026-01-02T03:04:05Z","level":"{a}","message":"{b}","service":"{c}","n":1}}' for a, b, c in pairs
+    ]
+    assert records(*alike) == [records(line)[0] for line in alike]
+    odd = [*alike, '{"time":"2026-01-02T03:04:05Z","level":7,"message":"d","service":"s","n":1}']
+    assert records(*odd) == [records(line)[0] for line in odd]
+
+
 def test_broken_json_is_kept_as_text():
     line = '{"message":"half'
     assert [record.message for record in records('{"message":"m"}', line)] == ["m", line]
