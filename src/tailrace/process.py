@@ -19,7 +19,6 @@ from tailrace.bus.disk import DiskBus
 from tailrace.collect.demo import Demo
 from tailrace.collect.discover import Found, discover
 from tailrace.config import Config
-from tailrace.cursor import Cursor
 from tailrace.http import Status
 from tailrace.limits import START_FOUND
 from tailrace.metrics import Metrics
@@ -126,7 +125,7 @@ class Process:
             version=tailrace.__version__,
             uptime_s=round(time.monotonic() - self._started, 1),
             data=str(self._directory),
-            records=self.bus.next - self.history.held(Cursor(self.bus.epoch, 0))[0],
+            records=self.store.rows + self._waiting(),
             waiting_records=self._waiting(),
             bus_bytes=self.bus.bytes,
             store_bytes=self.store.disk_bytes,
