@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from tailrace.errors import QueryError
 from tailrace.query.filters import Filter
@@ -57,7 +58,7 @@ class Query:
         Reads no further than it has to: a limit ends it. Raises Refused when a bound is reached.
         """
         stream: Iterator[Rows] = iter(batches)
-        for pipe, following in zip(self.pipes, [*self.pipes[1:], None], strict=True):
+        for pipe, following in zip_longest(self.pipes, self.pipes[1:]):
             if isinstance(pipe, Where | Fields | Drop):
                 stream = map(pipe.apply, stream)
             elif isinstance(pipe, Sort):
