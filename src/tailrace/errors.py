@@ -4,6 +4,7 @@ TailraceError            a message, and the cure
   QueryError             the text of a query is wrong; knows the position
   ConfigError            a setting is wrong
   BadInput               what a client sent cannot be taken
+    Unsupported          a media type or an encoding that nobody here reads
     TooLarge             more than a bound in limits.py allows
   Refused                not allowed, or not now
     Busy                 a limit is reached; says when to come back
@@ -55,6 +56,10 @@ class ConfigError(TailraceError):
 
 class BadInput(TailraceError):
     """What a client sent cannot be taken."""
+
+
+class Unsupported(BadInput):
+    """A media type or an encoding that nobody here reads."""
 
 
 class TooLarge(BadInput):
