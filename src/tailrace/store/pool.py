@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from collections.abc import AsyncGenerator, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
@@ -36,7 +36,7 @@ class Pool:
     def __len__(self) -> int:
         return len(self._running)
 
-    async def run(self, work: Work, progress: Progress) -> AsyncIterator[bytes]:
+    async def run(self, work: Work, progress: Progress) -> AsyncGenerator[bytes]:
         """Yield what ``work`` yields in a thread; ends quietly when it was cancelled. Raises Busy, and its errors."""
         if len(self._running) >= SEARCHES_AT_ONCE_MAX + SEARCHES_WAITING_MAX:
             raise Busy("too many searches are waiting", retry_s=1, cure="Try again in a second.")
@@ -94,7 +94,7 @@ class Answer:
 
     async def __call__(
         self,
-        scope: MutableMapping[str, Any],
+        scope: MutableMapping[str, Any],  # noqa: ARG002 - every ASGI application is given one
         receive: Callable[[], Any],
         send: Callable[[MutableMapping[str, Any]], Any],
     ) -> None:
