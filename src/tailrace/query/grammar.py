@@ -107,7 +107,7 @@ def _primary(scan: Scanner) -> Filter:
     word = scan.match(_WORD)
     if word is None:
         scan.fail(f"expected a word, a phrase or a field, found {scan.found}", cure=_cure(scan))
-    return _after_name(scan, word, start) or _bare(scan, word, start)
+    return _after_name(scan, word, start) or _bare(scan, word)
 
 
 def _cure(scan: Scanner) -> str:
@@ -116,7 +116,7 @@ def _cure(scan: Scanner) -> str:
     return _QUOTE
 
 
-def _bare(scan: Scanner, word: str, start: int) -> Filter:
+def _bare(scan: Scanner, word: str) -> Filter:
     if word == "*":
         return Everything()
     if scan.rest == "(":
@@ -164,7 +164,7 @@ def _check_name(scan: Scanner, name: str, start: int) -> None:
         scan.fail(f"'{name}' is not the name of a field", start, cure="write *:value to search every field")
 
 
-def _value(scan: Scanner, name: str) -> Filter:
+def _value(scan: Scanner, name: str) -> Filter:  # noqa: PLR0911 - one for each way to write a value
     """Read the value behind ``name:``."""
     start = scan.position
     if scan.take("("):
@@ -236,7 +236,7 @@ def _scalar(scan: Scanner, what: str) -> tuple[str, int]:
     return word, start
 
 
-def _compare(scan: Scanner, name: str) -> Filter:
+def _compare(scan: Scanner, name: str) -> Filter:  # noqa: PLR0911 - levels, times and numbers compare differently
     sign_at = scan.position
     sign = scan.match(_COMPARISON) or ""
     text, start = _scalar(scan, f"a value after {sign}")

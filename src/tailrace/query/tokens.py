@@ -12,6 +12,7 @@ that disagreed with them in one letter would lose records.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -84,9 +85,7 @@ def runs(text: str) -> list[tuple[int, int, int]]:
     """Return (kind, start, stop) of the LATIN and CJK runs of a text, in characters."""
     kinds = _points(text)[1]
     edges = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist()]
-    return [
-        (int(kinds[start]), start, stop) for start, stop in zip(edges, edges[1:], strict=False) if kinds[start] != OTHER
-    ]
+    return [(int(kinds[start]), start, stop) for start, stop in pairwise(edges) if kinds[start] != OTHER]
 
 
 def run_tokens(kind: int, run: str) -> list[str]:

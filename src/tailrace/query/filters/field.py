@@ -29,7 +29,9 @@ class Field:
 
     def __str__(self) -> str:
         bare = self.name == "message" and isinstance(self.value, Phrase | Wildcard | Regex)
-        return str(self.value) if bare else f"{written(self.name)}:{self.value}"
+        text = str(self.value)
+        # A wildcard such as -?7 would read as *not* without the name.
+        return text if bare and text[0] not in "-!" else f"{written(self.name)}:{text}"
 
     def matches(self, batch: Batch) -> np.ndarray:
         """Return which rows have such a value; a label is judged once per stream."""
