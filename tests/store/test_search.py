@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tailrace.errors import BadInput, TooLarge
+from tailrace.query import parse
 from tailrace.store import Search
 from tailrace.store.parts import merge, part, scan
 from tailrace.store.parts.store import PartStore
@@ -57,6 +58,37 @@ def test_any_search_finds_what_one_log_would_give(made, seed):
         search = random_search(rng, log)
         found = rows_of(History(bus, store).scan(search, progress()))
         assert (found if search.order else sorted(found)) == expected(log, search), search
+
+
+QUERIES = [
+    "failed",
+    "not failed",
+    "failed or paid timeout",
+    '"order paid"',
+    "conn*",
+    "*ail*",
+    "/n1[0-9]$/",
+    "überfall",
+    "service:auth",
+    "service:(auth or mail) retry",
+    "level:error",
+    "level:>=warn cart",
+    "number:>500",
+    "kind:k3",
+    "kind:* not kind:k1",
+    "trace_id:t300",
+    "*:k2",
+    "nowhere",
+]
+
+
+@pytest.mark.parametrize("text", QUERIES)
+def test_a_query_finds_the_same_in_parts_and_on_the_bus(made, text):
+    bus, store, log = made
+    for order in (None, "newest", "arrival"):
+        search = Search(parse(text, 0).filter, order=order)
+        found = rows_of(History(bus, store).scan(search, progress()))
+        assert (found if order else sorted(found)) == expected(log, search)
 
 
 def test_pages_join_without_a_seam(made):

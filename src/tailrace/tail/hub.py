@@ -344,7 +344,7 @@ class Hub:
             while self._groups and await self._one_round():
                 # One turn of the loop: what was handed out is being written to the sockets, and counts as work.
                 await asyncio.sleep(0)
-                # The thread's own time: on a busy machine the clock would count the work of others, and add to the delay.
+                # The thread's own time: on a busy machine the clock would count the work of others.
                 rest = min(COALESCE_REST * (time.thread_time() - began), COALESCE_MS_MAX / 1000)
                 await asyncio.sleep(rest)
                 began = time.thread_time()

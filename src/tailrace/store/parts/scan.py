@@ -306,18 +306,20 @@ class _Found:
         batch = source.load()
         progress.scanned_records += len(batch)
         mask = row_mask(batch, self._search, source.bounds)
-        first, second = self._key.columns(batch)
-        if self._key.after is not None:
-            mask &= _beyond(first, second, self._key.after)
-        if self._left is not None and len(self._waiting[0]) >= self._left:
-            mask &= ~_beyond(first, second, (int(self._waiting[0][-1]), int(self._waiting[1][-1])))
-        if not mask.any():
-            return
+        full = self._left is not None and len(self._waiting[0]) >= self._left
+        if full or self._key.after is not None:
+            first, second = self._key.columns(batch)
+            if self._key.after is not None:
+                mask &= _beyond(first, second, self._key.after)
+            if full:
+                mask &= ~_beyond(first, second, (int(self._waiting[0][-1]), int(self._waiting[1][-1])))
         rows = np.flatnonzero(mask)
-        few = batch if len(rows) == len(batch) else batch.take(rows)
-        rows = rows[self._search.filter.matches(few)]
+        if len(rows):
+            few = batch if len(rows) == len(batch) else batch.take(rows)
+            rows = rows[self._search.filter.matches(few)]
         if not len(rows):
             return
+        first, second = self._key.columns(batch)
         progress.matched += len(rows)
         self._kept[number] = batch
         if len(self._kept) > _BLOCKS_KEPT:
