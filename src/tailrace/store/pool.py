@@ -20,6 +20,7 @@ from typing import Any
 
 from tailrace.errors import Busy
 from tailrace.limits import SEARCH_QUEUE_CHUNKS, SEARCH_SECONDS_MAX, SEARCHES_AT_ONCE_MAX, SEARCHES_WAITING_MAX
+from tailrace.metrics import Metrics
 from tailrace.store import Cancelled, Progress
 
 Work = Callable[[Progress], Iterator[bytes]]
@@ -29,7 +30,8 @@ _LOOK_S = 0.2
 class Pool:
     """The threads of all searches. Belongs to one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._threads = ThreadPoolExecutor(SEARCHES_AT_ONCE_MAX, "search")
         self._running: dict[int, Progress] = {}
 
@@ -54,6 +56,8 @@ class Pool:
                 return
 
         def done(_: object) -> None:
+            self._metrics.search_seconds.observe(time.monotonic() - progress.started)
+            self._metrics.searches.labels("timed out" if progress.timed_out else "answered").inc()
             self._running.pop(id(progress), None)
             chunks.put_nowait(None)
 
