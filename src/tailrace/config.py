@@ -64,7 +64,7 @@ class Collect(Struct, forbid_unknown_fields=True):
     start: Annotated[
         str,
         Meta(
-            description="`beginning`, `end` or a size from the end. Empty: beginning of named files, 10 MB of found ones."
+            description="`beginning`, `end` or a size from the end. Empty: named files whole, 10 MB of found ones."
         ),
     ] = ""
     host: Annotated[str, Meta(description="The host label of what is collected. Empty: this machine's name.")] = ""

@@ -21,7 +21,7 @@ from tailrace.errors import DataError, DiskFull, Locked
 
 @contextmanager
 def held(directory: Path) -> Iterator[Path]:
-    """Make the directory if there is none (for its owner only) and hold its lock. Raises DataError, Locked or DiskFull."""
+    """Make the directory (for its owner only) if there is none; hold its lock. Raises DataError, Locked or DiskFull."""
     handle = _open(directory)
     try:
         try:

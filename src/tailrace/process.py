@@ -53,7 +53,7 @@ class Process:
         self.bus = DiskBus(directory / "bus", resume=self.store.checkpoint)
         self.indexer = Indexer(self.bus, self.store)
         self.history = History(self.bus, self.store)
-        self.searches = Pool()
+        self.searches = Pool(self.metrics)
         self.push = Push(self.bus, self.metrics)
         self.hub = Hub(self.bus, self.history)
         self.collector: Collector | None = None

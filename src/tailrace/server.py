@@ -1,4 +1,4 @@
-"""The server: joins the stages of one process and lets people ask. Wiring only: one list of routes, one table of errors.
+"""The server: joins the stages of one process and lets people ask. One list of routes, one table of errors.
 
 Start: lock the data directory, bind the address, open store and bus (in that order: the log never goes on before what
 is stored), follow files, serve. Stop, at SIGTERM or SIGINT: no more reading, tails get their end, open answers get

@@ -23,7 +23,7 @@ def tailrace(*arguments, server=None, stdin=b"", **more):
     """Run a command to its end."""
     if server is not None:
         more["TAILRACE_SERVER"] = server.url
-    return subprocess.run(
+    return subprocess.run(  # noqa: PLW1510 - how it ends is what the tests look at
         [*TAILRACE, *map(str, arguments)], input=stdin, capture_output=True, env=environment(**more), timeout=60
     )
 

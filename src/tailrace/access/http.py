@@ -193,7 +193,7 @@ def is_loopback(host: str) -> bool:
 def routes(access: Access) -> list[BaseRoute]:
     """Return the login form and what it posts to."""
 
-    async def form(request: Request) -> Response:
+    async def form(_: Request) -> Response:
         return HTMLResponse(_LOGIN.format(note="This server needs a token."))
 
     async def log_in(request: Request) -> Response:

@@ -74,7 +74,7 @@ def options_of(command: str) -> list[str]:
     """Return the long options of one command."""
     parser = argparse.ArgumentParser()
     _module(command).add_arguments(parser)
-    return [word for action in parser._actions for word in action.option_strings if word.startswith("--")]  # noqa: SLF001
+    return [word for action in parser._actions for word in action.option_strings if word.startswith("--")]
 
 
 def _module(command: str) -> ModuleType:

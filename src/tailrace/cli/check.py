@@ -1,4 +1,4 @@
-"""``tailrace check``: is the configuration good, and what does it say with everything taken together?"""
+"""``tailrace check``: validate the configuration, and print what is in effect with everything taken together."""
 
 from __future__ import annotations
 

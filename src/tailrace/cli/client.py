@@ -1,4 +1,4 @@
-"""How the commands talk to a server: plain http.client, because importing anything larger takes longer than the call."""
+"""How the commands talk to a server: plain http.client, because a larger import takes longer than the call."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class _Shipper:
         return 1
 
     def _next(self) -> bytes | None:
-        """Return what to send next (whole lines, or what is left at the end), empty for nothing yet, None at the end."""
+        """Return what to send next: whole lines, at the end what is left; empty for nothing yet, None for no more."""
         with self._change:
             if not self._waiting and not self._ended:
                 self._change.wait()

@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from collections.abc import AsyncGenerator, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
 
 from tailrace.errors import Busy
 from tailrace.limits import SEARCH_QUEUE_CHUNKS, SEARCH_SECONDS_MAX, SEARCHES_AT_ONCE_MAX, SEARCHES_WAITING_MAX
+from tailrace.metrics import Metrics
 from tailrace.store import Cancelled, Progress
 
 Work = Callable[[Progress], Iterator[bytes]]
@@ -29,14 +30,15 @@ _LOOK_S = 0.2
 class Pool:
     """The threads of all searches. Belongs to one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._threads = ThreadPoolExecutor(SEARCHES_AT_ONCE_MAX, "search")
         self._running: dict[int, Progress] = {}
 
     def __len__(self) -> int:
         return len(self._running)
 
-    async def run(self, work: Work, progress: Progress) -> AsyncIterator[bytes]:
+    async def run(self, work: Work, progress: Progress) -> AsyncGenerator[bytes]:
         """Yield what ``work`` yields in a thread; ends quietly when it was cancelled. Raises Busy, and its errors."""
         if len(self._running) >= SEARCHES_AT_ONCE_MAX + SEARCHES_WAITING_MAX:
             raise Busy("too many searches are waiting", retry_s=1, cure="Try again in a second.")
@@ -54,6 +56,8 @@ class Pool:
                 return
 
         def done(_: object) -> None:
+            self._metrics.search_seconds.observe(time.monotonic() - progress.started)
+            self._metrics.searches.labels("timed out" if progress.timed_out else "answered").inc()
             self._running.pop(id(progress), None)
             chunks.put_nowait(None)
 
@@ -94,7 +98,7 @@ class Answer:
 
     async def __call__(
         self,
-        scope: MutableMapping[str, Any],
+        scope: MutableMapping[str, Any],  # noqa: ARG002 - every ASGI application is given one
         receive: Callable[[], Any],
         send: Callable[[MutableMapping[str, Any]], Any],
     ) -> None:

@@ -1,0 +1,101 @@
+"""The commands, as a person runs them."""
+
+import json
+import sys
+
+import pytest
+
+from tailrace.cli.terminal import escape
+from tests.apps.programs import tailrace
+
+
+@pytest.fixture(scope="module", autouse=True)
+def records(server):
+    server.push(
+        b'{"message":"first \\u001b[31mred","level":"error","service":"shop"}\n{"message":"second","service":"shop"}\n'
+    )
+
+
+def test_search_prints_records_with_control_characters_escaped(server):
+    done = tailrace("search", "first", server=server)
+    assert (done.returncode, b"\\e[31mred" in done.stdout, b"\x1b" in done.stdout) == (0, True, False)
+
+
+def test_search_as_json_is_one_record_per_line(server):
+    done = tailrace("search", "service:shop", "--output", "json", "--order", "oldest", server=server)
+    assert [json.loads(line)["message"][:6] for line in done.stdout.splitlines()] == ["first ", "second"]
+
+
+def test_search_as_csv_has_a_heading(server):
+    done = tailrace("search", "second", "--output", "csv", server=server)
+    assert done.stdout.splitlines()[0].startswith(b"time,level,service")
+
+
+def test_a_wrong_query_has_a_caret_under_the_mistake(server):
+    done = tailrace("search", "level:error and (", server=server)
+    assert done.returncode == 2
+    lines = done.stderr.decode().splitlines()
+    assert lines[0] == "level:error and ("
+    assert lines[1].lstrip().startswith("^")
+
+
+def test_pipe_passes_through_and_ships(server):
+    done = tailrace("pipe", "--service", "build", server=server, stdin=b"one\ntwo \xff\nno end")
+    assert (done.returncode, done.stdout) == (0, b"one\ntwo \xff\nno end")
+    assert server.messages(q="service:build")[0] == "one"
+    assert server.messages(q="service:build")[-1] == "no end"
+
+
+def test_status_and_streams_are_tables(server):
+    assert b"records" in tailrace("status", server=server).stdout
+    assert b"service=shop" in tailrace("streams", server=server).stdout
+
+
+def test_an_absent_server_is_said_with_a_cure():
+    done = tailrace("status", "--server", "http://127.0.0.1:1")
+    assert (done.returncode, b"tailrace up" in done.stderr) == (1, True)
+
+
+def test_check_prints_what_is_in_effect():
+    done = tailrace("check", TAILRACE_STORE__RETAIN="7d")
+    assert (done.returncode, b'retain = "7d"' in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "text", ["[store]\nretian = '7d'\n", "[stor]\nretain = '7d'\n", "[store]\nretain = 'soon'\n", "["]
+)
+def test_check_refuses_what_it_does_not_know(tmp_path, text):
+    (tmp_path / "tailrace.toml").write_text(text)
+    done = tailrace("check", tmp_path / "tailrace.toml")
+    assert (done.returncode, bool(done.stderr)) == (2, True)
+
+
+def test_an_unknown_key_in_the_environment_has_a_suggestion():
+    done = tailrace("check", TAILRACE_STORE__RETIAN="7d")
+    assert (done.returncode, b"'retain'" in done.stderr) == (2, True)
+
+
+def test_a_wrong_command_is_wrong_usage():
+    assert tailrace("sarch").returncode == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_every_command(shell):
+    assert b"streams" in tailrace("completion", shell).stdout
+
+
+def test_the_client_commands_import_no_server():
+    import subprocess
+
+    code = (
+        "import sys, tailrace.cli.search, tailrace.cli.pipe, tailrace.cli.status, tailrace.cli.streams;"
+        "print([name for name in ('pyarrow', 'numpy', 'starlette', 'uvicorn') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code]).strip() == b"[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("a\tb", "a\tb"), ("\x1b[2J", "\\e[2J"), ("\x9b", "\\x9b"), ("\u202e", "\\u202e")]
+)
+def test_escape_leaves_nothing_that_commands_a_terminal(text, shown):
+    assert escape(text) == shown
