@@ -11,6 +11,7 @@ from tests.apps.programs import Server, until
 
 KILLS = 30
 ROTATE_LINES = 400
+GENERATIONS = 8  # lines that rotation removes while the process is down are gone for everybody
 
 
 class Writer:
@@ -26,6 +27,7 @@ class Writer:
         self._thread.start()
 
     def _run(self) -> None:
+        rotated_at = 0
         file = self.path.open("ab", buffering=0)
         while not self._stopping.wait(self._chance.uniform(0, 0.01)):
             for _ in range(self._chance.randint(1, 5)):
@@ -34,14 +36,15 @@ class Writer:
                 file.write(line[:half])
                 file.write(line[half:])
                 self.written += 1
-            if self.written // ROTATE_LINES > (self.written - 5) // ROTATE_LINES:
+            if self.written - rotated_at >= ROTATE_LINES:
+                rotated_at = self.written
                 file.close()
                 self._rotate()
                 file = self.path.open("ab", buffering=0)
         file.close()
 
     def _rotate(self) -> None:
-        for number in (2, 1):
+        for number in range(GENERATIONS - 1, 0, -1):
             older = self.path.with_name(f"{self.path.name}.{number}")
             if older.exists():
                 older.rename(self.path.with_name(f"{self.path.name}.{number + 1}"))

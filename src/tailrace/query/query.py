@@ -58,11 +58,7 @@ class Query:
         Reads no further than it has to: a limit ends it. Raises Refused when a bound is reached.
         """
         stream: Iterator[Rows] = iter(batches)
-<<<<<<< HEAD
         for pipe, following in zip_longest(self.pipes, self.pipes[1:]):
-=======
-        for pipe, following in zip(self.pipes, [*self.pipes, None][1:], strict=True):
->>>>>>> serve
             if isinstance(pipe, Where | Fields | Drop):
                 stream = map(pipe.apply, stream)
             elif isinstance(pipe, Sort):
