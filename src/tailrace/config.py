@@ -63,9 +63,7 @@ class Collect(Struct, forbid_unknown_fields=True):
     exclude: Annotated[list[str], Meta(description="Directories below which nothing is followed.")] = []
     start: Annotated[
         str,
-        Meta(
-            description="`beginning`, `end` or a size from the end. Empty: named files whole, 10 MB of found ones."
-        ),
+        Meta(description="`beginning`, `end` or a size from the end. Empty: named files whole, 10 MB of found ones."),
     ] = ""
     host: Annotated[str, Meta(description="The host label of what is collected. Empty: this machine's name.")] = ""
     demo: Annotated[bool, Meta(description="Write the logs of three invented services and follow them.")] = False
