@@ -14,7 +14,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   server: {
-    proxy: { "/api": process.env.TAILRACE ?? "http://127.0.0.1:7800" },
+    proxy: { "/api": "http://127.0.0.1:7800" },
   },
   test: { environment: "node", include: ["src/**/*.test.ts"] },
 });
