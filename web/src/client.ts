@@ -57,32 +57,31 @@ export interface Histogram {
   buckets: Bucket[];
 }
 
-export interface Counted {
-  value: string;
-  count: number;
-}
-
 interface HistogramAnswer {
-  span_ms: number;
-  buckets: { time: string; count: number; by?: Record<string, number> }[];
+  start_ns: number;
+  span_ns: number;
+  series: { value: string | null; counts: number[] }[];
 }
 
 /** Counts over time by level; "" is the level nobody gave. */
 export async function histogram(parameters: Parameters, signal?: AbortSignal): Promise<Histogram> {
   const answer = await get<HistogramAnswer>("histogram", { ...parameters, by: "level" }, signal);
-  const buckets = answer.buckets.map((bucket) => ({
-    at: Date.parse(bucket.time),
-    counts: bucket.by ?? { "": bucket.count },
-  }));
-  return { start: buckets[0]?.at ?? 0, spanMs: answer.span_ms, buckets };
+  const [start, spanMs] = [answer.start_ns / 1e6, answer.span_ns / 1e6];
+  const length = Math.max(0, ...answer.series.map(({ counts }) => counts.length));
+  const buckets = Array.from({ length }, (_, index): Bucket => {
+    const counts = answer.series.map(({ value, counts }) => [value ?? "", counts[index] ?? 0]);
+    return { at: start + index * spanMs, counts: Object.fromEntries(counts) };
+  });
+  return { start, spanMs, buckets };
 }
 
-export async function fields(parameters: Parameters, signal?: AbortSignal): Promise<Counted[]> {
-  const answer = await get<{ fields: { name: string; count: number }[] }>("fields", parameters, signal);
-  return answer.fields.map(({ name, count }) => ({ value: name, count }));
+export interface Facet {
+  field: string;
+  count: number;
+  distinct: number;
+  values: { value: string; count: number }[];
 }
 
-export async function values(field: string, parameters: Parameters, signal?: AbortSignal): Promise<Counted[]> {
-  const answer = await get<{ values: Counted[] }>("values", { ...parameters, field }, signal);
-  return answer.values;
+export async function facets(parameters: Parameters, signal?: AbortSignal): Promise<Facet[]> {
+  return (await get<{ fields: Facet[] }>("fields", parameters, signal)).fields;
 }

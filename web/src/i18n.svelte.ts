@@ -20,7 +20,6 @@ const english = {
   apply: "Apply",
   histogram: "Lines over time by level; drag to zoom in",
   facets: "Fields",
-  include: "Show only",
   exclude: "Leave out",
   facetHint: "Click: show only · Alt-click: leave out",
   noLevel: "no level",
@@ -28,7 +27,6 @@ const english = {
   lines: "Log lines",
   older: "Loading older lines…",
   newer: "Loading newer lines…",
-  begin: "Beginning of the range",
   full: "The page holds {n} lines; narrow the range or download the rest.",
   searching: "Searching…",
   nothing: "No line matches",
@@ -52,7 +50,6 @@ const english = {
   open: "live",
   lost: "connection lost, trying again",
   off: "not live",
-  held: "held {n}",
   rate: "{n} lines/s",
   matched: "{matched} of {n} matched",
   latency: "latency {time}",
@@ -80,16 +77,9 @@ const english = {
   showAll: "Show all {n} characters",
   contextTitle: "Lines around it, in its own stream",
   more: "More",
-  time: "Time",
-  observed: "Observed",
-  level: "Level",
-  message: "Message",
-  field: "Field",
-  value: "Value",
   find: "Mark",
   findHint: "Mark text without filtering; n and N go to the next",
   filters: "Filters",
-  cure: "What helps",
   unreachable: "The server cannot be reached.",
   login: "A token is needed",
   loginHint: "tailrace token add NAME makes one.",
@@ -104,7 +94,6 @@ const english = {
   keyTime: "local time or UTC",
   keyWrap: "wrap long lines",
   keyHelp: "this help",
-  late: "late {time}",
 };
 
 export type Word = keyof typeof english;
@@ -130,7 +119,6 @@ const chinese: Record<Word, string> = {
   apply: "应用",
   histogram: "按级别统计的日志数量；拖动以放大",
   facets: "字段",
-  include: "只看",
   exclude: "排除",
   facetHint: "单击：只看 · Alt+单击：排除",
   noLevel: "无级别",
@@ -138,7 +126,6 @@ const chinese: Record<Word, string> = {
   lines: "日志",
   older: "正在加载更早的日志…",
   newer: "正在加载更新的日志…",
-  begin: "时间范围的开头",
   full: "页面最多保留 {n} 行；请缩小范围，或下载其余部分。",
   searching: "正在搜索…",
   nothing: "没有匹配的日志",
@@ -162,7 +149,6 @@ const chinese: Record<Word, string> = {
   open: "实时",
   lost: "连接中断，正在重试",
   off: "非实时",
-  held: "保留 {n} 行",
   rate: "{n} 行/秒",
   matched: "{n} 行中匹配 {matched} 行",
   latency: "延迟 {time}",
@@ -190,16 +176,9 @@ const chinese: Record<Word, string> = {
   showAll: "显示全部 {n} 个字符",
   contextTitle: "同一日志流中的上下文",
   more: "更多",
-  time: "时间",
-  observed: "读取时间",
-  level: "级别",
-  message: "消息",
-  field: "字段",
-  value: "值",
   find: "标记",
   findHint: "只标记文字而不过滤；n 和 N 跳到下一处",
   filters: "筛选",
-  cure: "解决办法",
   unreachable: "无法连接服务器。",
   login: "需要令牌",
   loginHint: "用 tailrace token add 名称 创建令牌。",
@@ -214,7 +193,6 @@ const chinese: Record<Word, string> = {
   keyTime: "本地时间或 UTC",
   keyWrap: "长行换行",
   keyHelp: "此帮助",
-  late: "迟到 {time}",
 };
 
 export type Language = "en" | "zh";
@@ -227,8 +205,8 @@ function preferred(): Language {
   return navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
 }
 
-let language = $state<Language>(preferred());
-document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+let language = $state<Language>("en");
+speak(preferred());
 
 export function speak(next: Language): void {
   language = next;

@@ -80,7 +80,8 @@ export class Session {
   #newer: string | null = null;
   #arrived = 0;
   #latencyMs = -1;
-  #opened = 0;
+  /** When the stream was opened, as the beginning of the text of a time: what was observed later has arrived live. */
+  #opened = "";
   #histogramChanged = false;
   #histogramAt = 0;
 
@@ -279,7 +280,7 @@ export class Session {
   // -- live -----------------------------------------------------------------------------------------------------
 
   #startTail(start: { last?: number; after?: string }): void {
-    this.#opened = Date.now();
+    this.#opened = new Date().toISOString().slice(0, 23);
     this.#tail = new Tail(
       { query: this.view.query, ...start },
       {
@@ -299,11 +300,10 @@ export class Session {
   #onRows(records: LogRecord[], checkpoint: string): void {
     const newest = records.at(-1);
     if (!newest) return;
-    const seen = Date.parse(newest.observed);
-    if (seen > this.#opened) {
-      this.#latencyMs = Math.max(0, Date.now() - seen);
-      this.#arrived += records.length;
-    }
+    const fresh = records.filter((record) => record.observed > this.#opened);
+    if (fresh.length > 0) this.#latencyMs = Math.max(0, Date.now() - Date.parse(newest.observed));
+    this.#arrived += fresh.length;
+    for (const record of fresh) this.#countInHistogram(record);
     if (!this.following) {
       const errors = records.filter(isError).length;
       this.waiting = { lines: this.waiting.lines + records.length, errors: this.waiting.errors + errors };
@@ -313,10 +313,7 @@ export class Session {
       }
     }
     this.#stored = checkpoint;
-    for (const record of records) {
-      this.rows.push(line(record));
-      if (seen > this.#opened) this.#countInHistogram(record);
-    }
+    for (const record of records) this.rows.push(line(record));
     this.draw();
   }
 
