@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: help install up test check web format bench docs dist clean
+.PHONY: help install up test browser check web format bench docs dist clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,9 +19,15 @@ install: $(UV) ## make .venv with the tailrace command in it
 up: install ## run tailrace on this machine's own logs (ARGS="/var/log/nginx --listen 127.0.0.1:7800")
 	$(BIN)/tailrace up $(ARGS)
 
-test: $(UV) ## install what the tests need and run all of them
+test: $(UV) browser ## install what the tests need and run all of them
 	$(UV) sync --locked --quiet --group test
 	$(BIN)/pytest -n 2 $(ARGS)
+
+browser:
+	@command -v chromium >/dev/null || { \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+	  else echo "chromium is not installed: the browser tests will be skipped (Debian: apt install chromium)"; fi; }
 
 check: $(UV) ## format, lint, types, import rules
 	$(UV) sync --locked --quiet --group test --group check

@@ -4,6 +4,7 @@ TailraceError            a message, and the cure
   QueryError             the text of a query is wrong; knows the position
   ConfigError            a setting is wrong
   BadInput               what a client sent cannot be taken
+    Unsupported          a media type or an encoding that nobody here reads
     TooLarge             more than a bound in limits.py allows
   Refused                not allowed, or not now
     Busy                 a limit is reached; says when to come back
@@ -14,6 +15,13 @@ TailraceError            a message, and the cure
   OriginTaken            the place a batch was read from was taken already, in part
   Closed                 the component was shut down
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tailrace.cursor import Cursor
 
 
 class TailraceError(Exception):
@@ -48,6 +56,10 @@ class ConfigError(TailraceError):
 
 class BadInput(TailraceError):
     """What a client sent cannot be taken."""
+
+
+class Unsupported(BadInput):
+    """A media type or an encoding that nobody here reads."""
 
 
 class TooLarge(BadInput):
@@ -88,6 +100,14 @@ class OriginTaken(TailraceError):
     def __init__(self, source: str, next: int) -> None:  # noqa: A002 - the field's own name
         super().__init__(f"{source} is already taken up to {next}")
         self.source = source
+        self.next = next
+
+
+class Gone(TailraceError):
+    """A position can no longer be read; ``next`` is the first one behind it that can."""
+
+    def __init__(self, message: str, *, next: Cursor) -> None:  # noqa: A002 - the field's own name
+        super().__init__(message)
         self.next = next
 
 

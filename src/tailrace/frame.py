@@ -29,9 +29,17 @@ class Rows:
         return b'{"records":[' + b",".join(self.records) + b'],"next":"' + str(self.next).encode() + b'"}'
 
 
+WHYS = {
+    "expired": "retention removed them",
+    "damaged": "the disk damaged them",
+    "slow": "the client was too slow",
+    "reset": "the position belongs to another log, or lies behind the end of this one",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """``count`` records in [start, end) were not looked at: ``why`` is one of ``expired``, ``slow``, ``reset``."""
+    """``count`` records in [start, end) were not looked at: ``why`` is one of WHYS."""
 
     start: Cursor | None
     end: Cursor

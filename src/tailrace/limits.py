@@ -19,16 +19,49 @@ LABEL_BYTES_MAX = 1 * KIB
 # -- sources ---------------------------------------------------------------------------------------------------
 READ_BYTES = 512 * KIB
 """One read of a followed file: large enough to work on blocks, small enough that a busy file cannot starve others."""
+PREFIX_BYTES = 1 * KIB
+"""A file is known again by the hash of so many of its first bytes (fewer while it is shorter) ..."""
+MARK_BYTES = 256
+"""... and of so many before the offset; the same bytes are compared on every read, which finds a rewritten file."""
+FILES_OPEN_MAX = 8_192
+"""Followed files held open (or half of what the process may open); beyond it the longest quiet one is closed."""
+PARTIAL_QUIET_S = 8.0
+"""A last line without its newline is taken for whole when the file was quiet for so long."""
+GONE_QUIET_S = 90.0
+"""A renamed or deleted file is held open until it was quiet for so long: its writer may still have it."""
+POLL_S_MIN = 0.02
+POLL_S_MAX = 1.0
+"""A file is polled at a tenth of the time it has been quiet, within these; inotify only makes it sooner."""
+SCAN_S = 1.0
+SCAN_NOTIFIED_S = 10.0
+"""Globs are matched again so often; the second when the kernel also tells about changes in their directories."""
+WATCHES_MAX = 4_096
+"""Directories watched by inotify; others are polled."""
 PUSH_BYTES_MAX = 64 * MIB
 """A request body after decompression: bounds what a compressed bomb may become."""
 PUSH_BATCH_BYTES = 4 * MIB
 """A push is worked off in pieces of this size, so its memory does not grow with the body."""
+
+# -- pipeline --------------------------------------------------------------------------------------------------
+DETECT_LINES = 64
+"""Lines of a block from which the layout of a stream is found out."""
+STREAM_STATES_MAX = 16_384
+"""Streams whose layout and newest time are remembered; the least recently seen is forgotten and found out again."""
+
+# -- collect ---------------------------------------------------------------------------------------------------
+DISCOVER_FILES_MAX = 10_000
+DISCOVER_DEPTH_MAX = 6
+"""Bounds of a walk through log directories."""
 
 # -- bus -------------------------------------------------------------------------------------------------------
 BATCH_ROWS_MAX = 65_536
 """Rows of one frame on the bus; also what a reader must be able to hold at once."""
 APPEND_BYTES_MAX = 32 * MIB
 """Bytes waiting for their commit; beyond it an append waits, which is how back-pressure reaches the sources."""
+FRAME_BYTES_MAX = 8 * MIB
+"""Queued batches are joined into one frame, and one fdatasync, up to this size."""
+LEDGER_EVERY_BYTES = 16 * MIB
+"""The ledger of places taken is saved after so many bytes: a start after a crash reads at most that much again."""
 SEGMENT_BYTES = 64 * MIB
 """A segment is closed at this size; retention of the bus removes whole segments."""
 BUS_BYTES_MAX = 1 * GIB
@@ -43,6 +76,8 @@ DISK_FREE_BYTES_MIN = 64 * MIB
 # -- store -----------------------------------------------------------------------------------------------------
 BLOCK_ROWS = 8_192
 """Rows of one row group: the unit that the index can skip."""
+BLOCK_BYTES_MAX = 8 * MIB
+"""A block of long lines ends here: readers and merges hold a few blocks at once."""
 PART_ROWS_FLUSH = 131_072
 """The indexer writes a part when so many rows wait ..."""
 PART_BYTES_FLUSH = 32 * MIB
@@ -53,6 +88,13 @@ PART_ROWS_MAX = 4_000_000
 """Merging stops at this size, so that retention can drop a part without keeping half a year for one day."""
 PARTS_MERGE_MIN = 6
 """Neighbours of a size that make a merge worthwhile: each row is rewritten about log6(n) times."""
+MAINTAIN_S = 60.0
+"""Retention looks so often, besides after every flush."""
+STORE_EVENTS_MAX = 100
+INDEX_READ_BYTES = 4 * MIB
+"""What the indexer takes from the bus at once."""
+INDEX_RETRY_S = 5.0
+"""Between tries when the disk is full or read-only; the bus keeps what waits."""
 
 # -- search ----------------------------------------------------------------------------------------------------
 QUERY_BYTES_MAX = 16 * KIB
@@ -64,18 +106,81 @@ SEARCH_SECONDS_MAX = 60.0
 """A search that takes longer stops and says that its answer is not complete."""
 SEARCHES_AT_ONCE_MAX = 4
 """More wait in line: each may hold a few decoded blocks per thread."""
+ORDERED_STEP_ROWS = 32_768
+"""An ordered search without a limit puts out so many rows at a time: what it holds besides the keys of its matches."""
 GROUPS_MAX = 100_000
 """Distinct keys of one stats, top or uniq; more is an error that says so."""
+SORT_ROWS_MAX = 100_000
+"""Records that one sort holds at once; with a limit behind it, it holds a multiple of that."""
+STATS_VALUES_MAX = 1_000_000
+"""Distinct values that dc and percentiles keep to be exact; more is an error that says so."""
 BUCKETS_MAX = 10_000
 """Buckets of one histogram or timechart."""
+FIELDS_SAMPLE_ROWS = 10_000
+"""Records whose fields are parsed to tell which there are: the newest that match."""
 CONTEXT_ROWS_MAX = 1_000
 
 # -- tail ------------------------------------------------------------------------------------------------------
 TAILS_MAX = 20_000
 TAIL_QUEUE_BYTES_MAX = 1 * MIB
 """Frames waiting for one client; beyond it the client is detached and reads the bus at its own pace."""
+TAIL_FRAME_BYTES_MAX = 256 * KIB
+"""Rows of one frame: a burst becomes several, so that a client's socket never has to hold all of it."""
 TAIL_CATCH_UP_ROWS = 4_096
-"""Rows of one step of a client that reads for itself."""
+"""Rows of one step of a client that reads for itself; so near to the hub it joins it again."""
+TAIL_CATCH_UP_BYTES = 1 * MIB
+"""... or so many bytes of the bus: what one step finds may be queued beyond TAIL_QUEUE_BYTES_MAX."""
+TAIL_ROUND_BYTES = 4 * MIB
+"""Bytes of the bus that the hub works off at once."""
+TAIL_BUS_ROWS_MAX = 262_144
+"""Further behind than so many records, a tail asks the store, whose index skips what cannot match."""
+TAIL_INLINE_ROWS = 1_024
+"""Rows times queries that are evaluated on the event loop (about 2 ms); more go to a thread."""
+TAIL_LAST_MAX = 100_000
+"""Records that ``last=N`` may ask for; a longer past has ``since`` or a search."""
+TAIL_STALL_S = 60.0
+"""A client that accepts no byte for so long is cut off; it can resume from its cursor."""
+TAIL_SEND_BYTES = 64 * KIB
+"""Frames that wait are sent together up to this size, and the kernel is asked to buffer about as much."""
+POLL_WAIT_S_MAX = 60.0
+"""The longest that a long-poll waits: under the usual idle time-outs of proxies."""
 PING_S = 15.0
 COALESCE_MS_MAX = 100
 """Under load, deliveries are gathered for at most so long."""
+COALESCE_REST = 4
+"""After a delivery the hub rests so many times as long as it took: it takes a fifth of a core, then gathers."""
+
+START_FOUND = "10MB"
+"""Of a log that was found, not named, so much of the end is read at first."""
+
+# -- server ----------------------------------------------------------------------------------------------------
+PUSHES_AT_ONCE_MAX = 32
+"""Each holds one piece of PUSH_BATCH_BYTES, decoded and parsed; more are told to come back."""
+PUSH_ARRAY_BYTES_MAX = 16 * MIB
+"""A JSON array cannot be worked off in pieces: it becomes objects at once. NDJSON has no such bound."""
+PUSH_KEY_BYTES_MAX = 200
+"""An idempotency key is kept in the bus's ledger."""
+PUSH_REJECTED_MAX = 100
+"""Broken lines that an answer describes; all are counted."""
+SEARCHES_WAITING_MAX = 64
+"""Searches in line for a thread; more are told to come back."""
+SEARCH_QUEUE_CHUNKS = 8
+"""Chunks that a search may be ahead of a client that reads slowly."""
+SEARCH_CHUNK_ROWS = 1_000
+"""Rows that a search hands over at once."""
+FACET_VALUES_MAX = 1_000
+"""Values of a field that one answer lists."""
+SESSIONS_MAX = 1_000
+"""Logged-in browsers; the oldest goes first."""
+LOGIN_BYTES_MAX = 4 * KIB
+STOP_SECONDS_MAX = 5.0
+"""After that, a stop no longer waits for clients to take what they were sent."""
+
+# -- command line ----------------------------------------------------------------------------------------------
+PIPE_FLUSH_S = 0.1
+"""A line from a pipe waits no longer before it is sent."""
+PIPE_BATCH_BYTES = 1 * MIB
+PIPE_SPOOL_BYTES_MAX = 64 * MIB
+"""What a pipe keeps while the server is away; beyond it lines still pass through and are counted as not shipped."""
+PIPE_END_S = 10.0
+"""How long a pipe that has ended goes on trying to deliver the rest."""

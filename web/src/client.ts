@@ -17,7 +17,11 @@ export function address(call: string, parameters: Parameters): string {
 }
 
 /** Raises CallError; an aborted call raises the signal's AbortError. */
-export async function get<Answer>(call: string, parameters: Parameters, signal?: AbortSignal): Promise<Answer> {
+export async function get<Answer>(
+  call: string,
+  parameters: Parameters,
+  signal?: AbortSignal,
+): Promise<Answer> {
   let response: Response;
   try {
     response = await fetch(address(call, parameters), { signal, headers: { accept: "application/json" } });
@@ -33,7 +37,12 @@ async function problemOf(response: Response): Promise<Problem> {
   try {
     return (await response.json()) as Problem;
   } catch {
-    return { type: "", title: response.statusText, status: response.status, detail: `HTTP ${response.status}` };
+    return {
+      type: "",
+      title: response.statusText,
+      status: response.status,
+      detail: `HTTP ${response.status}`,
+    };
   }
 }
 

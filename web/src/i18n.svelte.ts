@@ -1,6 +1,6 @@
 /* The words of the page, in every language it speaks. English is the key list that the others must fill. */
 const english = {
-  ask: "Search: words, \"phrase\", level:error, service=web, /regex/, | stats count() by level",
+  ask: 'Search: words, "phrase", level:error, service=web, /regex/, | stats count() by level',
   run: "Search",
   query: "Query",
   history: "Recent queries",
@@ -55,7 +55,7 @@ const english = {
   latency: "latency {time}",
   latencyHint: "From the moment the newest line was read to the moment it was drawn here",
   found: "{n} lines",
-  scanned: "scanned {n} in {time}",
+  scanned: "searched {n} lines in {time}",
   partial: "The search ran out of time: the answer is not complete.",
   download: "Download",
   local: "Local",
@@ -99,7 +99,7 @@ const english = {
 export type Word = keyof typeof english;
 
 const chinese: Record<Word, string> = {
-  ask: "搜索：词语、\"短语\"、level:error、service=web、/正则/、| stats count() by level",
+  ask: '搜索：词语、"短语"、level:error、service=web、/正则/、| stats count() by level',
   run: "搜索",
   query: "查询",
   history: "最近的查询",

@@ -2,7 +2,12 @@ import { expect, test } from "vitest";
 import { aggregates, asks, marks, split, toggle, tokens } from "./query";
 
 test("tokens put together are the query", () => {
-  for (const query of ['a:"b | c" or /x\\/y/i | stats count() by level', "-level=info (a b", 'broken "quote', "支付 失败"]) {
+  for (const query of [
+    'a:"b | c" or /x\\/y/i | stats count() by level',
+    "-level=info (a b",
+    'broken "quote',
+    "支付 失败",
+  ]) {
     expect(
       tokens(query)
         .map((token) => token.text)
@@ -36,14 +41,24 @@ test("an or at the top is put in brackets", () => {
 });
 
 test("what is asked is known", () => {
-  expect([asks("-level=info x", "level", "info"), asks("level=error", "level", "error"), asks("", "a", "b")]).toEqual([-1, 1, 0]);
+  expect([
+    asks("-level=info x", "level", "info"),
+    asks("level=error", "level", "error"),
+    asks("", "a", "b"),
+  ]).toEqual([-1, 1, 0]);
 });
 
 test("words, phrases and patterns of the message are marked, fields and excluded words are not", () => {
-  const sources = marks('failed "order 7" /a+b/ level=error -quiet not dull message:deep host:web').map((one) => one.source);
+  const sources = marks('failed "order 7" /a+b/ level=error -quiet not dull message:deep host:web').map(
+    (one) => one.source,
+  );
   expect(sources).toEqual(["failed", "order 7", "a+b", "deep"]);
 });
 
 test("a table is told from lines", () => {
-  expect([aggregates("a | stats count()"), aggregates('"| stats"'), aggregates("a | limit 5")]).toEqual([true, false, false]);
+  expect([aggregates("a | stats count()"), aggregates('"| stats"'), aggregates("a | limit 5")]).toEqual([
+    true,
+    false,
+    false,
+  ]);
 });

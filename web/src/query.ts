@@ -2,7 +2,16 @@
 The text of a query, as far as the page has to understand it: its tokens, to colour them; its words, to mark them
 in the lines; and adding or removing one comparison when a person clicks. What a query means is the server's.
 */
-export type TokenKind = "space" | "word" | "field" | "operator" | "text" | "regex" | "pipe" | "bracket" | "logic";
+export type TokenKind =
+  | "space"
+  | "word"
+  | "field"
+  | "operator"
+  | "text"
+  | "regex"
+  | "pipe"
+  | "bracket"
+  | "logic";
 
 export interface Token {
   kind: TokenKind;
@@ -128,7 +137,8 @@ function pattern(token: Token): RegExp[] {
     const end = token.text.lastIndexOf("/");
     return compile(token.text.slice(1, end), token.text.slice(end + 1).includes("i") ? "gi" : "g");
   }
-  if (token.kind === "text") return compile(escape(token.text.replace(/^"|"$/g, "").replace(/\\(.)/g, "$1")), "gi");
+  if (token.kind === "text")
+    return compile(escape(token.text.replace(/^"|"$/g, "").replace(/\\(.)/g, "$1")), "gi");
   if (token.kind !== "word" || token.text.startsWith("-") || /^[*?]+$/.test(token.text)) return [];
   return compile(escape(token.text).replace(/\\\*/g, "[\\p{L}\\p{N}_]*").replace(/\\\?/g, "."), "giu");
 }

@@ -122,7 +122,8 @@ export class Session {
   /** `from` and `to` of the range, for calls. */
   bounds(): Parameters {
     const { range } = this.view;
-    if (range.kind === "between") return { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString() };
+    if (range.kind === "between")
+      return { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString() };
     return range.kind === "all" ? {} : { from: new Date(this.asked - span(range.span)).toISOString() };
   }
 
@@ -235,7 +236,10 @@ export class Session {
     void this.#do("older", async () => {
       // A live stream that began with its last lines has no token yet: the first page begins at the oldest line.
       const oldest = this.rows.get(this.rows.first);
-      const where = this.#older === undefined && oldest?.kind === "line" ? { to: oldest.record.time } : { after: this.#older ?? "" };
+      const where =
+        this.#older === undefined && oldest?.kind === "line"
+          ? { to: oldest.record.time }
+          : { after: this.#older ?? "" };
       const page = await search(
         { ...this.question(), ...where, order: "newest", limit: PAGE_ROWS },
         this.#abort.signal,
@@ -398,12 +402,21 @@ export class Session {
     const perSecond = (this.#arrived * 1000) / FIGURES_MS;
     this.#arrived = 0;
     const smooth = this.figures.perSecond * 0.75 + perSecond * 0.25;
-    this.figures = { held: this.rows.size, perSecond: smooth < 0.05 ? 0 : smooth, latencyMs: this.#latencyMs };
+    this.figures = {
+      held: this.rows.size,
+      perSecond: smooth < 0.05 ? 0 : smooth,
+      latencyMs: this.#latencyMs,
+    };
     if (this.#histogramChanged && this.histogram) {
       this.#histogramChanged = false;
       this.histogram = { ...this.histogram };
     }
-    if (this.view.live && !document.hidden && this.connection === "open" && Date.now() - this.#histogramAt > HISTOGRAM_MS) {
+    if (
+      this.view.live &&
+      !document.hidden &&
+      this.connection === "open" &&
+      Date.now() - this.#histogramAt > HISTOGRAM_MS
+    ) {
       this.asked = Date.now();
       void this.#loadHistogram();
     }

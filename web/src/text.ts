@@ -17,11 +17,25 @@ interface Ink {
   background?: string;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const SPECIAL = /\x1b\[([0-9;:]*)m|[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const SPECIAL =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  /\x1b\[([0-9;:]*)m|[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
-const ATTRIBUTES: Record<number, string> = { 1: "bold", 2: "faint", 3: "italic", 4: "underline", 7: "inverse", 9: "struck" };
-const ATTRIBUTE_OFF: Record<number, string[]> = { 22: ["bold", "faint"], 23: ["italic"], 24: ["underline"], 27: ["inverse"], 29: ["struck"] };
+const ATTRIBUTES: Record<number, string> = {
+  1: "bold",
+  2: "faint",
+  3: "italic",
+  4: "underline",
+  7: "inverse",
+  9: "struck",
+};
+const ATTRIBUTE_OFF: Record<number, string[]> = {
+  22: ["bold", "faint"],
+  23: ["italic"],
+  24: ["underline"],
+  27: ["inverse"],
+  29: ["struck"],
+};
 
 /** A visible sign for a character that has none. */
 export function visible(character: string): string {
@@ -32,7 +46,11 @@ export function visible(character: string): string {
 }
 
 /** Split a message into pieces; `multiline` keeps line ends, `marks` are [pattern, class] pairs (global patterns). */
-export function pieces(message: string, multiline: boolean, marks: readonly (readonly [RegExp, string])[]): Piece[] {
+export function pieces(
+  message: string,
+  multiline: boolean,
+  marks: readonly (readonly [RegExp, string])[],
+): Piece[] {
   const parts: Piece[] = [];
   const ink: Ink = { classes: new Set() };
   let end = 0;
@@ -72,8 +90,10 @@ function applyCode(ink: Ink, code: number): void {
     ink.color = ink.background = undefined;
   } else if (ATTRIBUTES[code]) ink.classes.add(ATTRIBUTES[code]);
   else if (ATTRIBUTE_OFF[code]) for (const name of ATTRIBUTE_OFF[code]) ink.classes.delete(name);
-  else if ((code >= 30 && code <= 39) || (code >= 90 && code <= 97)) setColor(ink, code, code !== 39, /^sgr-[39]/);
-  else if ((code >= 40 && code <= 49) || (code >= 100 && code <= 107)) setColor(ink, code, code !== 49, /^sgr-(4|10)/);
+  else if ((code >= 30 && code <= 39) || (code >= 90 && code <= 97))
+    setColor(ink, code, code !== 39, /^sgr-[39]/);
+  else if ((code >= 40 && code <= 49) || (code >= 100 && code <= 107))
+    setColor(ink, code, code !== 49, /^sgr-(4|10)/);
 }
 
 function setColor(ink: Ink, code: number, on: boolean, same: RegExp): void {
@@ -92,7 +112,10 @@ function extended(ink: Ink, code: number, rest: number[]): number {
     color = palette(rest[1] ?? 0);
   } else if (rest[0] === 2) {
     used = 4;
-    color = `rgb(${rest.slice(1, 4).map((part) => Math.min(255, part || 0)).join(" ")})`;
+    color = `rgb(${rest
+      .slice(1, 4)
+      .map((part) => Math.min(255, part || 0))
+      .join(" ")})`;
   }
   if (code === 38) ink.color = color;
   else ink.background = color;

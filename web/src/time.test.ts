@@ -19,5 +19,11 @@ test("an input's text reads back as the same second", () => {
 
 test("lengths of time are read and written", () => {
   expect([span("15m"), span("7d"), span("x")]).toEqual([900_000, 604_800_000, Number.NaN]);
-  expect([12, 3400, 120_000, 7_200_000, 172_800_000].map(short)).toEqual(["12 ms", "3.4 s", "2 min", "2 h", "2 d"]);
+  expect([12, 3400, 120_000, 7_200_000, 172_800_000].map(short)).toEqual([
+    "12 ms",
+    "3.4 s",
+    "2 min",
+    "2 h",
+    "2 d",
+  ]);
 });

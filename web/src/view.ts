@@ -1,5 +1,8 @@
 /* What the page shows, as text in its address: a link reproduces the view. */
-export type Range = { kind: "last"; span: string } | { kind: "all" } | { kind: "between"; from: number; to: number };
+export type Range =
+  | { kind: "last"; span: string }
+  | { kind: "all" }
+  | { kind: "between"; from: number; to: number };
 
 export interface View {
   query: string;

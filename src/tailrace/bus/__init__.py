@@ -54,7 +54,8 @@ class Bus(Protocol):
     def read(self, start: Cursor, bytes_max: int) -> list[Batch]:
         """Return the batches from ``start`` on, at least one when there is any, else about ``bytes_max`` bytes.
 
-        Raises LookupError when ``start`` is before ``first`` (retention removed it) or in another log.
+        They are without a hole but where the disk has damaged records: those are stepped over, and the offsets show
+        it. Raises Gone when nothing can be read at ``start``: it is before ``first``, or in another log, or damaged.
         """
         ...
 

@@ -98,6 +98,10 @@ class Store(Protocol):
         """Every record before it is stored, and durable."""
         ...
 
+    def held(self) -> list[tuple[Cursor, Cursor]]:
+        """Return the ranges [first, next) whose records are stored, in the order of the log; retention makes gaps."""
+        ...
+
     def add(self, batch: Batch) -> None:
         """Take the next batch of the log (it begins where the last ended); durable once ``checkpoint`` passed."""
         ...

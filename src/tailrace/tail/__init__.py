@@ -1,0 +1,11 @@
+"""The tail: records as they arrive, from any position, on any transport, none missing and none twice.
+
+    hub.py           reads the bus once, evaluates each distinct query once per batch, hands the same bytes to everyone
+    catchup.py       reads what a tail has missed, from the store and the bus, in steps, in a thread
+    subscription.py  one tail as a pure state machine: events in, frames out
+    sse.py poll.py   the frames as bytes on two transports
+    http.py          the routes
+
+The join rule: a tail reads for itself up to a position at which the hub took it in, and the hub's chunks begin exactly
+there. A tail that cannot keep up leaves the hub at the beginning of the chunk that did not fit, and reads on by itself.
+"""

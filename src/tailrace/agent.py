@@ -1,0 +1,166 @@
+"""The collector: one thread that joins files, pipeline and bus.
+
+A file has at most one batch that the bus has not acknowledged; the next one is read and parsed meanwhile. When
+the bus is busy or its disk is full the batch is kept and offered again, and nothing more is read: nothing is lost, and
+memory is bounded by what is in flight. The position of a file is what the bus has taken; there is no other checkpoint.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from datetime import UTC, tzinfo
+from pathlib import Path
+
+import msgspec
+
+from tailrace.bus import Bus
+from tailrace.cursor import Cursor
+from tailrace.errors import Busy, Closed, DataError, OriginTaken
+from tailrace.limits import APPEND_BYTES_MAX
+from tailrace.pipeline import Pipeline
+from tailrace.record import Batch
+from tailrace.sources.file import Entry, FileSource
+from tailrace.sources.followed import FollowedFile
+
+_IDLE_S = 0.5
+_RETRY_S = 0.25
+_DRAIN_S = 10.0
+
+
+class FileStatus(msgspec.Struct):
+    """How a file is doing. ``state`` is reading, quiet, gone (renamed or deleted, still drained) or failing."""
+
+    path: str
+    state: str
+    offset: int
+    size: int
+    lag_bytes: int
+    lines: int
+    layout: str | None
+    error: str
+
+
+class Collector:
+    """Follows ``entries`` into ``bus`` from ``start`` until ``stop``."""
+
+    def __init__(
+        self, bus: Bus, entries: Sequence[Entry], *, host: str = "", exclude: Sequence[Path] = (), zone: tzinfo = UTC
+    ) -> None:
+        """Nothing below the directories of ``exclude`` (our own data) is followed."""
+        self._bus = bus
+        self._source = FileSource(entries, bus.sources("file:"), host=host, exclude=[str(path) for path in exclude])
+        self._pipeline = Pipeline(zone)
+        self._flying: dict[FollowedFile, tuple[Batch, Future[Cursor]]] = {}
+        self._flying_bytes = 0
+        self._added: list[Entry] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
+        self.error = ""
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Follow more; entries whose path is followed already are left out. From any thread."""
+        self._added += entries
+        self._source.wake()
+
+    def stop(self) -> None:
+        """Stop reading, wait for what the bus has been given, and give the files back."""
+        self._stopping.set()
+        self._source.wake()
+        self._thread.join()
+
+    def status(self) -> list[FileStatus]:
+        """Return how each file is doing. From any thread."""
+        return [self._status(file) for file in self._source.files] + [
+            FileStatus(path, "failing", 0, 0, 0, 0, None, why) for path, why in list(self._source.problems.items())
+        ]
+
+    def _status(self, file: FollowedFile) -> FileStatus:
+        lag = max(0, file.size - file.acked)
+        state = "failing" if file.error else "gone" if file.gone else "reading" if lag else "quiet"
+        layout = self._pipeline.layout_of(file.stream.json)
+        return FileStatus(file.path, state, file.acked, file.size, lag, file.lines, layout, file.error or self.error)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                if self._added:
+                    added, self._added = self._added, []
+                    self._source.add(added)
+                if not self._step():
+                    self._source.wait(0.02 if self._flying else _IDLE_S)
+            wait_for([future for _, future in self._flying.values()], timeout=_DRAIN_S)
+            self._land()
+        except Closed:
+            pass  # the bus was shut down: what it did not take is read again in the next life
+        finally:
+            self._source.close()
+
+    def _step(self) -> bool:
+        """Read and append one block of every file that has one; tell whether there was any."""
+        busy = False
+        for file, lines in self._source.poll():
+            batch = self._pipeline.process(lines)
+            while file in self._flying or self._flying_bytes > APPEND_BYTES_MAX:
+                waited = [self._flying[file][1]] if file in self._flying else [one for _, one in self._flying.values()]
+                wait_for(waited, timeout=_RETRY_S, return_when="FIRST_COMPLETED")
+                self._land()
+                if self._stopping.is_set():
+                    return busy
+            if lines.origin.source == file.name and lines.origin.next != file.offset:
+                continue  # the bus sent the file back to another place meanwhile
+            self._append(file, batch)
+            busy = True
+            if self._stopping.is_set():
+                break
+        self._land()
+        for name in self._source.forgotten:
+            self._bus.forget(name)
+        self._source.forgotten.clear()
+        return busy
+
+    def _append(self, file: FollowedFile, batch: Batch) -> None:
+        while not self._stopping.is_set():
+            try:
+                future = self._bus.append(batch)
+            except Busy as error:
+                self._stopping.wait(min(error.retry_s, _RETRY_S))
+                self._source.look()
+                continue
+            self._flying[file] = batch, future
+            self._flying_bytes += batch.nbytes
+            return
+
+    def _land(self) -> None:
+        """Take the answers that came; what the disk had no room for is offered again."""
+        refused: list[tuple[FollowedFile, Batch]] = []
+        for file, (batch, future) in list(self._flying.items()):
+            if not future.done():
+                continue
+            del self._flying[file]
+            self._flying_bytes -= batch.nbytes
+            try:
+                future.result()
+            except OriginTaken as taken:
+                if taken.source == file.name:
+                    file.seek(taken.next)
+                    file.acked = taken.next
+            except DataError as error:
+                self.error = error.message
+                refused.append((file, batch))
+            else:
+                self.error = ""
+                origin = batch.origins[0]
+                if origin.source == file.name:
+                    file.acked = origin.next
+        if refused:
+            self._stopping.wait(_RETRY_S)
+            self._source.look()
+        for file, batch in refused:
+            self._append(file, batch)

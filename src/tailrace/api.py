@@ -1,0 +1,134 @@
+"""The words of the HTTP API: what a call takes and gives, as types, from which the OpenAPI document is made.
+
+A ``Call`` stands beside its handler and says everything a client must know. Query parameters are fields of a Struct;
+an unknown one is an error with a suggestion, because a misspelt bound would silently widen a search.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tailrace.errors import BadInput
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+PROBLEM = "application/problem+json"
+SSE = "text/event-stream"
+TEXT = "text/plain"
+
+Parameters = TypeVar("Parameters", bound=Struct)
+
+
+class Record(Struct, omit_defaults=True):
+    """One line. Labels of the stream stand beside the message; whatever else was parsed is in ``fields``."""
+
+    time: Annotated[str, Meta(description="When it happened: RFC 3339, nine digits, UTC.")]
+    message: str
+    observed: Annotated[str, Meta(description="When Tailrace saw it.")]
+    cursor: Annotated[str, Meta(description="Its identity and position.")]
+    level: Literal["trace", "debug", "info", "warn", "error", "fatal"] | None = None
+    service: str | None = None
+    host: str | None = None
+    path: str | None = None
+    container: str | None = None
+    pod: str | None = None
+    namespace: str | None = None
+    source: str | None = None
+    trace_id: str | None = None
+    fields: dict[str, Any] = {}
+
+
+class Problem(Struct, omit_defaults=True):
+    """What went wrong (RFC 9457), where in the query it is (``position``, characters), and what helps (``cure``)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    position: int | None = None
+    cure: str | None = None
+
+
+class RowsFrame(Struct):
+    """Records that matched, and the checkpoint behind all that was looked at."""
+
+    records: list[Record]
+    next: str
+
+
+class GapFrame(Struct):
+    """Records that were not sent: which range, how many when that is known, and why."""
+
+    to: str
+    why: Literal["expired", "damaged", "slow", "reset"]
+    from_: str | None = msgspec.field(name="from", default=None)
+    count: int | None = None
+
+
+class PingFrame(Struct):
+    """Still here: the checkpoint, how far behind, how many came in, and how many of them matched."""
+
+    checkpoint: str
+    lag_ms: float
+    matched: int
+    in_: int = msgspec.field(name="in")
+
+
+class EndFrame(Struct):
+    """The tail is over."""
+
+    why: str
+    checkpoint: str = ""
+
+
+class NoParameters(Struct, forbid_unknown_fields=True):
+    """A call without parameters."""
+
+
+FRAMES: Mapping[str, type[Struct]] = {"rows": RowsFrame, "gap": GapFrame, "ping": PingFrame, "end": EndFrame}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: ``takes`` is the Struct of its query parameters, ``gives`` the answer of each media type.
+
+    An answer that streams (``text/event-stream``) gives ``FRAMES``. ``body`` names the media types it reads.
+    """
+
+    method: str
+    path: str
+    summary: str
+    takes: type[Struct] = NoParameters
+    gives: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    body: tuple[str, ...] = ()
+    any_parameters: bool = False
+
+
+def parameters(kind: type[Parameters], pairs: Iterable[tuple[str, str]]) -> Parameters:
+    """Read query parameters as ``kind``. Raises BadInput for what is unknown, given twice or of a wrong type."""
+    known = [field.encode_name for field in msgspec.structs.fields(kind)]
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            raise BadInput(f"there is no parameter {name[:80]!r}", cure=suggestion(name, known))
+        if name in given:
+            raise BadInput(f"the parameter {name!r} is given twice", cure="Give it once.")
+        given[name] = value
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        raise BadInput(f"{where.rstrip('`')}: {what}" if where else what, cure="See /openapi.json.") from error
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that names what was probably meant."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, 1)
+    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known) or 'none'}."

@@ -1,0 +1,204 @@
+"""The configuration: one TOML file, every key also in the environment, and the flags of a command over both.
+
+Order: defaults, the file, ``TAILRACE_SECTION__KEY``, flags; the last that says something wins. A key that nobody
+knows is an error with a suggestion, never ignored. Sizes are bytes or ``10 GB`` / ``10 GiB``, spans ``30d`` ``12h``.
+The descriptions below are the reference (docs/reference/configuration.md is made from them).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tailrace.api import suggestion
+from tailrace.errors import ConfigError
+
+_SIZES = {
+    "": 1,
+    "b": 1,
+    **{u + s: (1000 if s == "b" else 1024) ** n for n, u in enumerate("kmgt", 1) for s in ("b", "ib")},
+}
+_SPANS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+class Data(Struct, forbid_unknown_fields=True):
+    """Where everything is kept."""
+
+    directory: Annotated[
+        str, Meta(description="Bus, parts and tokens live here. Empty: `$XDG_DATA_HOME/tailrace`.")
+    ] = ""
+
+
+class Server(Struct, forbid_unknown_fields=True):
+    """Who can reach the server."""
+
+    listen: Annotated[
+        str, Meta(description="HOST:PORT. Another address than loopback needs a token (`tailrace token add`).")
+    ] = "127.0.0.1:7800"
+    hosts: Annotated[
+        list[str], Meta(description="Names under which browsers may reach it, besides localhost and IP addresses.")
+    ] = []
+    insecure: Annotated[bool, Meta(description="Serve everybody who can reach the address, without a token.")] = False
+
+
+class Store(Struct, forbid_unknown_fields=True):
+    """How long records stay."""
+
+    retain: Annotated[str, Meta(description="Parts whose newest record is older are deleted.")] = "30d"
+    retain_bytes: Annotated[str, Meta(description="When the parts are larger, the oldest are deleted.")] = "20 GB"
+
+
+class Collect(Struct, forbid_unknown_fields=True):
+    """What `tailrace up` follows."""
+
+    paths: Annotated[list[str], Meta(description="Files, directories or globs to follow, from their beginning.")] = []
+    discover: Annotated[bool, Meta(description="Find the logs of this machine when no path is named.")] = True
+    exclude: Annotated[list[str], Meta(description="Directories below which nothing is followed.")] = []
+    start: Annotated[
+        str,
+        Meta(
+            description="`beginning`, `end` or a size from the end. Empty: beginning of named files, 10 MB of found ones."
+        ),
+    ] = ""
+    host: Annotated[str, Meta(description="The host label of what is collected. Empty: this machine's name.")] = ""
+    demo: Annotated[bool, Meta(description="Write the logs of three invented services and follow them.")] = False
+
+
+class Config(Struct, forbid_unknown_fields=True):
+    """All sections."""
+
+    data: Data = msgspec.field(default_factory=Data)
+    server: Server = msgspec.field(default_factory=Server)
+    store: Store = msgspec.field(default_factory=Store)
+    collect: Collect = msgspec.field(default_factory=Collect)
+
+    @property
+    def directory(self) -> Path:
+        """The data directory."""
+        if self.data.directory:
+            return Path(self.data.directory).expanduser()
+        base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+        return Path(base).expanduser() / "tailrace"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        return address(self.server.listen)
+
+
+def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Mapping[str, Any]]) -> Config:
+    """Read the configuration of one process; ``flags`` holds only what was given. Raises ConfigError."""
+    wanted: dict[str, dict[str, Any]] = _file(path) if path else {}
+    for name, value in environment.items():
+        section, double, key = name.removeprefix("TAILRACE_").lower().partition("__")
+        if double and name.startswith("TAILRACE_"):
+            wanted.setdefault(section, {})[key] = _of_text(section, key, value, f"the environment ({name})")
+    for section, keys in flags.items():
+        wanted.setdefault(section, {}).update(keys)
+    for section, keys in wanted.items():
+        for key in keys:
+            _known(section, key, path or "the settings")
+    try:
+        config = msgspec.convert(wanted, Config)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        raise ConfigError(
+            f"{where.rstrip('`')}: {what}", cure="`tailrace check` prints every key and its value."
+        ) from error
+    _values(config)
+    return config
+
+
+def _values(config: Config) -> None:
+    """Raise ConfigError for a value that has the right type and no meaning."""
+    address(config.server.listen)
+    seconds(config.store.retain)
+    size(config.store.retain_bytes)
+    if config.collect.start not in ("", "beginning", "end"):
+        size(config.collect.start)
+        config.collect.start = config.collect.start.upper().replace(" ", "")
+
+
+def _file(path: str) -> dict[str, dict[str, Any]]:
+    try:
+        parsed = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", cure="Check --config.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}", cure="See docs/reference/configuration.md.") from error
+    for section, keys in parsed.items():
+        if not isinstance(keys, dict):
+            raise ConfigError(f"{path}: {section!r} is not a section", cure=f"Write it as [{section}] and keys below.")
+    return parsed
+
+
+def _known(section: str, key: str, where: str) -> type[Any]:
+    sections = {field.encode_name: field.type for field in msgspec.structs.fields(Config)}
+    if section not in sections:
+        raise ConfigError(f"{where}: there is no section {section!r}", cure=suggestion(section, sections))
+    keys = {field.encode_name: field.type for field in msgspec.structs.fields(sections[section])}
+    if key not in keys:
+        raise ConfigError(f"{where}: there is no key {section}.{key}", cure=suggestion(key, keys))
+    return keys[key]
+
+
+def _of_text(section: str, key: str, text: str, where: str) -> Any:
+    """Read one value from the environment; lists are separated by commas."""
+    kind = _known(section, key, where)
+    plain = getattr(kind, "__origin__", kind)
+    if plain is bool:
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise ConfigError(f"{where}: {text!r} is neither true nor false", cure="Write true or false.")
+        return text.lower() in ("true", "1")
+    return text if plain is str else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def address(listen: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT`` (``[::1]:7800`` for IPv6). Raises ConfigError."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(f"{listen!r} is not an address to listen on", cure="Write HOST:PORT, like 127.0.0.1:7800.")
+    return host.strip("[]"), int(port)
+
+
+def size(text: str) -> int:
+    """Return bytes of ``10 GB``. Raises ConfigError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower())
+    if not found or found[2] not in _SIZES:
+        raise ConfigError(
+            f"{text!r} is not a size", cure="Write bytes, or a number and kB MB GB TB or KiB MiB GiB TiB."
+        )
+    return int(float(found[1]) * _SIZES[found[2]])
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of ``30d``. Raises ConfigError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip().lower())
+    if not found:
+        raise ConfigError(f"{text!r} is not a span of time", cure="Write a number and s, m, h, d or w, like 30d.")
+    return float(found[1]) * _SPANS_S[found[2]]
+
+
+def toml(config: Config) -> str:
+    """Return the effective configuration as TOML, each key with its description."""
+    lines: list[str] = []
+    for section in msgspec.structs.fields(Config):
+        lines.append(f"[{section.encode_name}]")
+        values = getattr(config, section.name)
+        for key in msgspec.structs.fields(section.type):
+            lines.append(f"# {describe(key.type)}")
+            lines.append(f"{key.encode_name} = {msgspec.json.encode(getattr(values, key.name)).decode()}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def describe(kind: Any) -> str:
+    """Return the sentence that an annotated type carries."""
+    return next((meta.description or "" for meta in getattr(kind, "__metadata__", ()) if isinstance(meta, Meta)), "")

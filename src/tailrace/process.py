@@ -1,0 +1,154 @@
+"""The stages of one process, opened and closed in their order.
+
+store (its checkpoint) -> bus (never before it) -> indexer, push, history -> hub -> collector
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import tailrace
+from tailrace import config as settings
+from tailrace.agent import Collector
+from tailrace.bus.disk import DiskBus
+from tailrace.collect.demo import Demo
+from tailrace.collect.discover import Found, discover
+from tailrace.config import Config
+from tailrace.http import Status
+from tailrace.limits import START_FOUND
+from tailrace.metrics import Metrics
+from tailrace.sources.file import Entry
+from tailrace.sources.http import Push
+from tailrace.store.parts.indexer import Indexer
+from tailrace.store.parts.store import PartStore
+from tailrace.store.pool import Pool
+from tailrace.store.search import History
+from tailrace.tail.hub import Hub
+from tailrace.text import bytes_text, count_text
+
+_SHOWN = 20
+
+
+class Process:
+    """Everything that runs in one process, over one data directory, which its caller holds."""
+
+    def __init__(self, config: Config, directory: Path, *, collecting: bool) -> None:
+        """Open store and bus. Raises DataError."""
+        self._config = config
+        self._directory = directory
+        self._collecting = collecting
+        self._started = time.monotonic()
+        self.ready = False
+        self.metrics = Metrics()
+        self.store = PartStore(
+            directory / "store",
+            retain_s=settings.seconds(config.store.retain),
+            retain_bytes=settings.size(config.store.retain_bytes),
+        )
+        self.bus = DiskBus(directory / "bus", resume=self.store.checkpoint)
+        self.indexer = Indexer(self.bus, self.store)
+        self.history = History(self.bus, self.store)
+        self.searches = Pool()
+        self.push = Push(self.bus, self.metrics)
+        self.hub = Hub(self.bus, self.history)
+        self.collector: Collector | None = None
+        self._demo: Demo | None = None
+        self._found: list[Found] = []
+        self._measure()
+
+    def start(self) -> None:
+        """Begin to index, to follow and to publish; on the running event loop."""
+        self.store.start()
+        self.indexer.start()
+        self.hub.start()
+        if self._collecting:
+            self._collect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop in the order that lets nothing be lost that is on its way."""
+        if self._demo:
+            self._demo.stop()
+        if self.collector:
+            self.collector.stop()
+        self.push.close()
+        self.searches.close()
+        self.indexer.stop()
+        self.store.close()
+        self.bus.close()
+
+    def _collect(self) -> None:
+        wanted = self._config.collect
+        entries = [Entry(path, wanted.start or "beginning") for path in wanted.paths]
+        own = [self._directory / "bus", self._directory / "store", *(Path(path) for path in wanted.exclude)]
+        if wanted.demo:
+            self._demo = Demo(self._directory / "demo")
+            self._demo.start()
+            entries.append(Entry(str(self._directory / "demo")))
+        elif wanted.discover and not wanted.paths:
+            self._found = discover([self._directory, *own])
+            entries += [Entry(found.path, wanted.start or START_FOUND) for found in self._found]
+        zone = datetime.now().astimezone().tzinfo
+        assert zone is not None
+        self.collector = Collector(self.bus, entries, host=wanted.host, exclude=own, zone=zone)
+        self.collector.start()
+
+    def announcement(self) -> Iterator[str]:
+        """Yield what is followed and why, a bounded number of lines."""
+        if self._config.server.insecure:
+            yield f"INSECURE: everybody who can reach {self._config.server.listen} can read and write, without a token"
+        for found in self._found[:_SHOWN]:
+            yield f"  {found.path}  ({found.reason})"
+        if len(self._found) > _SHOWN:
+            yield f"  and {len(self._found) - _SHOWN} more"
+
+    def summary(self) -> str:
+        """Return what is followed and stored, in one line."""
+        status = self.status()
+        stored = f"{count_text(status.records)} records stored ({bytes_text(status.store_bytes + status.bus_bytes)})"
+        if not self._collecting:
+            return stored
+        return f"following {status.files} file{'' if status.files == 1 else 's'} · {stored}"
+
+    def status(self) -> Status:
+        """Return how it is."""
+        return Status(
+            version=tailrace.__version__,
+            uptime_s=round(time.monotonic() - self._started, 1),
+            data=str(self._directory),
+            records=self.bus.next - self.history.first,
+            waiting_records=self._waiting(),
+            bus_bytes=self.bus.bytes,
+            store_bytes=self.store.disk_bytes,
+            parts=len(self.store.parts),
+            tails=self.hub.stats().viewers,
+            searches=len(self.searches),
+            files=len(self.collector.status()) if self.collector else 0,
+        )
+
+    def _waiting(self) -> int:
+        stored = self.store.checkpoint
+        return self.bus.next - stored if stored else self.bus.next - self.bus.first
+
+    def _measure(self) -> None:
+        gauge = self.metrics.gauge
+        gauge("records", "Records taken so far.", lambda: self.bus.next.offset)
+        gauge("waiting_records", "Records that are not in a part yet.", self._waiting)
+        gauge("bus_bytes", "Size of the bus on disk.", lambda: self.bus.bytes)
+        gauge("store_bytes", "Size of the parts on disk.", lambda: self.store.disk_bytes)
+        gauge("parts", "Parts of the store.", lambda: len(self.store.parts))
+        gauge("searches_running", "Searches that run or wait.", lambda: len(self.searches))
+        gauge("tails", "Open tails.", lambda: self.hub.stats().viewers)
+        gauge("tail_queries", "Distinct queries of open tails.", lambda: self.hub.stats().queries)
+        gauge("tail_rows_delivered", "Rows handed to tails so far.", lambda: self.hub.stats().rows_delivered)
+        gauge("files", "Files that are followed.", lambda: len(self.collector.status()) if self.collector else 0)
+        gauge("damaged_records", "Records that damage of the bus has cost.", lambda: self.bus.damaged_records)

@@ -1,0 +1,161 @@
+"""Tokens: how text is folded and cut, the same for filters, for the index of a block, and for text in a query.
+
+Fold   Text is lower-cased code point by code point, as Arrow's ``utf8_lower`` does; nothing else is normalised.
+Token  A maximal run of Unicode letters, digits and underscore. Chinese, Japanese and Korean letters have no spaces
+       between words: they form runs of their own, cut into overlapping pairs, and the last character of a run is a
+       token too. So every substring of such a run is found by its pairs, and one character by a prefix.
+
+Which code points are letters is asked of RE2 once per process: filters decide word boundaries with RE2, and an index
+that disagreed with them in one letter would lose records.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tailrace.record import Batch
+
+WORD_CLASS = r"\p{L}\p{N}_"
+CJK_CLASS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ーｰ"
+"""Inside an RE2 class. The two prolonged sound marks belong to no script, but to the words they stand in."""
+
+OTHER, LATIN, CJK = 0, 1, 2
+_CODE_POINTS = 0x34000
+"""Above it Unicode has no letters."""
+_ESCAPE = r"\\(?:u[0-9a-fA-F]{4}|.)"
+_SPACE = 32
+
+
+_ASCII = bytes(ord(chr(byte).lower()) if chr(byte).isalnum() or byte == ord("_") else _SPACE for byte in range(128))
+_ASCII += bytes([_SPACE]) * 128
+
+
+@lru_cache(maxsize=1)
+def _unicode_tables() -> tuple[np.ndarray, np.ndarray]:
+    """Return, by code point: its lower-case code point (uint32), and OTHER, LATIN or CJK (uint8)."""
+    points = np.arange(_CODE_POINTS, dtype=np.uint32)
+    points[0xD800:0xE000] = _SPACE  # surrogates are not characters
+    texts = pa.array(list(points.astype("<u4").tobytes().decode("utf-32-le")), pa.string())
+    lowered = "".join(pc.utf8_lower(texts).to_pylist())
+    lower = np.frombuffer(lowered.encode("utf-32-le"), "<u4")
+    word = pc.match_substring_regex(texts, f"[{WORD_CLASS}]").to_numpy(zero_copy_only=False)
+    cjk = pc.match_substring_regex(texts, f"[{CJK_CLASS}]").to_numpy(zero_copy_only=False)
+    return lower, np.where(word, np.where(cjk, CJK, LATIN), OTHER).astype(np.uint8)
+
+
+def _points(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower-cased code points of a text and their kinds; one more OTHER ends them."""
+    lower, kinds = _unicode_tables()
+    points = np.frombuffer((text + " ").encode("utf-32-le", "surrogatepass"), "<u4")
+    points = np.where(points < _CODE_POINTS, points, _SPACE)
+    return lower[points], kinds[points]
+
+
+def fold(text: str) -> str:
+    """Return the text as all comparisons see it."""
+    return text.lower() if text.isascii() else pc.utf8_lower(pa.scalar(text)).as_py()
+
+
+def is_ascii(texts: pa.StringArray) -> bool:
+    """Tell whether all of an array's text is ASCII, by its bytes."""
+    return texts.buffers()[2] is None or not (text_bytes(texts) > 127).any()
+
+
+def text_bytes(texts: pa.StringArray) -> np.ndarray:
+    """Return the bytes of all texts of an array, one after the other, as a numpy view."""
+    _, offsets, data = texts.buffers()
+    if data is None or not len(texts):
+        return np.zeros(0, np.uint8)
+    ends = np.frombuffer(offsets, np.int32)
+    first, last = ends[texts.offset], ends[texts.offset + len(texts)]
+    return np.frombuffer(data, np.uint8)[first:last]
+
+
+def fold_array(texts: pa.StringArray) -> pa.StringArray:
+    """Return the folded texts; nulls stay null."""
+    return pc.ascii_lower(texts) if is_ascii(texts) else pc.utf8_lower(texts)
+
+
+def runs(text: str) -> list[tuple[int, int, int]]:
+    """Return (kind, start, stop) of the LATIN and CJK runs of a text, in characters."""
+    kinds = _points(text)[1]
+    edges = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist()]
+    return [
+        (int(kinds[start]), start, stop) for start, stop in zip(edges, edges[1:], strict=False) if kinds[start] != OTHER
+    ]
+
+
+def run_tokens(kind: int, run: str) -> list[str]:
+    """Return the tokens of one run of folded text."""
+    if kind == LATIN:
+        return [run]
+    return [run[i : i + 2] for i in range(len(run) - 1)] + [run[-1]]
+
+
+def tokens(text: str) -> list[str]:
+    """Return the tokens of a text, folded, in their order, repeated ones too."""
+    folded = fold(text)
+    return [token for kind, start, stop in runs(folded) for token in run_tokens(kind, folded[start:stop])]
+
+
+def block_tokens(batch: Batch) -> pa.StringArray:
+    """Return the distinct tokens of all messages, trace ids and ``fields`` texts of a batch, in no order.
+
+    In ``fields`` a JSON escape separates words. The text of a nested value is JSON as well, where filters see the
+    escapes as they are written: rows that have both are cut in both ways.
+    """
+    found: list[pa.Array] = []
+    for name in ("message", "trace_id", "fields"):
+        texts = batch.array(name)
+        if texts.null_count:
+            texts = texts.drop_null()
+        if name == "fields" and (text_bytes(texts) == ord("\\")).any():
+            nested = pc.match_substring_regex(texts, r"(?s):[\[{].*\\|\\.*:[\[{]")
+            found += _distinct(texts.filter(nested))
+            texts = pc.replace_substring_regex(texts, _ESCAPE, " ")
+        found += _distinct(texts)
+    distinct = pc.unique(pa.concat_arrays(found)) if found else pa.array([], pa.string())
+    return distinct.filter(pc.not_equal(distinct, ""))
+
+
+def _distinct(texts: pa.StringArray) -> list[pa.Array]:
+    """Return arrays that hold, together, the tokens of texts without nulls (and perhaps the empty text)."""
+    if not len(texts):
+        return []
+    if is_ascii(texts):
+        return [_distinct_ascii(texts)]
+    plain = pc.string_is_ascii(texts)
+    rest = texts.filter(pc.invert(plain))
+    ascii_rows = texts.filter(plain)
+    return [*([_distinct_ascii(ascii_rows)] if len(ascii_rows) else []), *_distinct_unicode(rest)]
+
+
+def _distinct_ascii(texts: pa.StringArray) -> pa.Array:
+    data = text_bytes(texts)
+    ends = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    cut = pa.StringArray.from_buffers(
+        len(texts), pa.py_buffer(ends - ends[0]), pa.py_buffer(data.tobytes().translate(_ASCII))
+    )
+    return pc.unique(pc.ascii_split_whitespace(cut).values)
+
+
+def _distinct_unicode(texts: pa.StringArray) -> list[pa.Array]:
+    joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), "\n")[0].as_py()
+    points, kinds = _points(joined)
+    cjk = kinds == CJK
+    pair = np.flatnonzero(cjk[:-1] & cjk[1:])
+    pairs = np.unique(points[pair].astype(np.uint64) << np.uint64(32) | points[pair + 1])
+    flat = np.stack([pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)], axis=1).astype("<u4").tobytes()
+    text = flat.decode("utf-32-le")
+    lasts = np.unique(points[np.flatnonzero(cjk[:-1] & ~cjk[1:])]).astype("<u4").tobytes().decode("utf-32-le")
+    latin = np.where(kinds == LATIN, points, _SPACE).astype("<u4").tobytes().decode("utf-32-le")
+    # A Python step per distinct pair, not per line.
+    return [
+        pc.unique(pa.array(latin.split(), pa.string())),
+        pa.array([text[i : i + 2] for i in range(0, len(text), 2)], pa.string()),
+        pa.array(list(lasts), pa.string()),
+    ]

@@ -1,0 +1,175 @@
+"""The server: joins the stages of one process and lets people ask. Wiring only: one list of routes, one table of errors.
+
+Start: lock the data directory, bind the address, open store and bus (in that order: the log never goes on before what
+is stored), follow files, serve. Stop, at SIGTERM or SIGINT: no more reading, tails get their end, open answers get
+STOP_SECONDS_MAX, what was appended is committed, the store flushed. A second signal ends the process at once, which
+costs nothing that was acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+
+import msgspec
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+import tailrace.access.http
+import tailrace.http
+import tailrace.sources.http
+import tailrace.store.http
+import tailrace.tail.http
+from tailrace import errors
+from tailrace.api import PROBLEM, Call, Problem
+from tailrace.config import Config
+from tailrace.directory import held
+from tailrace.limits import STOP_SECONDS_MAX
+from tailrace.process import Process
+
+CALLS: list[Call] = [
+    *tailrace.sources.http.CALLS,
+    *tailrace.store.http.CALLS.values(),
+    *tailrace.tail.http.CALLS,
+    *tailrace.http.CALLS,
+]
+
+STATUS: list[tuple[type[errors.TailraceError], int, str]] = [
+    (errors.QueryError, 400, "Query not understood"),
+    (errors.TooLarge, 413, "Too large"),
+    (errors.Unsupported, 415, "Not supported"),
+    (errors.BadInput, 400, "Bad request"),
+    (errors.Busy, 429, "Too busy"),
+    (errors.Refused, 403, "Refused"),
+    (errors.Gone, 410, "No longer there"),
+    (errors.OriginTaken, 409, "This key was used for another body"),
+    (errors.Closed, 503, "Stopping"),
+    (errors.DiskFull, 507, "No room on the disk"),
+    (errors.TailraceError, 500, "Failed"),
+]
+
+
+def problem(_: Request, error: Exception) -> Response:
+    """Answer an error: what the world did wrong is said; a fault of the program goes to stderr only."""
+    headers: dict[str, str] = {}
+    position = cure = None
+    if isinstance(error, errors.TailraceError):
+        status, title = next((status, title) for kind, status, title in STATUS if isinstance(error, kind))
+        detail, cure = error.message, error.cure or None
+        position = error.position if isinstance(error, errors.QueryError) else None
+        if isinstance(error, errors.Busy):
+            headers["retry-after"] = str(max(1, round(error.retry_s)))
+    elif isinstance(error, HTTPException):
+        status, title, detail = error.status_code, error.detail, f"{error.detail}: see /openapi.json"
+        headers.update(error.headers or {})
+    else:
+        status, title, detail = 500, "Internal error", "the server failed; its log says why"
+    body = Problem(f"/problems/{title.lower().replace(' ', '-')}", title, status, detail, position, cure)
+    return Response(msgspec.json.encode(body), status, headers, PROBLEM)
+
+
+def application(process: Process, access: tailrace.access.http.Access) -> ASGIApp:
+    """Return the application: every route there is, behind the guard."""
+    root = tailrace.http.Root(process.status, lambda: process.ready, process.metrics, CALLS)
+    app = Starlette(
+        routes=[
+            *tailrace.sources.http.routes(process.push),
+            *tailrace.store.http.routes(process.history, process.searches),
+            *tailrace.tail.http.routes(process.hub),
+            *tailrace.access.http.routes(access),
+            *tailrace.http.routes(root),
+        ],
+        exception_handlers={errors.TailraceError: problem, HTTPException: problem, Exception: problem},
+    )
+    return tailrace.access.http.Guard(app, access)
+
+
+def run(config: Config, *, collecting: bool) -> None:
+    """Serve until told to stop. Raises ConfigError, DataError and what keeps the address from being bound."""
+    host, port = config.address
+    with held(config.directory) as directory:
+        access = tailrace.access.http.guarding(directory, config)
+        with listening(host, port) as listener, Process(config, directory, collecting=collecting) as process:
+            uvloop.run(_serve(process, access, listener, print))
+
+
+async def _serve(
+    process: Process, access: tailrace.access.http.Access, listener: socket.socket, say: Callable[[str], None]
+) -> None:
+    process.start()
+    server = _Server(
+        uvicorn.Config(
+            application(process, access),
+            http=tailrace.tail.http.Protocol,
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(STOP_SECONDS_MAX),
+        )
+    )
+
+    async def stop() -> None:
+        process.ready = False
+        await process.hub.close()
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    stopping: list[asyncio.Task[None]] = []
+
+    def told() -> None:
+        if stopping:
+            os._exit(1)
+        stopping.append(loop.create_task(stop()))
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    for line in process.announcement():
+        say(line)
+    say(f"{process.summary()} · {url(listener)}")
+    sys.stdout.flush()
+    process.ready = True
+    await server.serve([listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signals: the stop has an order, see ``_serve``."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Bind the address. Raises ConfigError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(1024)
+        except OSError as error:
+            raise errors.Refused(
+                f"cannot listen on {host}:{port}: {error.strerror}",
+                cure="Is another tailrace running? Choose another address with --listen HOST:PORT.",
+            ) from error
+        yield listener
+
+
+def url(listener: socket.socket) -> str:
+    """Return the address of the page."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{host}:{port}"

@@ -1,0 +1,385 @@
+"""Following files: which there are, where each was left, when to look at each.
+
+Purpose. Every line that was whole on disk while it could be seen goes to the bus once, in the order of the file. One
+thread drives it; nothing here writes: the position of a file is what the bus has taken of it.
+
+Rules.
+  find     Globs and paths are matched again every second or so, and at once when a directory reports a change. A file
+           is followed once, whatever number of paths and links lead to it. What is no regular file is left out,
+           compressed files too. On the first look ``start`` applies; what appears later is read from its first byte.
+  known    A file that the bus knows by device and inode goes on at its offset when the bytes there and at its
+           beginning are those that were read (followed.py); otherwise it is a new one. A file that was renamed while
+           nobody looked is found beside its old path, outside of the globs too, as long as it has something unread.
+  rotate   renamed or deleted: the descriptor is kept until it has been quiet for GONE_QUIET_S. Truncated: a new
+           generation from byte 0. The copy that copytruncate makes beside a file (its name begins with the file's
+           name, its content too) is not read again: it goes on where the original was left when it was truncated.
+  look     A file is polled at a tenth of the time that it has been quiet, within POLL_S_MIN and POLL_S_MAX; inotify
+           only makes it sooner, so a lost event costs a moment and never a line.
+  bounds   FILES_OPEN_MAX descriptors; beyond them the longest quiet file whose lines are all acknowledged is closed,
+           and opened again when its size or time of change differs.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import heapq
+import math
+import os
+import resource
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tailrace.errors import ConfigError
+from tailrace.limits import (
+    FILES_OPEN_MAX,
+    GONE_QUIET_S,
+    MIB,
+    POLL_S_MAX,
+    POLL_S_MIN,
+    SCAN_NOTIFIED_S,
+    SCAN_S,
+)
+from tailrace.record import Lines, Origin, Stream
+from tailrace.sources.followed import FollowedFile, Known, Rewritten
+from tailrace.sources.inotify import Watch
+
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".Z")
+_UNITS = {"KB": 1024, "MB": MIB, "GB": 1024 * MIB}
+_SNIFF_BYTES = 512
+_GENERATIONS_MAX = 32
+_SCAN_SHARE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A wish: follow ``path`` (a file, a glob with ``**``, or a directory with all text files below it).
+
+    ``start`` says where files begin that are there at first and not known yet: ``beginning``, ``end`` or a size such as
+    ``10MB`` from the end (at the next line). ``labels`` are those of its streams, besides ``host`` and ``path``.
+    """
+
+    path: str
+    start: str = "beginning"
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        start_offset(self.start, 0)
+
+
+def start_offset(start: str, size: int) -> int:
+    """Return the byte that ``start`` means in a file of ``size`` bytes. Raises ConfigError."""
+    if start in ("beginning", "end"):
+        return size if start == "end" else 0
+    number, unit = start[:-2], start[-2:].upper()
+    if not number.isdigit() or unit not in _UNITS:
+        raise ConfigError(f"{start!r} is no place to start", cure="Use beginning, end, or a size such as 10MB.")
+    return max(0, size - int(number) * _UNITS[unit])
+
+
+class FileSource:
+    """Follows the files of its entries; see the head of this module. Used by one thread, except ``wake``."""
+
+    def __init__(
+        self, entries: Sequence[Entry], known: Iterable[Origin] = (), *, host: str = "", exclude: Sequence[str] = ()
+    ) -> None:
+        """``known`` is ``bus.sources("file:")``; nothing below the directories of ``exclude`` is followed."""
+        self._entries = [(entry, True) for entry in entries]
+        self._host = host
+        self._exclude = tuple(os.path.realpath(path) + "/" for path in exclude)
+        self._watch = Watch()
+        self._notified = True
+        self._open: dict[tuple[int, int], FollowedFile] = {}
+        self._by_path: dict[str, FollowedFile] = {}
+        self._parked: dict[tuple[int, int], tuple[int, int]] = {}
+        self._known: dict[tuple[int, int], Known] = {}
+        self._ended: dict[str, list[Known]] = {}
+        self._looked_beside = False
+        self._queue: list[tuple[float, int, FollowedFile]] = []
+        self._turn = 0
+        self._scan_at = 0.0
+        self._scan_next_min = 0.0
+        self.forgotten: list[str] = []
+        self.problems: dict[str, str] = {}
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._files_max = max(8, min(FILES_OPEN_MAX, soft // 2))
+        for generation in sorted(filter(None, map(Known.of, known)), key=lambda one: one.born):
+            older = self._known.get(generation.key)
+            if older is not None:
+                self._end(older)
+            self._known[generation.key] = generation
+
+    @property
+    def files(self) -> list[FollowedFile]:
+        """Return the open files."""
+        return list(self._open.values())
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Follow more."""
+        have = {entry.path for entry, _ in self._entries}
+        self._entries += [(entry, True) for entry in entries if entry.path not in have]
+        self._scan_at = 0.0
+
+    def wake(self) -> None:
+        """End a ``wait``; from any thread."""
+        self._watch.wake()
+
+    def wait(self, timeout_s: float) -> None:
+        """Block until something may have changed or is due, for ``timeout_s`` at most."""
+        now = time.monotonic()
+        due = min(self._queue[0][0] if self._queue else now + timeout_s, self._scan_at)
+        self._watch.wait(min(timeout_s, due - now))
+
+    def poll(self) -> Iterator[tuple[FollowedFile, Lines]]:
+        """Yield what can be read now: at most one block of each file."""
+        self.look()
+        now = time.monotonic()
+        due: list[FollowedFile] = []
+        while self._queue and self._queue[0][0] <= now:
+            when, _, file = heapq.heappop(self._queue)
+            if when == file.due and self._open.get(file.key) is file:
+                file.due = math.inf
+                due.append(file)
+        for file in due:
+            lines = self._read(file, now)
+            if lines is not None:
+                yield file, lines
+
+    def look(self) -> None:
+        """Take what the kernel reported, and match the globs again when it is time."""
+        paths, names = self._watch.changes()
+        now = time.monotonic()
+        if paths:
+            for path in paths & self._by_path.keys():
+                self._schedule(self._by_path[path], 0.0)
+        if names:
+            self._scan_at = min(self._scan_at, max(now, self._scan_next_min))
+        if now >= self._scan_at:
+            self._scan(now)
+            took = time.monotonic() - now
+            self._scan_next_min = now + _SCAN_SHARE * took
+            self._scan_at = now + max(SCAN_NOTIFIED_S if self._notified else SCAN_S, _SCAN_SHARE * took)
+
+    def close(self) -> None:
+        """Give all descriptors back."""
+        for file in self._open.values():
+            os.close(file.fd)
+        self._open.clear()
+        self._watch.close()
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def _read(self, file: FollowedFile, now: float) -> Lines | None:
+        lines = None
+        try:
+            lines = file.read(now, time.time_ns())
+            file.error = ""
+        except Rewritten:
+            self._end(file.known())
+            file.begin_again(time.time_ns())
+            file.more = True
+            self._scan_at = 0.0
+        except OSError as error:
+            file.error = str(error)
+            file.more = False
+        quiet = now - file.changed
+        self._schedule(file, 0.0 if file.more else now + min(max(quiet / 10, POLL_S_MIN), POLL_S_MAX))
+        if file.gone and lines is None and quiet > GONE_QUIET_S and file.acked == file.offset:
+            self._close(file)
+        return lines
+
+    def _schedule(self, file: FollowedFile, when: float) -> None:
+        file.due = when
+        self._turn += 1
+        heapq.heappush(self._queue, (when, self._turn, file))
+
+    def _close(self, file: FollowedFile) -> None:
+        if os.fstat(file.fd).st_nlink == 0:
+            self.forgotten.append(file.name)
+        else:
+            self._known[file.key] = file.known()
+        os.close(file.fd)
+        del self._open[file.key]
+
+    def _end(self, generation: Known) -> None:
+        """Remember content that was truncated away: a copy of it may stand beside; the oldest are forgotten."""
+        ended = self._ended.setdefault(generation.note.path, [])
+        ended.append(generation)
+        if len(ended) > _GENERATIONS_MAX:
+            self.forgotten.append(ended.pop(0).name)
+
+    # -- finding -----------------------------------------------------------------------------------------------
+
+    def _scan(self, now: float) -> None:
+        found: dict[tuple[int, int], tuple[str, os.stat_result, Entry, bool]] = {}
+        self._notified = True
+        for place, (entry, first) in enumerate(self._entries):
+            for path in self._matches(entry):
+                status = self._regular(path)
+                if status is not None:
+                    found.setdefault((status.st_dev, status.st_ino), (path, status, entry, first))
+            self._entries[place] = (entry, False)
+        if not self._looked_beside:
+            self._looked_beside = True
+            self._find_beside(found)
+        # Known files first: what stands beside them as a copy is told by comparing with them.
+        for key, (path, status, entry, first) in sorted(found.items(), key=lambda item: item[0] not in self._known):
+            file = self._open.get(key)
+            if file is not None:
+                file.path, file.gone = path, False
+            elif self._parked.get(key) != (status.st_size, status.st_mtime_ns):
+                self._follow(path, key, entry, first=first, now=now)
+        for file in self._open.values():
+            if file.key not in found and not file.gone:
+                file.gone = True
+                self._schedule(file, 0.0)
+        self._by_path = {file.path: file for file in self._open.values()}
+
+    def _matches(self, entry: Entry) -> Iterator[str]:
+        path = entry.path
+        whole = os.path.isdir(path)
+        if whole:
+            path = os.path.join(glob.escape(path), "**")
+        self._notice(path)
+        for match in glob.iglob(path, recursive=True):
+            if match.endswith(_COMPRESSED):
+                continue
+            real = os.path.realpath(match)
+            if self._exclude and (real + "/").startswith(self._exclude):
+                continue
+            if whole and not self._is_text(match):
+                continue
+            self._notified &= self._watch.watch(os.path.dirname(match) or ".")
+            yield match
+
+    def _notice(self, pattern: str) -> None:
+        """Watch the innermost directory of a pattern that exists: what it may match can appear there."""
+        directory = os.path.dirname(pattern) or "."
+        while glob.has_magic(directory) or not os.path.isdir(directory):
+            directory = os.path.dirname(directory) or "."
+        self._notified &= self._watch.watch(directory)
+
+    def _is_text(self, path: str) -> bool:
+        if os.path.isdir(path):
+            self._notified &= self._watch.watch(path)
+            return False
+        try:
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) in self._open:
+                return stat.S_ISREG(status.st_mode)
+            with open(path, "rb") as file:
+                return b"\0" not in file.read(_SNIFF_BYTES)
+        except OSError as error:
+            self.problems[path] = str(error)
+            return False
+
+    def _regular(self, path: str) -> os.stat_result | None:
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                self.problems[path] = str(error)
+            return None
+        return status if stat.S_ISREG(status.st_mode) else None
+
+    def _find_beside(self, found: dict[tuple[int, int], tuple[str, os.stat_result, Entry, bool]]) -> None:
+        """Add files that were renamed out of the globs while nobody looked, when they have something unread."""
+        wanted = {key: known for key, known in self._known.items() if key not in found}
+        for directory in {os.path.dirname(known.note.path) for known in wanted.values()}:
+            try:
+                listed = list(os.scandir(directory))
+            except OSError:
+                continue  # the directory is gone, and its files with it
+            for one in listed:
+                known = wanted.get((one.stat(follow_symlinks=False).st_dev, one.inode()))
+                status = self._regular(one.path) if known is not None else None
+                if known is not None and status is not None and status.st_size > known.offset:
+                    found[known.key] = (one.path, status, Entry(one.path), False)
+
+    def _follow(self, path: str, key: tuple[int, int], entry: Entry, *, first: bool, now: float) -> None:
+        try:
+            self._make_room()
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            self.problems[path] = str(error)
+            return
+        status = os.fstat(fd)
+        known = self._known.pop(key, None)
+        if (status.st_dev, status.st_ino) != key or not stat.S_ISREG(status.st_mode):
+            os.close(fd)  # it was replaced just now; the next look finds what is there
+            return
+        resumed = known is not None and known.is_in(fd, status.st_size)
+        if known is not None and not resumed:
+            self._end(known)
+        original = None if resumed else self._original(path, fd, status.st_size)
+        if isinstance(original, FollowedFile):
+            os.close(fd)
+            return
+        first_path = known.note.path if known is not None and resumed else path
+        stream = Stream.of({"host": self._host, "path": os.path.abspath(first_path), **entry.labels})
+        file = FollowedFile(fd, path, stream, key, time.time_ns())
+        if known is not None and resumed:
+            file.resume(known)
+        elif original is not None:
+            file.seek(original.offset)
+        elif first and entry.start != "beginning":
+            file.seek(_line_after(fd, start_offset(entry.start, status.st_size), status.st_size))
+        file.acked = file.offset
+        file.changed = now
+        self._parked.pop(key, None)
+        self.problems.pop(path, None)
+        self._open[key] = file
+        self._schedule(file, 0.0)
+
+    def _original(self, path: str, fd: int, size: int) -> FollowedFile | Known | None:
+        """Return what this file is the copy of: a followed file, or content that was truncated away; else None."""
+        for file in self._open.values():
+            if file.offset and _beside(path, file.path):
+                known = file.known()
+                if known.is_in(fd, size) or (0 < size < known.offset and _same_end(fd, file.fd, size)):
+                    return file
+        for ended_path, generations in self._ended.items():
+            if _beside(path, ended_path):
+                for known in reversed(generations):
+                    if known.offset and known.is_in(fd, size):
+                        return known
+        return None
+
+    def _make_room(self) -> None:
+        if len(self._open) < self._files_max:
+            return
+        quiet = [file for file in self._open.values() if file.acked == file.offset == file.size and not file.gone]
+        if not quiet:
+            raise OSError(errno.EMFILE, f"{len(self._open)} files are open and none of them is quiet")
+        file = min(quiet, key=lambda one: one.changed)
+        status = os.fstat(file.fd)
+        self._parked[file.key] = (status.st_size, status.st_mtime_ns)
+        self._close(file)
+
+
+def _beside(copy: str, original: str) -> bool:
+    """Tell whether a name can be that of a rotated copy: the original's with something behind."""
+    return copy != original and copy.startswith(original)
+
+
+def _same_end(fd: int, other: int, size: int) -> bool:
+    start = max(0, size - 4096)
+    return os.pread(fd, size - start, start) == os.pread(other, size - start, start)
+
+
+def _line_after(fd: int, offset: int, size: int) -> int:
+    """Return where the first line begins that begins at ``offset`` or behind."""
+    if offset == 0:
+        return 0
+    place = offset - 1
+    while place < size:
+        block = os.pread(fd, 65_536, place)
+        end = block.find(b"\n")
+        if end >= 0:
+            return place + end + 1
+        if not block:
+            break
+        place += len(block)
+    return size

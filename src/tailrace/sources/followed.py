@@ -1,0 +1,255 @@
+"""One followed file: its identity, and reading it block by block.
+
+Identity. A path is not a file, an inode is used again, and two files may begin alike; so a file is (device, inode), a hash of
+its first bytes (up to PREFIX_BYTES, fewer while it is shorter) and a hash of the MARK_BYTES before the offset. While
+it is open its inode cannot be used again. Each *generation* of content has a name for ever: ``file:dev-inode-born``,
+where ``born`` is when it was first seen, in nanoseconds.
+
+Reading. Every read takes the bytes before the offset along and compares them with what was read there: a file that was
+truncated and has grown past the offset again is found out on the next read, and begins a new generation at byte 0.
+
+Lines. A line is given out when its newline is there. A last line without one waits; it is given out when the file was
+quiet for PARTIAL_QUIET_S, and what is written later becomes a record of its own (a newline alone is not one). A line longer than LINE_BYTES_MAX is cut there, between characters, and goes on
+as the next record. Memory: one block, or one line while a long one is taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from tailrace.limits import (
+    BATCH_ROWS_MAX,
+    LINE_BYTES_MAX,
+    MARK_BYTES,
+    PARTIAL_QUIET_S,
+    PREFIX_BYTES,
+    READ_BYTES,
+)
+from tailrace.record import Lines, Origin, Stream
+from tailrace.sources.split import split
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Note(msgspec.Struct):
+    """What is kept beside a position to know the file again: ``prefix`` hashes its first ``prefix_bytes``."""
+
+    path: str
+    prefix_bytes: int
+    prefix: str
+    mark: str
+
+
+class Rewritten(Exception):
+    """The bytes before the offset are not those that were read: another content has taken their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A generation that was read before, up to ``offset``."""
+
+    name: str
+    offset: int
+    note: Note
+
+    @staticmethod
+    def of(origin: Origin) -> Known | None:
+        """Read what ``FollowedFile`` wrote; None for a note that is none."""
+        try:
+            return Known(origin.source, origin.next, msgspec.json.decode(origin.note, type=Note))
+        except msgspec.DecodeError:
+            return None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Device and inode."""
+        device, inode, _ = self.name.removeprefix("file:").split("-")
+        return int(device, 16), int(inode, 16)
+
+    @property
+    def born(self) -> int:
+        """When it was first seen, in nanoseconds since 1970."""
+        return int(self.name.rpartition("-")[2], 16)
+
+    def is_in(self, fd: int, size: int) -> bool:
+        """Tell whether a file of ``size`` bytes begins with what was read."""
+        if size < self.offset:
+            return False
+        mark = os.pread(fd, min(MARK_BYTES, self.offset), max(0, self.offset - MARK_BYTES))
+        prefix = os.pread(fd, self.note.prefix_bytes, 0)
+        return _hash(mark) == self.note.mark and _hash(prefix) == self.note.prefix
+
+
+class FollowedFile:
+    """An open file and the place in it; used by one thread."""
+
+    def __init__(self, fd: int, path: str, stream: Stream, key: tuple[int, int], born_ns: int) -> None:
+        self.fd = fd
+        self.path = path
+        self.first_path = path
+        self.stream = stream
+        self.key = key
+        self.name = _name(key, born_ns)
+        self.offset = 0
+        self.acked = 0
+        self.size = 0
+        self.lines = 0
+        self.error = ""
+        self.gone = False
+        self.due = 0.0
+        self.changed = 0.0
+        self.more = False
+        self._searched = 0
+        self._mark = b""
+        self._mtime_ns = -1
+        self._prefix = (0, _hash(b""))
+
+    def resume(self, known: Known) -> None:
+        """Go on where a verified generation was left."""
+        self.name = known.name
+        self.first_path = known.note.path
+        self.seek(known.offset)
+        self.acked = known.offset
+
+    def seek(self, offset: int) -> None:
+        """Read on from ``offset``."""
+        self.offset = self._searched = offset
+        self._mark = os.pread(self.fd, min(MARK_BYTES, offset), max(0, offset - MARK_BYTES))
+        self._mtime_ns = -1
+
+    def known(self) -> Known:
+        """Return what a later life needs to go on here."""
+        return Known(self.name, self.offset, self._note())
+
+    def begin_again(self, born_ns: int) -> None:
+        """Take the content for a new generation, from its first byte."""
+        self.name = _name(self.key, born_ns)
+        self.offset = self.acked = self._searched = 0
+        self._mark = b""
+        self._mtime_ns = -1
+        self._prefix = (0, _hash(b""))
+
+    def read(self, now_s: float, observed_ns: int) -> Lines | None:
+        """Return the next lines, or None when there is no complete one; ``more`` tells whether to come back at once.
+
+        Raises Rewritten when the content was replaced, OSError when it cannot be read.
+        """
+        stat = os.fstat(self.fd)
+        if stat.st_size < self.offset:
+            raise Rewritten
+        if not self.more and stat.st_size == self.size and stat.st_mtime_ns == self._mtime_ns:
+            return self._last_line(now_s, observed_ns)
+        self.changed = now_s
+        self.size = stat.st_size
+        self._mtime_ns = stat.st_mtime_ns
+        if self._searched > self.size:
+            self._searched = self.offset
+        block = self._block(READ_BYTES) if self._searched == self.offset else self._long_line()
+        return None if block is None else self._take(block, observed_ns)
+
+    def _block(self, bytes_max: int) -> bytes:
+        before = len(self._mark)
+        data = os.pread(self.fd, before + bytes_max, self.offset - before)
+        if data[:before] != self._mark:
+            raise Rewritten
+        self.more = self.offset + bytes_max < self.size
+        return data[before:]
+
+    def _long_line(self) -> bytes | None:
+        """Look for the end of a line longer than a block, without keeping it; then return all of it."""
+        piece = os.pread(self.fd, READ_BYTES, self._searched)
+        end = piece.find(b"\n")
+        self._searched += len(piece) if end < 0 else end + 1
+        length = self._searched - self.offset
+        self.more = len(piece) == READ_BYTES
+        if length > LINE_BYTES_MAX:
+            return self._block(LINE_BYTES_MAX)
+        if end < 0:
+            if not piece:
+                self._block(0)
+            return None
+        return self._block(length)
+
+    def _take(self, block: bytes, observed_ns: int) -> Lines | None:
+        """Make lines of a block that begins at the offset."""
+        skip = self._skipped(block)
+        lines, begins, taken = split(block[skip:] if skip else block, BATCH_ROWS_MAX)
+        if taken:
+            self.more |= taken + skip < len(block) and len(lines) == BATCH_ROWS_MAX
+            return self._lines(lines, begins + skip, block[: taken + skip], observed_ns)
+        if len(block) >= LINE_BYTES_MAX:
+            return self._unended(_whole_characters(block), observed_ns)
+        if skip == len(block):
+            self._advance(block)
+        else:
+            self._searched = self.offset + len(block)
+        return None
+
+    def _skipped(self, block: bytes) -> int:
+        """Return how many bytes at the offset belong to no line: a byte order mark, or the newline of a line that was
+        given out without it.
+        """
+        if self.offset == 0:
+            return len(_BOM) if block.startswith(_BOM) else 0
+        if self._mark.endswith(b"\n"):
+            return 0
+        return 1 if block.startswith(b"\n") else 2 if block.startswith(b"\r\n") else 0
+
+    def _last_line(self, now_s: float, observed_ns: int) -> Lines | None:
+        """Return the last line without its newline once nobody seems to go on with it."""
+        if self.offset == self.size or now_s - self.changed < PARTIAL_QUIET_S:
+            return None
+        block = self._block(min(self.size - self.offset, LINE_BYTES_MAX))
+        self.more = False
+        skip = self._skipped(block)
+        if b"\n" in block[skip:] or skip == len(block):
+            return self._take(block, observed_ns)
+        return self._unended(block, observed_ns)
+
+    def _unended(self, block: bytes, observed_ns: int) -> Lines:
+        skip = self._skipped(block)
+        line = pa.array([block[skip:]], pa.binary())
+        return self._lines(line, np.array([skip], np.int64), block, observed_ns)
+
+    def _lines(self, lines: pa.BinaryArray, begins: np.ndarray, taken: bytes, observed_ns: int) -> Lines:
+        first = self.offset
+        self._advance(taken)
+        self.lines += len(lines)
+        note = msgspec.json.encode(self._note()).decode()
+        origin = Origin(self.name, first, self.offset, len(lines), note)
+        return Lines(lines, begins + first, self.stream, observed_ns, origin)
+
+    def _advance(self, taken: bytes) -> None:
+        self.offset += len(taken)
+        self._searched = self.offset
+        self._mark = (self._mark + taken[-MARK_BYTES:])[-MARK_BYTES:]
+
+    def _note(self) -> Note:
+        length = min(PREFIX_BYTES, self.offset)
+        if self._prefix[0] != length:
+            self._prefix = (length, _hash(os.pread(self.fd, length, 0)))
+        return Note(self.first_path, *self._prefix, _hash(self._mark))
+
+
+def _whole_characters(block: bytes) -> bytes:
+    """Cut a block so that it does not end inside a UTF-8 character."""
+    for back in range(1, min(4, len(block)) + 1):
+        byte = block[-back]
+        if byte & 0xC0 != 0x80:  # the first byte of a character
+            length = 1 if byte < 0xC0 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return block if length <= back else block[:-back]
+    return block
+
+
+def _name(key: tuple[int, int], born_ns: int) -> str:
+    return f"file:{key[0]:x}-{key[1]:x}-{born_ns:x}"
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()

@@ -1,0 +1,186 @@
+"""Reading what a tail has missed: [position, stop) of one query, in the order of arrival, step by step.
+
+Two ways lead through the past. Far behind, the store is asked (its index skips what cannot match; it reads the bus for
+what is newer): one scan is kept open from step to step. Near, or where the store holds nothing yet, the bus is read,
+because a few thousand records of it cost less than a search. Both give the same records, so where the one ends
+and the other begins makes no difference.
+
+What neither has was removed by retention: a ``Gap`` says so, ``expired``, with its count. Whether a range was removed
+is looked up before a scan is opened and again behind its first batch, when its snapshot is taken: a part that is
+dropped in between is seen.
+
+Used by one thread at a time. A crash loses nothing: the client has its checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from typing import Protocol
+
+from tailrace.bus import Bus
+from tailrace.cursor import Cursor
+from tailrace.errors import Gone
+from tailrace.frame import Gap
+from tailrace.limits import TAIL_BUS_ROWS_MAX, TAIL_CATCH_UP_BYTES, TAIL_CATCH_UP_ROWS
+from tailrace.query import Query
+from tailrace.record import Batch
+from tailrace.store import TIME_MIN_NS, Progress, Search
+from tailrace.tail.subscription import Chunk
+
+
+class History(Protocol):
+    """Store and bus as one (``tailrace.store.search.History``): what a tail needs of it."""
+
+    def held(self, start: Cursor) -> tuple[Cursor, Cursor]:
+        """Return the first stretch [first, next) behind ``start`` (or around it) from which nothing was removed.
+
+        Its end is the end of the bus, or where the next thing that retention removed begins.
+        """
+        ...
+
+    def scan(self, search: Search, progress: Progress) -> Generator[Batch]:
+        """Yield exactly the records that ``search`` asks for; the snapshot is taken when the first is asked for."""
+        ...
+
+
+def evaluate(query: Query, batches: list[Batch], start: Cursor, end: Cursor) -> list[Chunk]:
+    """Return what ``query`` finds in neighbouring batches of the bus that cover [start, end)."""
+    if not batches:
+        return [Chunk(start, end)]
+    batch = Batch.concat(batches)
+    rows = query.live(batch)
+    observed_ns = int(batch.numpy("observed")[-1])
+    return Chunk.split(start, end, [] if rows.offsets is None else rows.offsets.tolist(), rows.json_rows(), observed_ns)
+
+
+class CatchUp:
+    """Reads for one tail; see the head of this module."""
+
+    def __init__(self, bus: Bus, history: History, query: Query) -> None:
+        """Prepare to read; nothing is opened yet."""
+        self.first_ns = TIME_MIN_NS
+        self.until: Cursor | None = None
+        self._bus = bus
+        self._history = history
+        self._query = query
+        self._progress = Progress(seconds_max=float("inf"))
+        self._scan: Generator[Batch] | None = None
+        self._scan_next: Cursor | None = None
+        self._scan_stop: Cursor | None = None
+
+    def since(self, first_ns: int, until: Cursor) -> None:
+        """Leave out records that happened before ``first_ns`` and arrived before ``until``."""
+        self.first_ns = first_ns
+        self.until = until
+
+    def step(self, start: Cursor, stop: Cursor) -> list[Chunk] | Gap:
+        """Return the next chunks from ``start`` on (they end at ``stop`` or earlier, and get somewhere), or a gap.
+
+        ``start`` is before ``stop``. Raises Cancelled after ``cancel``, Closed when the bus is.
+        """
+        self._progress.check()
+        bounded = self.until is not None and start < self.until
+        if bounded and self.until is not None:
+            stop = min(stop, self.until)
+        if self._scan is not None and self._scan_next == start:
+            return self._scan_step(start)
+        self.close()
+        if not bounded and stop - start <= TAIL_BUS_ROWS_MAX and self._bus.first <= start:
+            try:
+                return self._bus_step(start, stop)
+            except Gone:
+                pass  # Retention was faster; the store has what is needed.
+        return self._open(start, stop)
+
+    def last(self, count: int, stop: Cursor) -> Cursor:
+        """Return the position from which on there are ``count`` matches before ``stop``, or all that are held."""
+        search = Search(self._query.filter, stop=stop, order="arrival_newest")
+        with closing(self._history.scan(search, self._progress)) as scan:
+            for batch in scan:
+                rows = self._query.live(batch)
+                offsets = [] if rows.offsets is None else sorted(rows.offsets.tolist())
+                if len(offsets) >= count:
+                    return Cursor(stop.epoch, offsets[-count])
+                count -= len(offsets)
+        return self.oldest(stop)
+
+    def oldest(self, stop: Cursor) -> Cursor:
+        """Return the oldest position that is held, ``stop`` at most."""
+        return min(self._history.held(Cursor(stop.epoch, 0))[0], stop)
+
+    def cancel(self) -> None:
+        """Have a step that runs in another thread stop soon."""
+        self._progress.cancel()
+
+    def close(self) -> None:
+        """Give up an open scan."""
+        scan, self._scan = self._scan, None
+        if scan is not None:
+            scan.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a scan holds a snapshot of the store."""
+        return self._scan is not None
+
+    def _bus_step(self, start: Cursor, stop: Cursor) -> list[Chunk] | Gap:
+        stop = min(stop, start + TAIL_CATCH_UP_ROWS)
+        batches = contiguous(clipped(self._bus.read(start, TAIL_CATCH_UP_BYTES), stop))
+        if not batches:
+            return Gap(start, stop, stop - start, "damaged")
+        if start < batches[0].first:
+            return Gap(start, batches[0].first, batches[0].first - start, "damaged")
+        return evaluate(self._query, batches, start, batches[-1].next)
+
+    def _open(self, start: Cursor, stop: Cursor) -> list[Chunk] | Gap:
+        first, end = self._history.held(start)
+        if start < first:
+            return Gap(start, min(first, stop), min(first, stop) - start, "expired")
+        self._scan_stop = min(end, stop)
+        bounded = self.until is not None and start < self.until
+        search = Search(
+            self._query.filter,
+            first_ns=self.first_ns if bounded else TIME_MIN_NS,
+            start=start,
+            stop=self._scan_stop,
+            order="arrival",
+        )
+        self._scan = self._history.scan(search, self._progress)
+        chunks = self._scan_step(start)
+        first, end = self._history.held(start)
+        if start < first or end < self._scan_stop:
+            # Retention was at work while the snapshot was taken: what it shows is not what was promised.
+            self.close()
+            return []
+        return chunks
+
+    def _scan_step(self, start: Cursor) -> list[Chunk]:
+        if self._scan is None or self._scan_stop is None:
+            raise ValueError("no scan is open")
+        batch = next(self._scan, None)
+        if batch is None:
+            self.close()
+            return [Chunk(start, self._scan_stop)]
+        chunks = evaluate(self._query, [batch], start, batch.next)
+        self._scan_next = batch.next
+        return chunks
+
+
+def contiguous(batches: list[Batch]) -> list[Batch]:
+    """Return the batches up to the first hole (records that the disk has damaged)."""
+    for at in range(1, len(batches)):
+        if batches[at - 1].next < batches[at].first:
+            return batches[:at]
+    return batches
+
+
+def clipped(batches: list[Batch], stop: Cursor) -> list[Batch]:
+    """Return the batches without what is at or behind ``stop``."""
+    kept: list[Batch] = []
+    for batch in batches:
+        if batch.next <= stop:
+            kept.append(batch)
+        elif batch.first < stop:
+            kept.append(batch.slice(0, stop - batch.first))
+    return kept

@@ -1,0 +1,465 @@
+"""The hub: one reader of the bus for everyone who watches.
+
+Purpose. Each batch is read once; each distinct query (by its canonical text) is evaluated once per batch for all its
+tails; a frame is encoded once per transport, and the same bytes go to every client. Publishing never waits for anyone.
+
+Rules.
+  wake     The bus calls from its own thread after a commit; that becomes at most one call into the event loop.
+  round    One round reads what is new, evaluates it for each group, publishes it. Quiet: at once. Under load the hub
+           rests ``COALESCE_REST`` times as long as the round took (COALESCE_MS_MAX at most), and gathers.
+           Small rounds are evaluated on the loop, larger ones in a thread.
+  group    The tails of one query. ``position`` is the end of the newest round that was taken up for it: a tail that
+           attaches gets everything from there on. ``settled`` is the end of what has been handed to all of them.
+  behind   A tail that is not live reads for itself (catchup.py) in one of a few threads, in bounded steps, and only
+           while its queue has room; within TAIL_CATCH_UP_ROWS of the hub it attaches and reads the rest.
+  idle     Without groups the bus is not read at all.
+  crash    The hub keeps nothing that a client could need: its checkpoint is with the client, the records on the bus.
+
+Everything but the steps in threads runs on one event loop; nothing here is locked while a client is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tailrace.bus import Bus
+from tailrace.cursor import Checkpoint, Cursor
+from tailrace.errors import Busy, Closed, Gone, TailraceError
+from tailrace.frame import Gap
+from tailrace.limits import (
+    COALESCE_MS_MAX,
+    COALESCE_REST,
+    TAIL_CATCH_UP_ROWS,
+    TAIL_INLINE_ROWS,
+    TAIL_ROUND_BYTES,
+    TAILS_MAX,
+)
+from tailrace.query import Query
+from tailrace.record import Batch
+from tailrace.store import Cancelled
+from tailrace.tail.catchup import CatchUp, History, contiguous, evaluate
+from tailrace.tail.subscription import Chunk, Encode, State, Subscription, resume
+
+T = TypeVar("T")
+_YIELD_EVERY = 512
+"""Tails that are handed their frame before other work of the loop gets a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Begin with what arrives next."""
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Begin behind what a client has seen."""
+
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Begin with everything held that happened at ``time_ns`` or later; what arrives from now on comes regardless."""
+
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """Begin with the newest ``count`` matches."""
+
+    count: int
+
+
+Start = Now | After | Since | Last
+
+
+@dataclass(frozen=True, slots=True)
+class HubStats:
+    """What the hub does: tails and distinct queries now; rows found by queries and rows handed to tails so far."""
+
+    viewers: int
+    queries: int
+    rows_published: int
+    rows_delivered: int
+    rounds: int
+
+
+class Group:
+    """The tails of one query; see the head of this module."""
+
+    __slots__ = ("position", "query", "settled", "viewers")
+
+    def __init__(self, query: Query, position: Cursor) -> None:
+        self.query = query
+        self.position = position
+        self.settled = position
+        self.viewers: dict[Viewer, None] = {}
+
+
+class Viewer:
+    """One client of the hub: a subscription, and the event loop's side of it. Made by ``Hub.open``."""
+
+    def __init__(self, hub: Hub, query: Query, encode: Encode, position: Cursor) -> None:
+        self.query = query
+        self.key = str(query)
+        self.subscription = Subscription(encode, position)
+        self.catch_up = hub.reader(query)
+        self.task: asyncio.Task[None] | None = None
+        self._hub = hub
+        self._waiter: asyncio.Future[None] | None = None
+        self._begun = asyncio.Event()
+        self._greet = False
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where a client stands that has taken everything that was queued so far."""
+        self._hub.settle(self)
+        return Checkpoint((self.subscription.position,))
+
+    async def located(self) -> None:
+        """Return when the position where this tail begins is known."""
+        await self._begun.wait()
+
+    async def wait(self) -> None:
+        """Return when something is queued, or after ``wake``."""
+        if not self.subscription.queued_bytes:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def take_frames(self) -> list[bytes]:
+        """Return all frames that wait, one by one."""
+        return self.subscription.take_frames()
+
+    def take(self) -> bytes:
+        """Return the next bytes for the client, or nothing; what is behind may then be read."""
+        data = self.subscription.take()
+        if self.subscription.reading:
+            self._hub.proceed(self)
+        return data
+
+    def ping(self) -> None:
+        """Queue a sign of life that says where this tail stands; as soon as that is known."""
+        if not self._begun.is_set():
+            self._greet = True
+            return
+        self._hub.settle(self)
+        subscription = self.subscription
+        behind = subscription.position < self._hub.bus.next and subscription.observed_ns
+        lag_ms = max(0.0, (time.time_ns() - subscription.observed_ns) / 1e6) if behind else 0.0
+        subscription.ping(round(lag_ms, 1))
+        self.wake()
+
+    def begin(self) -> None:
+        """Note that the position where this tail begins is known."""
+        self._begun.set()
+        if self._greet:
+            self.ping()
+
+    def wake(self) -> None:
+        """Let ``wait`` return: something was queued, or there is nothing more to wait for."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def close(self) -> None:
+        """Leave the hub; the client is gone."""
+        self._hub.leave(self)
+
+
+class Hub:
+    """See the head of this module. Everything is called on the event loop that called ``start``."""
+
+    def __init__(self, bus: Bus, history: History) -> None:
+        """Make a hub over a bus, and over the history that tails read to catch up."""
+        self.bus = bus
+        self._history = history
+        self._head = bus.next
+        self._groups: dict[str, Group] = {}
+        self._viewers: dict[Viewer, None] = {}
+        self._woken = asyncio.Event()
+        self._signalled = False
+        self._threads = ThreadPoolExecutor(2, "tail")
+        self._evaluator = ThreadPoolExecutor(1, "tail-hub")
+        self._progressed: asyncio.Future[None] | None = None
+        self._round: asyncio.Task[None] | None = None
+        self._off: Callable[[], None] = lambda: None
+        self._rows_published = self._rows_delivered = self._rounds = 0
+        self._closed = False
+
+    def start(self) -> None:
+        """Begin to follow the bus, on the running event loop."""
+        loop = asyncio.get_running_loop()
+
+        def committed() -> None:
+            # The flag is only a hint between two threads: a signal too many is harmless, none is lost, because it is
+            # cleared before the bus is read.
+            if not self._signalled:
+                self._signalled = True
+                try:
+                    loop.call_soon_threadsafe(self._woken.set)
+                except RuntimeError:
+                    if not loop.is_closed():
+                        raise
+
+        self._off = self.bus.on_commit(committed)
+        self._round = loop.create_task(self._follow(), name="tail hub")
+
+    async def close(self, why: str = "The server is stopping; connect again.") -> None:
+        """Send every tail its end, and stop. Clients resume from their checkpoints."""
+        self._closed = True
+        self._off()
+        self._end_all(why)
+        if self._round is not None:
+            self._round.cancel()
+            await asyncio.gather(self._round, return_exceptions=True)
+        for threads in (self._threads, self._evaluator):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def open(self, query: Query, start: Start, encode: Encode) -> Viewer:
+        """Add a tail. Raises Busy when there are too many, QueryError when the query cannot be live."""
+        query.check_live()
+        if self._closed:
+            raise Closed("the server is stopping", cure="Connect again in a moment.")
+        if len(self._viewers) >= TAILS_MAX:
+            raise Busy(
+                f"{len(self._viewers)} tails are open, which is the limit", retry_s=5.0, cure="Close one, or come back."
+            )
+        viewer = Viewer(self, query, encode, self._now())
+        self._viewers[viewer] = None
+        if isinstance(start, Last):
+            viewer.task = asyncio.get_running_loop().create_task(self._begin_last(viewer, start.count))
+            return viewer
+        if isinstance(start, After):
+            position, gap = resume(start.checkpoint, Cursor(self.bus.epoch, 0), self.bus.next)
+            viewer.subscription.move(position)
+            if gap is not None:
+                viewer.subscription.missing(gap)
+        elif isinstance(start, Since):
+            viewer.catch_up.since(start.time_ns, viewer.subscription.position)
+            viewer.subscription.move(viewer.catch_up.oldest(viewer.subscription.position))
+        viewer.begin()
+        self.proceed(viewer)
+        return viewer
+
+    def reader(self, query: Query) -> CatchUp:
+        """Return what reads for one tail that is behind."""
+        return CatchUp(self.bus, self._history, query)
+
+    def proceed(self, viewer: Viewer) -> None:
+        """See to it that a tail that is behind gets on: it attaches, or a task reads for it."""
+        subscription = viewer.subscription
+        if not subscription.reading or viewer.task is not None or viewer not in self._viewers:
+            return
+        if subscription.state is State.BEHIND and subscription.position == self._attachable(viewer):
+            self._attach(viewer)
+        else:
+            viewer.task = asyncio.get_running_loop().create_task(self._catch_up(viewer))
+
+    def settle(self, viewer: Viewer) -> None:
+        """Move a live tail's position behind what did not match."""
+        group = self._groups.get(viewer.key)
+        if group is not None and viewer in group.viewers:
+            viewer.subscription.settled(group.settled)
+
+    def leave(self, viewer: Viewer) -> None:
+        """Forget a tail."""
+        self._viewers.pop(viewer, None)
+        self._detach(viewer)
+        viewer.catch_up.cancel()
+        if viewer.task is None:
+            self._drop(viewer)
+
+    def stats(self) -> HubStats:
+        """Return what the hub does, for metrics."""
+        return HubStats(len(self._viewers), len(self._groups), self._rows_published, self._rows_delivered, self._rounds)
+
+    def _end_all(self, why: str) -> None:
+        for viewer in list(self._viewers):
+            viewer.catch_up.cancel()
+            self.settle(viewer)
+            viewer.subscription.end(why)
+            viewer.wake()
+
+    # -- attaching -------------------------------------------------------------------------------------------------
+
+    def _now(self) -> Cursor:
+        """Return the position from which on a group that is made now gets everything."""
+        if not self._groups:
+            self._head = self.bus.next
+        return self._head
+
+    def _attachable(self, viewer: Viewer) -> Cursor:
+        group = self._groups.get(viewer.key)
+        return self._now() if group is None else group.position
+
+    def _attach(self, viewer: Viewer) -> None:
+        at = self._attachable(viewer)
+        group = self._groups.get(viewer.key)
+        if group is None:
+            group = self._groups[viewer.key] = Group(viewer.query, at)
+            # What was committed before this group was made, and after ``at``, has to be read by a round.
+            self._woken.set()
+        group.viewers[viewer] = None
+        viewer.subscription.attached(at)
+
+    def _detach(self, viewer: Viewer) -> None:
+        group = self._groups.get(viewer.key)
+        if group is not None:
+            group.viewers.pop(viewer, None)
+            if not group.viewers:
+                del self._groups[viewer.key]
+                self._report_progress()
+
+    async def _next_round(self) -> None:
+        """Wait until the hub's position may have moved."""
+        if self._progressed is None:
+            self._progressed = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._progressed)
+
+    def _report_progress(self) -> None:
+        if self._progressed is not None:
+            self._progressed.set_result(None)
+            self._progressed = None
+
+    # -- rounds ----------------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        try:
+            await self._rounds_for_ever()
+        except TailraceError as error:
+            self._end_all(f"The tail cannot go on: {error}")
+            raise
+
+    async def _rounds_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            self._signalled = False
+            began = loop.time()
+            while self._groups and await self._one_round():
+                # One turn of the loop: what was handed out is being written to the sockets, and counts as work.
+                await asyncio.sleep(0)
+                rest = min(COALESCE_REST * (loop.time() - began), COALESCE_MS_MAX / 1000)
+                await asyncio.sleep(rest)
+                began = loop.time()
+
+    async def _one_round(self) -> bool:
+        """Read what is new, evaluate and publish it; tell whether there was anything."""
+        start = self._head
+        try:
+            batches = contiguous(self.bus.read(start, TAIL_ROUND_BYTES))
+        except Gone:
+            batches = None
+        if batches is None or (batches and start < batches[0].first):
+            self._lose_place()
+            return True
+        if not batches:
+            return False
+        end = self._head = batches[-1].next
+        batch = Batch.concat(batches)
+        groups = list(self._groups.values())
+        # Who attaches from here on, while this round is evaluated in a thread or handed out, begins at its end.
+        members = [list(group.viewers) for group in groups]
+        for group in groups:
+            group.position = end
+        if len(batch) * len(groups) <= TAIL_INLINE_ROWS:
+            found = [evaluate(group.query, [batch], start, end) for group in groups]
+        else:
+            found = await asyncio.get_running_loop().run_in_executor(
+                self._evaluator, _evaluate_all, groups, batch, start, end
+            )
+        self._rounds += 1
+        for group, viewers, chunks in zip(groups, members, found, strict=True):
+            await self._publish(viewers, [chunk for chunk in chunks if chunk.records])
+            group.settled = end
+        self._report_progress()
+        return True
+
+    def _lose_place(self) -> None:
+        """Go on at the end of the bus, because what follows is gone: each tail finds out for itself what it missed."""
+        self._head = self.bus.next
+        for viewer in [viewer for group in self._groups.values() for viewer in group.viewers]:
+            self.settle(viewer)
+            viewer.subscription.let_go()
+            self._detach(viewer)
+            self.proceed(viewer)
+
+    async def _publish(self, viewers: list[Viewer], chunks: list[Chunk]) -> None:
+        rows = sum(len(chunk.records) for chunk in chunks)
+        if not rows:
+            return
+        self._rows_published += rows
+        for count, viewer in enumerate(viewers, 1):
+            for chunk in chunks:
+                if not viewer.subscription.published(chunk):
+                    self._detach(viewer)
+                    self.proceed(viewer)
+                    break
+                self._rows_delivered += len(chunk.records)
+            viewer.wake()
+            if count % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+
+    # -- catching up -----------------------------------------------------------------------------------------------
+
+    async def _begin_last(self, viewer: Viewer, count: int) -> None:
+        subscription = viewer.subscription
+        try:
+            subscription.move(await self._in_thread(viewer.catch_up.last, count, subscription.position))
+        except Cancelled:
+            return  # The hub closes, or the client left.
+        finally:
+            self._task_done(viewer)
+        viewer.begin()
+        self.proceed(viewer)
+
+    async def _catch_up(self, viewer: Viewer) -> None:
+        """Read for one tail until it is live, has no room, or is gone."""
+        subscription = viewer.subscription
+        try:
+            while subscription.reading and viewer in self._viewers:
+                at = self._attachable(viewer)
+                if at < subscription.position:
+                    # The client knows of a commit that the hub has not come to yet.
+                    await self._next_round()
+                elif subscription.state is State.BEHIND and at - subscription.position <= TAIL_CATCH_UP_ROWS:
+                    self._attach(viewer)
+                else:
+                    stop = at if subscription.joined_at is None else subscription.joined_at
+                    found = await self._in_thread(viewer.catch_up.step, subscription.position, stop)
+                    if isinstance(found, Gap):
+                        subscription.missing(found)
+                    else:
+                        for chunk in found:
+                            subscription.read(chunk)
+                    viewer.wake()
+        except Cancelled:
+            pass  # The hub closes, or the client left.
+        except TailraceError as error:
+            subscription.end(str(error))
+            viewer.wake()
+        finally:
+            self._task_done(viewer)
+        self.proceed(viewer)
+
+    def _task_done(self, viewer: Viewer) -> None:
+        viewer.task = None
+        if viewer not in self._viewers:
+            self._drop(viewer)
+
+    def _drop(self, viewer: Viewer) -> None:
+        if viewer.catch_up.is_open and not self._closed:
+            self._threads.submit(viewer.catch_up.close)
+
+    def _in_thread(self, call: Callable[..., T], *args: object) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+
+def _evaluate_all(groups: list[Group], batch: Batch, start: Cursor, end: Cursor) -> list[list[Chunk]]:
+    return [evaluate(group.query, [batch], start, end) for group in groups]

@@ -1,0 +1,33 @@
+"""Long-poll: the frames of a tail, one answer at a time, for clients that cannot hold a stream.
+
+Each call is a tail of its own that begins at ``after`` and ends with its answer: what there is at once, else what comes
+within ``wait`` seconds, else nothing. ``next`` is where the following call begins; nothing is kept in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+
+from tailrace.frame import EVENTS, Frame
+from tailrace.tail.hub import Viewer
+
+
+def encode(frame: Frame) -> bytes:
+    """Return a frame as one JSON object that names its event."""
+    return b'{"event":"%b",%b' % (EVENTS[type(frame)].encode(), frame.json()[1:])
+
+
+async def answer(viewer: Viewer, wait_s: float) -> bytes:
+    """Return the answer of one call: ``{"frames":[...],"next":"..."}``."""
+    deadline = asyncio.get_running_loop().time() + wait_s
+    try:
+        async with asyncio.timeout_at(deadline):
+            while not viewer.subscription.queued_bytes:
+                await viewer.wait()
+    except TimeoutError:
+        pass  # Nothing came: the answer is empty, and says from where to go on.
+    await viewer.located()
+    frames = viewer.take_frames()
+    return b'{"frames":[%b],"next":%b}' % (b",".join(frames), orjson.dumps(str(viewer.checkpoint)))

@@ -1,0 +1,260 @@
+"""One tail, as a state machine without I/O: events in, encoded frames out.
+
+``position`` is the cursor before which everything has been queued for the client (or declared missing). It never goes
+back, and every frame that is queued begins exactly there: so a tail shows nothing twice and leaves nothing out.
+
+    state     what it means                                                  event         -> next state
+    BEHIND    the tail reads for itself, from ``position``                    attached(at)  -> JOINING, or LIVE when
+                                                                                               position == at
+                                                                             read(chunk)   -> BEHIND
+                                                                             missing(gap)  -> BEHIND
+    JOINING   the hub's chunks from ``joined_at`` on are held back,           read(chunk)   -> LIVE when it ends at
+              [position, joined_at) is still being read                                        joined_at, else JOINING
+                                                                             published(c)  -> JOINING, or BEHIND when
+                                                                                               too much would be held
+    LIVE      the hub's chunks are queued as they come                       published(c)  -> LIVE, or BEHIND when the
+                                                                                               queue is full: position
+                                                                                               is then where c begins
+    either    the hub has lost its place on the bus                          let_go()      -> BEHIND
+    ENDED     an ``End`` frame is the last of the queue                       any           -> ENDED
+
+The queue is bounded in bytes: a tail whose queue is full is not ``reading``, so nothing is read for it until its client
+has taken something. The bytes in it are shared with all tails of the same query and transport.
+
+A restart of the server, a cut connection and a change of transport are all the same thing: a new subscription at the
+newest checkpoint that the client has seen (``resume``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from tailrace.cursor import Checkpoint, Cursor
+from tailrace.frame import End, Frame, Gap, Ping, Rows
+from tailrace.limits import TAIL_FRAME_BYTES_MAX, TAIL_QUEUE_BYTES_MAX, TAIL_SEND_BYTES
+
+Encode = Callable[[Frame], bytes]
+"""A transport's way to write a frame; one function object per transport, because encoded bytes are shared by it."""
+
+
+class State(Enum):
+    """See the table at the head of this module."""
+
+    BEHIND = "behind"
+    JOINING = "joining"
+    LIVE = "live"
+    ENDED = "ended"
+
+
+class Chunk:
+    """What one query found in the records [start, end): shared by all tails of that query.
+
+    ``records`` are the matches, encoded; ``observed_ns`` is when the newest record that was looked at arrived.
+    """
+
+    __slots__ = ("_encoded", "end", "observed_ns", "records", "start")
+
+    def __init__(self, start: Cursor, end: Cursor, records: Sequence[bytes] = (), observed_ns: int = 0) -> None:
+        self.start = start
+        self.end = end
+        self.records = tuple(records)
+        self.observed_ns = observed_ns
+        self._encoded: dict[Encode, bytes] = {}
+
+    def encoded(self, encode: Encode) -> bytes:
+        """Return the ``Rows`` frame in the bytes of one transport: made once, then shared."""
+        known = self._encoded.get(encode)
+        if known is None:
+            known = self._encoded[encode] = encode(Rows(self.records, Checkpoint((self.end,))))
+        return known
+
+    @staticmethod
+    def split(
+        start: Cursor, end: Cursor, offsets: Sequence[int], rows: Sequence[bytes], observed_ns: int
+    ) -> list[Chunk]:
+        """Cut matches (``rows``, at ``offsets``) into chunks of bounded size that together cover [start, end)."""
+        chunks: list[Chunk] = []
+        first = size = 0
+        for at, row in enumerate(rows):
+            if size and size + len(row) > TAIL_FRAME_BYTES_MAX:
+                cut = Cursor(start.epoch, offsets[at])
+                chunks.append(Chunk(start, cut, rows[first:at], observed_ns))
+                start, first, size = cut, at, 0
+            size += len(row)
+        chunks.append(Chunk(start, end, rows[first:], observed_ns))
+        return chunks
+
+
+def resume(after: Checkpoint, log_first: Cursor, log_next: Cursor) -> tuple[Cursor, Gap | None]:
+    """Return where a client that has seen ``after`` goes on, and the gap to declare before.
+
+    ``log_first`` is the very first position of the log (offset 0), ``log_next`` its end. A checkpoint of another log
+    (the data was made anew) goes on from the beginning of this one; one beyond the end (the data was put back from an
+    older copy) from its end. Both are a gap of unknown count, ``reset``.
+    """
+    known = after.get(log_first.epoch)
+    if known is None:
+        before = after.cursors[0] if after.cursors else None
+        return log_first, Gap(before, log_first, None, "reset")
+    if log_next < known:
+        return log_next, Gap(known, log_next, None, "reset")
+    return known, None
+
+
+class Subscription:
+    """See the head of this module. Not thread-safe: one thread owns it."""
+
+    __slots__ = ("_encode", "_held", "_held_bytes", "_missing", "_queue", "_start", "joined_at", "matched",
+                 "observed_ns", "position", "queued_bytes", "state", "taken_bytes")  # fmt: skip
+
+    def __init__(self, encode: Encode, position: Cursor) -> None:
+        """Begin at ``position``: records before it are of no interest or have been seen."""
+        self.state = State.BEHIND
+        self.position = position
+        self.joined_at: Cursor | None = None
+        self.matched = 0
+        self.observed_ns = 0
+        self.queued_bytes = 0
+        self.taken_bytes = 0
+        self._start = position
+        self._missing = 0
+        self._encode = encode
+        self._queue: deque[bytes] = deque()
+        self._held: list[Chunk] = []
+        self._held_bytes = 0
+
+    @property
+    def reading(self) -> bool:
+        """Whether the tail has to read for itself now, and has room for what it finds."""
+        return self.state in (State.BEHIND, State.JOINING) and self.queued_bytes < TAIL_QUEUE_BYTES_MAX
+
+    def move(self, position: Cursor) -> None:
+        """Set where to begin, before anything was read: for starts that have to be looked up."""
+        self.position = self._start = position
+
+    def attached(self, at: Cursor) -> None:
+        """Note that the hub publishes to this tail from ``at`` on (not before ``position``)."""
+        if self.state is not State.BEHIND or at < self.position:
+            raise ValueError(f"cannot attach at {at}: {self.state} at {self.position}")
+        self.joined_at = at
+        self.state = State.JOINING
+        self._join()
+
+    def read(self, chunk: Chunk) -> None:
+        """Queue what the tail read for itself; the chunk begins at ``position`` and ends at ``joined_at`` at most."""
+        if self.state not in (State.BEHIND, State.JOINING):
+            return
+        self._queue_chunk(chunk)
+        if self.state is State.JOINING:
+            self._join()
+
+    def missing(self, gap: Gap) -> None:
+        """Declare records as missing; ``position`` moves behind them."""
+        if self.state is State.ENDED:
+            return
+        self._put(self._encode(gap))
+        self._missing += gap.end - self.position if gap.end.epoch == self.position.epoch else 0
+        self.position = gap.end
+        if self.state is State.JOINING:
+            self._join()
+
+    def published(self, chunk: Chunk) -> bool:
+        """Take a chunk from the hub; False when there is no room, and the hub has to let this tail go."""
+        if self.state is State.LIVE:
+            size = len(chunk.encoded(self._encode))
+            if self.queued_bytes and self.queued_bytes + size > TAIL_QUEUE_BYTES_MAX:
+                self._fall_behind(chunk.start)
+                return False
+            self.position = chunk.start
+            self._queue_chunk(chunk)
+            return True
+        if self.state is State.JOINING:
+            self._held_bytes += len(chunk.encoded(self._encode))
+            if self._held_bytes > TAIL_QUEUE_BYTES_MAX:
+                self._fall_behind(self.position)
+                return False
+            self._held.append(chunk)
+            return True
+        return False
+
+    def settled(self, at: Cursor) -> None:
+        """Note that the hub has published everything before ``at``: what it did not send did not match."""
+        if self.state is State.LIVE and self.position < at:
+            self.position = at
+
+    def let_go(self) -> None:
+        """Note that the hub publishes to this tail no more: it reads on by itself."""
+        if self.state in (State.JOINING, State.LIVE):
+            self._fall_behind(self.position)
+
+    def ping(self, lag_ms: float) -> None:
+        """Queue a sign of life."""
+        if self.state is not State.ENDED:
+            self._put(self._encode(Ping(Checkpoint((self.position,)), lag_ms, self.taken, self.matched)))
+
+    def end(self, why: str) -> None:
+        """Queue the last frame."""
+        if self.state is not State.ENDED:
+            self._put(self._encode(End(why, Checkpoint((self.position,)))))
+            self.state = State.ENDED
+            self._held.clear()
+
+    @property
+    def taken(self) -> int:
+        """How many records were looked at so far."""
+        return self.position - self._start - self._missing if self.position.epoch == self._start.epoch else 0
+
+    def take(self) -> bytes:
+        """Return the next bytes for the client (whole frames, several when they are small), or nothing."""
+        queue = self._queue
+        if not queue:
+            return b""
+        first = queue.popleft()
+        if queue and len(first) + len(queue[0]) <= TAIL_SEND_BYTES:
+            size, several = len(first), [first]
+            while queue and size + len(queue[0]) <= TAIL_SEND_BYTES:
+                size += len(queue[0])
+                several.append(queue.popleft())
+            first = b"".join(several)
+        self.queued_bytes -= len(first)
+        self.taken_bytes += len(first)
+        return first
+
+    def take_frames(self) -> list[bytes]:
+        """Return all frames that wait, one by one."""
+        frames = list(self._queue)
+        self._queue.clear()
+        self.taken_bytes += self.queued_bytes
+        self.queued_bytes = 0
+        return frames
+
+    def _queue_chunk(self, chunk: Chunk) -> None:
+        if chunk.start != self.position:
+            raise ValueError(f"a chunk from {chunk.start} does not follow {self.position}")
+        if chunk.records:
+            self._put(chunk.encoded(self._encode))
+            self.matched += len(chunk.records)
+        self.position = chunk.end
+        self.observed_ns = chunk.observed_ns or self.observed_ns
+
+    def _put(self, frame: bytes) -> None:
+        self._queue.append(frame)
+        self.queued_bytes += len(frame)
+
+    def _join(self) -> None:
+        if self.position != self.joined_at:
+            return
+        self.state = State.LIVE
+        held, self._held, self._held_bytes = self._held, [], 0
+        for chunk in held:
+            self.position = chunk.start
+            self._queue_chunk(chunk)
+
+    def _fall_behind(self, position: Cursor) -> None:
+        self.state = State.BEHIND
+        self.position = position
+        self.joined_at = None
+        self._held.clear()
+        self._held_bytes = 0

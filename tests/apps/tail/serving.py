@@ -1,0 +1,111 @@
+"""A real server on a real socket over a real bus, on an event loop in a thread; clients are plain sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tailrace.bus.disk import DiskBus
+from tailrace.cli.tail import events
+from tailrace.errors import Busy, TailraceError
+from tailrace.tail.http import Protocol, routes
+from tailrace.tail.hub import Hub
+from tests.tail.watching import ListHistory
+
+
+class Serving:
+    """A hub behind HTTP; ``stop`` and ``start`` are a restart on the same port and data."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = 0
+        self.bus = DiskBus(folder / "bus")
+        self.history = ListHistory(self.bus)
+        self.start()
+
+    def start(self) -> None:
+        ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), daemon=True)
+        self._thread.start()
+        assert ready.wait(20)
+
+    async def _serve(self, ready: threading.Event) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.hub = Hub(self.bus, self.history)
+        self.hub.start()
+        app = Starlette(routes=routes(self.hub), exception_handlers={TailraceError: _problem})
+        config = uvicorn.Config(
+            app,
+            port=self.port,
+            http=Protocol,
+            log_level="warning",
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+        )
+        self._server = uvicorn.Server(config)
+        config.load()
+        self._server.lifespan = config.lifespan_class(config)
+        await self._server.startup()
+        self.port = self._server.servers[0].sockets[0].getsockname()[1]
+        ready.set()
+        while not self._server.should_exit:
+            await asyncio.sleep(0.01)
+        await self.hub.close()
+        await self._server.shutdown()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    def close(self) -> None:
+        self.stop()
+        self.bus.close()
+
+    def get(self, target: str, **headers: str) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("GET", "/api/v1" + target, headers={k.replace("_", "-"): v for k, v in headers.items()})
+        return connection, connection.getresponse()
+
+    @contextmanager
+    def tail(self, target: str = "/tail", **headers: str) -> Iterator[Iterator[tuple[str, str, dict[str, Any]]]]:
+        connection, answer = self.get(target, **headers)
+        assert answer.status == 200, answer.read()
+        try:
+            yield events(answer)
+        finally:
+            answer.close()
+            connection.close()
+
+    def json(self, target: str) -> tuple[int, dict[str, Any]]:
+        connection, answer = self.get(target)
+        try:
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error)}, 429 if isinstance(error, Busy) else 400)
+
+
+def messages(frames: Iterator[tuple[str, str, dict[str, Any]]], count: int) -> tuple[list[str], str]:
+    """Read rows until there are ``count`` messages; return them and the newest id."""
+    found: list[str] = []
+    last_id = ""
+    while len(found) < count:
+        event, last_id, data = next(frames)
+        if event == "rows":
+            found += [record["message"] for record in data["records"]]
+    return found, last_id

@@ -1,0 +1,31 @@
+"""Fixtures of several folders."""
+
+import signal
+
+import pytest
+
+from tests.apps.programs import Server
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start servers that end with the test."""
+    started = []
+
+    def one(*arguments, name="data", **more):
+        server = Server(tmp_path / name, *arguments, **more)
+        started.append(server)
+        return server
+
+    yield one
+    for server in started:
+        if server.process.poll() is None:
+            server.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One server for all tests of a module that only add to it."""
+    one = Server(tmp_path_factory.mktemp("server") / "data")
+    yield one
+    one.stop()

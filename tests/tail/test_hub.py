@@ -1,0 +1,294 @@
+"""The hub over a real bus: sharing, joining, falling behind, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tailrace.bus.disk import DiskBus
+from tailrace.cursor import Checkpoint, Cursor
+from tailrace.errors import Busy
+from tailrace.query import parse
+from tailrace.tail import hub as hub_module
+from tailrace.tail import subscription as subscription_module
+from tailrace.tail.hub import After, Hub, Last, Now, Since
+from tailrace.tail.subscription import State
+from tests.tail.watching import ListHistory, watch
+
+
+@asynccontextmanager
+async def running(path: Path) -> AsyncIterator[tuple[Hub, ListHistory]]:
+    bus = DiskBus(path / "bus")
+    history = ListHistory(bus)
+    hub = Hub(bus, history)
+    hub.start()
+    try:
+        yield hub, history
+    finally:
+        await hub.close()
+        bus.close()
+
+
+Script = Callable[[Hub, ListHistory], Awaitable[None]]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Script], None]:
+    """Run a script on a hub over a bus of its own."""
+
+    async def run(script: Script) -> None:
+        async with running(tmp_path) as (hub, history):
+            await script(hub, history)
+
+    return lambda script: asyncio.run(run(script))
+
+
+def test_a_tail_from_now_sees_what_comes_and_nothing_before(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        history.append("before")
+        client = watch(hub, parse("*"), Now())
+        assert client.viewer.subscription.state is State.LIVE
+        history.append("one", "two")
+        await client.until_now()
+        assert client.offsets == [1, 2]
+
+    play(script)
+
+
+def test_only_matches_are_sent(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        client = watch(hub, parse("error"), Now())
+        history.append("fine", "an error", "fine")
+        history.append("fine")
+        await client.until_now()
+        assert client.offsets == [1]
+        assert client.viewer.checkpoint == Checkpoint((history.at(4),))
+
+    play(script)
+
+
+def test_a_tail_after_a_checkpoint_goes_on_exactly_there(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        for number in range(20):
+            history.append(f"line {number}")
+        client = watch(hub, parse("*"), After(Checkpoint((history.at(7),))))
+        history.append("live")
+        await client.until_now()
+        assert client.offsets == list(range(7, 21))
+
+    play(script)
+
+
+def test_a_tail_of_the_last_matches_begins_with_them(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        history.append(*["error", "fine"] * 10)
+        client = watch(hub, parse("error"), Last(3))
+        history.append("error live")
+        await client.until_now()
+        assert client.offsets == [14, 16, 18, 20]
+
+    play(script)
+
+
+def test_a_tail_of_more_matches_than_there_are_begins_with_the_oldest(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        history.append("error", "fine", "error")
+        client = watch(hub, parse("error"), Last(9))
+        await client.until_now()
+        assert client.offsets == [0, 2]
+
+    play(script)
+
+
+def test_since_bounds_history_by_time_and_lets_late_lines_through_live(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        history.append("old", time=100)
+        history.append("new", time=900)
+        history.append("late in history", time=200)
+        client = watch(hub, parse("*"), Since(500))
+        await client.until_now()
+        history.append("late and live", time=300)
+        await client.until_now()
+        assert client.offsets == [1, 3]
+
+    play(script)
+
+
+def test_what_retention_removed_is_a_gap(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        history.append(*["line"] * 10)
+        history.first = 6
+        history.bus._first = 6
+        history.bus._ring.clear()
+        client = watch(hub, parse("*"), After(Checkpoint((history.at(2),))))
+        await client.until_now()
+        assert client.gaps == [{"from": str(history.at(2)), "to": str(history.at(6)), "count": 4, "why": "expired"}]
+        assert client.offsets == [6, 7, 8, 9]
+
+    play(script)
+
+
+def test_a_checkpoint_of_another_log_is_a_reset(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        history.append("a", "b")
+        client = watch(hub, parse("*"), After(Checkpoint((Cursor(1, 50),))))
+        await client.until_now()
+        assert [gap["why"] for gap in client.gaps] == ["reset"]
+        assert client.offsets == [0, 1]
+
+    play(script)
+
+
+def test_one_query_is_evaluated_once_and_its_bytes_are_shared(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        clients = [watch(hub, parse("error"), Now()) for _ in range(5)]
+        history.append("error")
+        for client in clients:
+            async with asyncio.timeout(20):
+                while not client.viewer.subscription.queued_bytes:
+                    await client.viewer.wait()
+        taken = [client.viewer.take() for client in clients]
+        assert all(data is taken[0] for data in taken)
+        stats = hub.stats()
+        assert (stats.viewers, stats.queries, stats.rows_published, stats.rows_delivered) == (5, 1, 1, 5)
+
+    play(script)
+
+
+def test_a_client_that_does_not_read_is_detached_and_misses_nothing(play, monkeypatch) -> None:
+    monkeypatch.setattr(subscription_module, "TAIL_QUEUE_BYTES_MAX", 2_000)
+
+    async def script(hub: Hub, history: ListHistory) -> None:
+        slow, fast = watch(hub, parse("*"), Now()), watch(hub, parse("*"), Now())
+        for number in range(60):
+            history.append(f"line {number}")
+            await fast.until_now()
+        assert slow.viewer.subscription.state is State.BEHIND
+        assert slow.viewer.subscription.queued_bytes < 2_500
+        assert fast.offsets == list(range(60))
+        await slow.until_now()
+        assert slow.offsets == list(range(60))
+        assert slow.gaps == []
+
+    play(script)
+
+
+def test_a_queue_that_fills_while_the_tail_joins_is_read_on(play, monkeypatch) -> None:
+    monkeypatch.setattr(subscription_module, "TAIL_QUEUE_BYTES_MAX", 1_000)
+    monkeypatch.setattr(hub_module, "TAIL_CATCH_UP_ROWS", 1_000)
+
+    async def script(hub: Hub, history: ListHistory) -> None:
+        for number in range(50):
+            history.append(f"line {number}", "x" * 900)
+        monkeypatch.setattr("tailrace.tail.catchup.TAIL_CATCH_UP_BYTES", 1)
+        client = watch(hub, parse("*"), After(Checkpoint((history.at(0),))))
+        async with asyncio.timeout(20):
+            while client.viewer.subscription.reading:
+                await asyncio.sleep(0)
+        await client.until_now()
+        assert client.offsets == list(range(100))
+
+    play(script)
+
+
+def test_a_tail_that_attaches_during_a_round_begins_at_its_end(play, monkeypatch) -> None:
+    monkeypatch.setattr(hub_module, "TAIL_INLINE_ROWS", 0)
+
+    async def script(hub: Hub, history: ListHistory) -> None:
+        first = watch(hub, parse("*"), Now())
+        history.append("one", "two")
+        async with asyncio.timeout(20):
+            while hub._head.offset == 0:
+                await asyncio.sleep(0)
+        second = watch(hub, parse("*"), Now())
+        await first.until_now()
+        await second.until_now()
+        assert (first.offsets, second.offsets) == ([0, 1], [])
+
+    play(script)
+
+
+def test_a_position_ahead_of_the_hub_is_waited_for(play, monkeypatch) -> None:
+    monkeypatch.setattr(hub_module, "COALESCE_REST", 1e9)
+
+    async def script(hub: Hub, history: ListHistory) -> None:
+        first = watch(hub, parse("*"), Now())
+        history.append("one")
+        await first.until_now()
+        end = history.append("two")  # The hub rests now, and has not seen this.
+        ahead = watch(hub, parse("*"), After(Checkpoint((end,))))
+        history.append("three")
+        await ahead.until_now()
+        assert ahead.offsets == [2]
+
+    play(script)
+
+
+def test_a_large_burst_comes_in_several_frames(play, monkeypatch) -> None:
+    monkeypatch.setattr(subscription_module, "TAIL_FRAME_BYTES_MAX", 10_000)
+
+    async def script(hub: Hub, history: ListHistory) -> None:
+        client = watch(hub, parse("*"), Now())
+        history.append(*[f"line {number}" for number in range(5_000)])
+        await client.until_now()
+        assert client.offsets == list(range(5_000))
+        assert client.events.count("rows") > 50
+
+    play(script)
+
+
+def test_too_many_tails_are_refused(play, monkeypatch) -> None:
+    monkeypatch.setattr(hub_module, "TAILS_MAX", 1)
+
+    async def script(hub: Hub, history: ListHistory) -> None:
+        first = watch(hub, parse("*"), Now())
+        with pytest.raises(Busy):
+            watch(hub, parse("*"), Now())
+        first.viewer.close()
+        watch(hub, parse("*"), Now())
+
+    play(script)
+
+
+def test_without_tails_the_bus_is_not_read(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        client = watch(hub, parse("*"), Now())
+        client.viewer.close()
+        history.append("unseen")
+        client = watch(hub, parse("*"), Now())
+        history.append("seen")
+        await client.until_now()
+        assert client.offsets == [1]
+        assert hub.stats().rows_published == 1
+
+    play(script)
+
+
+def test_closing_sends_everyone_the_end_with_the_position(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        client = watch(hub, parse("nothing"), Now())
+        end = history.append("a line")
+        await client.until_now()
+        await hub.close()
+        client.take_all()
+        assert client.ended is not None
+        assert client.last_id == str(end)
+
+    play(script)
+
+
+def test_a_hub_that_lost_its_place_lets_each_tail_find_what_it_missed(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        client = watch(hub, parse("*"), Now())
+        history.append("one")
+        await client.until_now()
+        hub._lose_place()
+        history.append("two")
+        await client.until_now()
+        assert client.offsets == [0, 1]
+
+    play(script)

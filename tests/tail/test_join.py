@@ -1,0 +1,197 @@
+"""The join rule as a property: whatever happens, a tail's rows plus its gaps are the filter over its cursors, in order.
+
+Random appends, queries, starts, speeds, disconnects, retention and restarts of the hub, on a real bus, against a plain
+list. Bounds are made small, so that tails fall behind, catch up and join again all the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tailrace.bus.disk import DiskBus
+from tailrace.cursor import Checkpoint
+from tailrace.query import parse
+from tailrace.tail.hub import After, Hub, Last, Now
+from tests.tail.watching import Client, ListHistory, checkpoint, watch
+
+BOUNDS = {
+    "tailrace.tail.subscription.TAIL_QUEUE_BYTES_MAX": 1_500,
+    "tailrace.tail.subscription.TAIL_FRAME_BYTES_MAX": 600,
+    "tailrace.tail.subscription.TAIL_SEND_BYTES": 900,
+    "tailrace.tail.catchup.TAIL_BUS_ROWS_MAX": 12,
+    "tailrace.tail.catchup.TAIL_CATCH_UP_BYTES": 600,
+    "tailrace.tail.hub.TAIL_ROUND_BYTES": 2_000,
+    "tailrace.tail.hub.TAIL_CATCH_UP_ROWS": 6,
+    "tailrace.tail.catchup.TAIL_CATCH_UP_ROWS": 6,
+    "tailrace.tail.hub.TAIL_INLINE_ROWS": 4,
+    "tailrace.tail.hub.COALESCE_MS_MAX": 2,
+    "tailrace.tail.hub._YIELD_EVERY": 2,
+}
+WORDS = ("apple", "pear", "apple pear", "plum")
+QUERIES = ("*", "apple", "pear", "absent")
+
+
+@dataclass
+class Tail:
+    """One client's whole life: the connections it had, and all that it was sent."""
+
+    query: str
+    start: int
+    client: Client
+    offsets: list[int] = field(default_factory=list)
+    missed: list[tuple[int, int]] = field(default_factory=list)
+
+    def gather(self) -> None:
+        self.offsets += self.client.offsets
+        self.missed += self.client.missed
+        self.client.offsets, self.client.gaps = [], []
+
+
+class TailMachine(RuleBasedStateMachine):
+    """Drives a hub, a bus and clients; ``teardown`` compares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = [mock.patch(name, value) for name, value in BOUNDS.items()]
+        for patch in self.patches:
+            patch.start()
+        self.loop = asyncio.new_event_loop()
+        self.folder = tempfile.TemporaryDirectory()
+        self.tails: list[Tail] = []
+
+    @initialize()
+    def begin(self) -> None:
+        self.bus = DiskBus(Path(self.folder.name) / "bus", bytes_max=1_000, segment_bytes=1_000)
+        self.history = ListHistory(self.bus)
+        self.start_hub()
+
+    def start_hub(self) -> None:
+        async def start() -> None:
+            self.hub = Hub(self.bus, self.history)
+            self.hub.start()
+
+        self.loop.run_until_complete(start())
+
+    async def turns(self, count: int) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+    @rule(words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=9), turns=st.integers(0, 5))
+    def append(self, words: list[str], turns: int) -> None:
+        self.history.append(*words)
+        self.loop.run_until_complete(self.turns(turns))
+
+    @rule(query=st.sampled_from(QUERIES))
+    def watch_from_now(self, query: str) -> None:
+        self.add(query, Now())
+
+    @rule(query=st.sampled_from(QUERIES), behind=st.integers(0, 60))
+    def watch_after(self, query: str, behind: int) -> None:
+        self.add(query, After(Checkpoint((self.history.at(max(0, self.bus.next.offset - behind)),))))
+
+    @rule(query=st.sampled_from(QUERIES), count=st.integers(1, 20))
+    def watch_last(self, query: str, count: int) -> None:
+        held = self.history.expected(parse(query), self.history.first, self.bus.next.offset)
+
+        async def begin() -> Tail:
+            client = watch(self.hub, parse(query), Last(count))
+            await client.viewer.located()
+            return Tail(query, client.viewer.subscription.position.offset, client)
+
+        tail = self.loop.run_until_complete(begin())
+        if self.hub.stats().queries == 0 and len(held) >= count:
+            assert tail.start == held[-count]
+        self.tails.append(tail)
+
+    def add(self, query: str, start: Now | After) -> None:
+        async def begin() -> Tail:
+            client = watch(self.hub, parse(query), start)
+            offset = client.viewer.subscription.position.offset
+            return Tail(query, offset, client)
+
+        self.tails.append(self.loop.run_until_complete(begin()))
+
+    @precondition(lambda self: self.tails)
+    @rule(data=st.data(), sends=st.integers(1, 4), turns=st.integers(0, 20))
+    def a_client_takes_something(self, data: st.DataObject, sends: int, turns: int) -> None:
+        tail = data.draw(st.sampled_from(self.tails))
+
+        async def take() -> None:
+            for _ in range(sends):
+                tail.client.take()
+            await self.turns(turns)
+
+        self.loop.run_until_complete(take())
+
+    @precondition(lambda self: self.tails)
+    @rule(data=st.data(), ping=st.booleans())
+    def a_client_connects_again(self, data: st.DataObject, ping: bool) -> None:
+        tail = data.draw(st.sampled_from(self.tails))
+
+        async def reconnect() -> None:
+            if ping:
+                tail.client.viewer.ping()
+                tail.client.take()
+            self.resume(tail)
+
+        self.loop.run_until_complete(reconnect())
+
+    def resume(self, tail: Tail) -> None:
+        """Drop the connection with all that is queued, and come back with the last id that was seen."""
+        tail.gather()
+        tail.client.viewer.close()
+        seen = checkpoint(tail.client.last_id) if tail.client.last_id else Checkpoint((self.history.at(tail.start),))
+        last_id = tail.client.last_id
+        tail.client = watch(self.hub, parse(tail.query), After(seen))
+        tail.client.last_id = last_id
+
+    @rule()
+    def the_server_restarts(self) -> None:
+        async def restart() -> None:
+            for tail in self.tails:
+                tail.client.take()
+            await self.hub.close()
+            self.hub = Hub(self.bus, self.history)
+            self.hub.start()
+            for tail in self.tails:
+                self.resume(tail)
+
+        self.loop.run_until_complete(restart())
+
+    @rule(part=st.floats(0, 1))
+    def retention_removes(self, part: float) -> None:
+        """Remove the oldest records from the store, and whatever the bus is willing to let go."""
+        self.bus.release(self.history.at(int(part * self.bus.next.offset)))
+        self.history.first = max(self.history.first, min(self.bus.first.offset, int(part * self.bus.next.offset)))
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "hub"):
+                self.loop.run_until_complete(self.compare())
+                self.bus.close()
+        finally:
+            self.loop.close()
+            for patch in self.patches:
+                patch.stop()
+            self.folder.cleanup()
+
+    async def compare(self) -> None:
+        for tail in self.tails:
+            await tail.client.until_now()
+            tail.gather()
+            wanted = self.history.expected(parse(tail.query), tail.start, self.bus.next.offset)
+            wanted = [offset for offset in wanted if not any(a <= offset < b for a, b in tail.missed)]
+            assert tail.offsets == wanted, (tail.query, tail.start, tail.missed)
+        await self.hub.close()
+
+
+TestJoin = TailMachine.TestCase
+TestJoin.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

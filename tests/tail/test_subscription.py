@@ -1,0 +1,201 @@
+"""Scripts: events in, frames out."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from tailrace.cursor import Checkpoint, Cursor
+from tailrace.frame import EVENTS, Frame, Gap
+from tailrace.limits import TAIL_FRAME_BYTES_MAX, TAIL_QUEUE_BYTES_MAX, TAIL_SEND_BYTES
+from tailrace.tail.subscription import Chunk, State, Subscription, resume
+
+EPOCH = 0x7F3A
+
+
+def at(offset: int) -> Cursor:
+    return Cursor(EPOCH, offset)
+
+
+def encode(frame: Frame) -> bytes:
+    return b"%b %b\n" % (EVENTS[type(frame)].encode(), frame.json())
+
+
+def chunk(start: int, end: int, *matches: int, size: int = 0) -> Chunk:
+    return Chunk(at(start), at(end), [b'{"n":%d,"x":"%b"}' % (match, b"x" * size) for match in matches], 1)
+
+
+def shown(subscription: Subscription) -> list[int]:
+    """Take everything, and return the numbers of the rows."""
+    numbers: list[int] = []
+    while data := subscription.take():
+        for line in data.splitlines():
+            event, _, body = line.partition(b" ")
+            if event == b"rows":
+                numbers += [record["n"] for record in orjson.loads(body)["records"]]
+    return numbers
+
+
+def live(position: int) -> Subscription:
+    subscription = Subscription(encode, at(position))
+    subscription.attached(at(position))
+    return subscription
+
+
+def test_a_tail_that_attaches_at_its_position_is_live_at_once() -> None:
+    assert live(5).state is State.LIVE
+
+
+def test_history_comes_before_what_the_hub_published_meanwhile() -> None:
+    subscription = Subscription(encode, at(0))
+    subscription.attached(at(10))
+    assert subscription.published(chunk(10, 12, 10, 11))
+    subscription.read(chunk(0, 6, 1, 5))
+    assert shown(subscription) == [1, 5]
+    subscription.read(chunk(6, 10, 9))
+    assert subscription.state is State.LIVE
+    assert shown(subscription) == [9, 10, 11]
+    assert subscription.position == at(12)
+
+
+def test_what_the_hub_publishes_to_a_tail_that_is_behind_is_refused() -> None:
+    subscription = Subscription(encode, at(0))
+    assert not subscription.published(chunk(0, 1, 0))
+    assert shown(subscription) == []
+
+
+def test_a_full_queue_detaches_at_the_beginning_of_the_chunk_that_did_not_fit() -> None:
+    subscription = live(0)
+    assert subscription.published(chunk(0, 1, 0, size=TAIL_QUEUE_BYTES_MAX // 2))
+    assert subscription.published(chunk(3, 4, 3, size=TAIL_QUEUE_BYTES_MAX // 4))
+    assert not subscription.published(chunk(7, 9, 8, size=TAIL_QUEUE_BYTES_MAX // 2))
+    assert subscription.state is State.BEHIND
+    assert subscription.position == at(7)
+    assert shown(subscription) == [0, 3]
+    subscription.read(chunk(7, 9, 8))
+    assert shown(subscription) == [8]
+
+
+def test_a_chunk_larger_than_the_queue_is_taken_by_an_empty_queue() -> None:
+    subscription = live(0)
+    assert subscription.published(chunk(0, 1, 0, size=2 * TAIL_QUEUE_BYTES_MAX))
+    assert shown(subscription) == [0]
+
+
+def test_a_tail_that_holds_too_much_while_it_joins_reads_on_by_itself() -> None:
+    subscription = Subscription(encode, at(0))
+    subscription.attached(at(10))
+    assert subscription.published(chunk(10, 11, 10, size=TAIL_QUEUE_BYTES_MAX // 2))
+    assert not subscription.published(chunk(11, 12, 11, size=TAIL_QUEUE_BYTES_MAX // 2))
+    assert (subscription.state, subscription.position) == (State.BEHIND, at(0))
+    subscription.read(chunk(0, 10, 4))
+    assert shown(subscription) == [4]
+
+
+def test_nothing_is_read_for_a_tail_whose_queue_is_full() -> None:
+    subscription = Subscription(encode, at(0))
+    assert subscription.reading
+    subscription.read(chunk(0, 1, 0, size=TAIL_QUEUE_BYTES_MAX))
+    assert not subscription.reading
+    subscription.take()
+    assert subscription.reading
+
+
+def test_a_chunk_that_does_not_follow_is_a_fault_of_the_program() -> None:
+    with pytest.raises(ValueError, match="does not follow"):
+        Subscription(encode, at(3)).read(chunk(4, 5, 4))
+
+
+def test_attaching_before_the_position_is_a_fault_of_the_program() -> None:
+    with pytest.raises(ValueError, match="cannot attach"):
+        Subscription(encode, at(3)).attached(at(2))
+
+
+def test_a_chunk_without_matches_moves_the_position_and_sends_nothing() -> None:
+    subscription = Subscription(encode, at(0))
+    subscription.read(chunk(0, 9))
+    assert (subscription.position, subscription.take()) == (at(9), b"")
+
+
+def test_settling_moves_only_a_live_tail_and_only_forward() -> None:
+    subscription = live(5)
+    subscription.settled(at(4))
+    assert subscription.position == at(5)
+    subscription.settled(at(8))
+    assert subscription.position == at(8)
+    behind = Subscription(encode, at(5))
+    behind.settled(at(8))
+    assert behind.position == at(5)
+
+
+def test_a_gap_moves_the_position_behind_it_and_completes_a_join() -> None:
+    subscription = Subscription(encode, at(2))
+    subscription.attached(at(10))
+    subscription.missing(Gap(at(2), at(10), 8, "expired"))
+    assert subscription.state is State.LIVE
+    assert subscription.take() == b'gap {"from":"7f3a-2","to":"7f3a-10","count":8,"why":"expired"}\n'
+
+
+def test_a_ping_counts_what_was_looked_at_without_gaps() -> None:
+    subscription = Subscription(encode, at(0))
+    subscription.missing(Gap(at(0), at(4), 4, "expired"))
+    subscription.read(chunk(4, 10, 5, 6))
+    subscription.take()
+    subscription.ping(1.5)
+    assert subscription.take() == b'ping {"checkpoint":"7f3a-10","lag_ms":1.5,"in":6,"matched":2}\n'
+
+
+def test_the_end_is_the_last_frame() -> None:
+    subscription = live(0)
+    subscription.end("bye")
+    subscription.end("again")
+    subscription.ping(0)
+    assert not subscription.published(chunk(0, 1, 0))
+    assert subscription.take() == b'end {"why":"bye","checkpoint":"7f3a-0"}\n'
+    assert subscription.take() == b""
+
+
+def test_small_frames_are_taken_together_up_to_a_bound() -> None:
+    subscription = live(0)
+    for number in range(100):
+        subscription.published(chunk(number, number + 1, number, size=TAIL_SEND_BYTES // 20))
+    assert TAIL_SEND_BYTES // 2 < len(subscription.take()) <= TAIL_SEND_BYTES
+
+
+def test_tails_of_one_transport_share_the_encoded_bytes() -> None:
+    shared = chunk(0, 1, 0)
+    first, second = live(0), live(0)
+    first.published(shared)
+    second.published(shared)
+    assert first.take() is second.take()
+
+
+def test_a_burst_is_cut_into_chunks_that_follow_each_other() -> None:
+    rows = [b"x" * (TAIL_FRAME_BYTES_MAX // 2)] * 5
+    chunks = Chunk.split(at(100), at(200), [110, 120, 130, 140, 150], rows, 1)
+    assert [(part.start.offset, part.end.offset, len(part.records)) for part in chunks] == [
+        (100, 130, 2),
+        (130, 150, 2),
+        (150, 200, 1),
+    ]
+
+
+def test_no_matches_are_one_chunk() -> None:
+    (only,) = Chunk.split(at(1), at(5), [], [], 0)
+    assert (only.start, only.end, only.records) == (at(1), at(5), ())
+
+
+def test_a_checkpoint_of_this_log_is_resumed_exactly() -> None:
+    assert resume(Checkpoint.of([at(7), Cursor(1, 2)]), at(0), at(9)) == (at(7), None)
+
+
+def test_a_checkpoint_of_another_log_is_a_reset_from_the_beginning() -> None:
+    position, gap = resume(Checkpoint.of([Cursor(1, 2)]), at(0), at(9))
+    assert position == at(0)
+    assert gap == Gap(Cursor(1, 2), at(0), None, "reset")
+
+
+def test_a_checkpoint_beyond_the_end_is_a_reset_from_the_end() -> None:
+    position, gap = resume(Checkpoint.of([at(20)]), at(0), at(9))
+    assert position == at(9)
+    assert gap == Gap(at(20), at(9), None, "reset")

@@ -1,0 +1,137 @@
+"""What the tests of the tail share: a history over a plain list, and a client that notes what it was sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+
+from tailrace.bus.disk import DiskBus
+from tailrace.cursor import Checkpoint, Cursor
+from tailrace.query import Query
+from tailrace.record import Batch
+from tailrace.store import Progress, Search
+from tailrace.tail.hub import Hub, Start, Viewer
+from tailrace.tail.subscription import State
+from tailrace.tail.sse import encode
+from tests.batches import batch_of
+
+
+class ListHistory:
+    """Everything that was ever appended, without what retention removed: the plain form of store and bus."""
+
+    def __init__(self, bus: DiskBus) -> None:
+        self.bus = bus
+        self.first = 0
+        self.batches: list[Batch] = []
+
+    def append(self, *messages: str, time: int = 0) -> Cursor:
+        """Put lines on the bus, and wait until they are on disk."""
+        batch = batch_of(messages, time=time)
+        end = self.bus.append(batch).result()
+        self.batches.append(batch.placed(end.epoch, end.offset - len(messages)))
+        return end
+
+    def at(self, offset: int) -> Cursor:
+        return Cursor(self.bus.epoch, offset)
+
+    def held(self, start: Cursor) -> tuple[Cursor, Cursor]:
+        return self.at(max(self.first, start.offset)), self.bus.next
+
+    def scan(self, search: Search, progress: Progress) -> Generator[Batch]:
+        batches, first = list(self.batches), self.first
+        for batch in reversed(batches) if search.order == "arrival_newest" else batches:
+            progress.check()
+            assert batch.offsets is not None
+            times = batch.numpy("time")
+            mask = search.filter.matches(batch) & (batch.offsets >= first)
+            mask &= (times >= search.first_ns) & (times <= search.last_ns)
+            mask &= batch.offsets >= (search.start.offset if search.start else 0)
+            mask &= batch.offsets < (search.stop.offset if search.stop else self.bus.next.offset)
+            rows = np.flatnonzero(mask)
+            if len(rows):
+                yield batch.take(rows[::-1] if search.order == "arrival_newest" else rows)
+
+    def expected(self, query: Query, start: int, stop: int) -> list[int]:
+        """Return the offsets of what ``query`` means in [start, stop), whatever retention removed."""
+        found: list[int] = []
+        for batch in self.batches:
+            assert batch.offsets is not None
+            found += batch.offsets[query.filter.matches(batch)].tolist()
+        return [offset for offset in found if start <= offset < stop]
+
+
+@dataclass
+class Client:
+    """A client: takes bytes when it is told to, and notes what they say."""
+
+    viewer: Viewer
+    offsets: list[int] = field(default_factory=list)
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    ended: str | None = None
+    last_id: str = ""
+
+    def take(self) -> bool:
+        """Take what one send would carry; tell whether there was anything."""
+        data = self.viewer.take()
+        for event in data.decode().split("\n\n")[:-1]:
+            lines = dict(line.split(": ", 1) for line in event.split("\n"))
+            self.note(lines["event"], lines["id"], orjson.loads(lines["data"]))
+        return bool(data)
+
+    def note(self, event: str, last_id: str, data: dict[str, Any]) -> None:
+        self.events.append(event)
+        self.last_id = last_id
+        if event == "rows":
+            self.offsets += [Cursor.parse(record["cursor"]).offset for record in data["records"]]
+        elif event == "gap":
+            self.gaps.append(data)
+        elif event == "end":
+            self.ended = data["why"]
+
+    def take_all(self) -> None:
+        while self.take():
+            pass
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """Take until something holds."""
+        async with asyncio.timeout(30):
+            while True:
+                self.take_all()
+                if done():
+                    return
+                await asyncio.sleep(0.001)
+
+    async def until_now(self) -> None:
+        """Take until everything that is on the bus has been looked at, live."""
+        next_offset = self.viewer._hub.bus.next.offset
+        subscription = self.viewer.subscription
+        await self.until(
+            lambda: (
+                self.viewer.checkpoint.cursors[0].offset >= next_offset
+                and subscription.state is State.LIVE
+                and not subscription.queued_bytes
+            )
+        )
+
+    @property
+    def missed(self) -> list[tuple[int, int]]:
+        """The ranges of this log that were declared as missing."""
+        return [
+            (Cursor.parse(gap["from"]).offset, Cursor.parse(gap["to"]).offset)
+            for gap in self.gaps
+            if gap["count"] is not None
+        ]
+
+
+def watch(hub: Hub, query: Query, start: Start) -> Client:
+    return Client(hub.open(query, start, encode))
+
+
+def checkpoint(text: str) -> Checkpoint:
+    return Checkpoint.parse(text)

@@ -1,0 +1,57 @@
+"""The shape of the code is a fact, so it is tested."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "tailrace"
+SOURCES = sorted(SOURCE.rglob("*.py"))
+FILE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 70
+PROGRAMS = ("agent.py", "server.py", "indexer.py")
+PROGRAM_LINES_MAX = 200
+BANNED_NAMES = {"utils", "helpers", "common", "core", "services", "managers", "misc", "base"}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(SOURCE))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_file_is_short_enough_to_be_read(path):
+    assert len(path.read_text().splitlines()) <= FILE_LINES_MAX
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_is_only_wiring(name):
+    path = SOURCE / name
+    assert not path.exists() or len(path.read_text().splitlines()) <= PROGRAM_LINES_MAX
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_function_is_short_enough_to_be_understood(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < FUNCTION_LINES_MAX, node.name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_name_says_what_it_holds(path):
+    assert not BANNED_NAMES & {part.removesuffix(".py") for part in path.relative_to(SOURCE).parts}
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.read_text().strip()], ids=name_of)
+def test_a_module_says_what_it_is(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_the_project_says_nothing_of_the_machines_it_was_made_on():
+    suspicious = re.compile(r"/work/(main|shared|wt)|/root/|\.pyenv")
+    for path in ROOT.rglob("*"):
+        if path.suffix in {".py", ".md", ".toml", ".ts", ".svelte", ".json", ".yml", ".sh"} and path != Path(__file__):
+            parts = path.relative_to(ROOT).parts
+            if not {"node_modules", ".venv", ".git", "page", "dist", ".cache"} & set(parts):
+                assert not suspicious.search(path.read_text(errors="replace")), path
