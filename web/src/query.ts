@@ -132,15 +132,15 @@ export function marks(query: string): RegExp[] {
 }
 
 function pattern(token: Token): RegExp[] {
-  const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const literal = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   if (token.kind === "regex") {
     const end = token.text.lastIndexOf("/");
     return compile(token.text.slice(1, end), token.text.slice(end + 1).includes("i") ? "gi" : "g");
   }
   if (token.kind === "text")
-    return compile(escape(token.text.replace(/^"|"$/g, "").replace(/\\(.)/g, "$1")), "gi");
+    return compile(literal(token.text.replace(/^"|"$/g, "").replace(/\\(.)/g, "$1")), "gi");
   if (token.kind !== "word" || token.text.startsWith("-") || /^[*?]+$/.test(token.text)) return [];
-  return compile(escape(token.text).replace(/\\\*/g, "[\\p{L}\\p{N}_]*").replace(/\\\?/g, "."), "giu");
+  return compile(literal(token.text).replace(/\\\*/g, "[\\p{L}\\p{N}_]*").replace(/\\\?/g, "."), "giu");
 }
 
 function compile(source: string, flags: string): RegExp[] {

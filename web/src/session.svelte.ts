@@ -353,7 +353,10 @@ export class Session {
 
   /** Leave out what was only counted, say so in a row, and follow. */
   jumpToNow(): void {
-    if (!this.held) return this.resume();
+    if (!this.held) {
+      this.resume();
+      return;
+    }
     const skipped = this.waiting.lines;
     this.#tail?.close();
     this.rows.clear();
