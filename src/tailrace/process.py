@@ -125,7 +125,7 @@ class Process:
             version=tailrace.__version__,
             uptime_s=round(time.monotonic() - self._started, 1),
             data=str(self._directory),
-            records=self.bus.next - self.history.first,
+            records=self.store.rows + self._waiting(),
             waiting_records=self._waiting(),
             bus_bytes=self.bus.bytes,
             store_bytes=self.store.disk_bytes,

@@ -84,7 +84,7 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
     app = Starlette(
         routes=[
             *tailrace.sources.http.routes(process.push),
-            *tailrace.store.http.routes(process.history, process.searches),
+            *tailrace.store.http.routes(process.history, process.bus, process.searches),
             *tailrace.tail.http.routes(process.hub),
             *tailrace.access.http.routes(access),
             *tailrace.http.routes(root),

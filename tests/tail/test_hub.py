@@ -50,7 +50,7 @@ def play(tmp_path: Path) -> Callable[[Script], None]:
 def test_a_tail_from_now_sees_what_comes_and_nothing_before(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
         history.append("before")
-        client = watch(hub, parse("*"), Now())
+        client = watch(hub, parse("*", 0), Now())
         assert client.viewer.subscription.state is State.LIVE
         history.append("one", "two")
         await client.until_now()
@@ -61,7 +61,7 @@ def test_a_tail_from_now_sees_what_comes_and_nothing_before(play) -> None:
 
 def test_only_matches_are_sent(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
-        client = watch(hub, parse("error"), Now())
+        client = watch(hub, parse("error", 0), Now())
         history.append("fine", "an error", "fine")
         history.append("fine")
         await client.until_now()
@@ -75,7 +75,7 @@ def test_a_tail_after_a_checkpoint_goes_on_exactly_there(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
         for number in range(20):
             history.append(f"line {number}")
-        client = watch(hub, parse("*"), After(Checkpoint((history.at(7),))))
+        client = watch(hub, parse("*", 0), After(Checkpoint((history.at(7),))))
         history.append("live")
         await client.until_now()
         assert client.offsets == list(range(7, 21))
@@ -86,7 +86,7 @@ def test_a_tail_after_a_checkpoint_goes_on_exactly_there(play) -> None:
 def test_a_tail_of_the_last_matches_begins_with_them(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
         history.append(*["error", "fine"] * 10)
-        client = watch(hub, parse("error"), Last(3))
+        client = watch(hub, parse("error", 0), Last(3))
         history.append("error live")
         await client.until_now()
         assert client.offsets == [14, 16, 18, 20]
@@ -97,7 +97,7 @@ def test_a_tail_of_the_last_matches_begins_with_them(play) -> None:
 def test_a_tail_of_more_matches_than_there_are_begins_with_the_oldest(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
         history.append("error", "fine", "error")
-        client = watch(hub, parse("error"), Last(9))
+        client = watch(hub, parse("error", 0), Last(9))
         await client.until_now()
         assert client.offsets == [0, 2]
 
@@ -109,7 +109,7 @@ def test_since_bounds_history_by_time_and_lets_late_lines_through_live(play) -> 
         history.append("old", time=100)
         history.append("new", time=900)
         history.append("late in history", time=200)
-        client = watch(hub, parse("*"), Since(500))
+        client = watch(hub, parse("*", 0), Since(500))
         await client.until_now()
         history.append("late and live", time=300)
         await client.until_now()
@@ -124,7 +124,7 @@ def test_what_retention_removed_is_a_gap(play) -> None:
         history.first = 6
         history.bus._first = 6
         history.bus._ring.clear()
-        client = watch(hub, parse("*"), After(Checkpoint((history.at(2),))))
+        client = watch(hub, parse("*", 0), After(Checkpoint((history.at(2),))))
         await client.until_now()
         assert client.gaps == [{"from": str(history.at(2)), "to": str(history.at(6)), "count": 4, "why": "expired"}]
         assert client.offsets == [6, 7, 8, 9]
@@ -135,7 +135,7 @@ def test_what_retention_removed_is_a_gap(play) -> None:
 def test_a_checkpoint_of_another_log_is_a_reset(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
         history.append("a", "b")
-        client = watch(hub, parse("*"), After(Checkpoint((Cursor(1, 50),))))
+        client = watch(hub, parse("*", 0), After(Checkpoint((Cursor(1, 50),))))
         await client.until_now()
         assert [gap["why"] for gap in client.gaps] == ["reset"]
         assert client.offsets == [0, 1]
@@ -145,7 +145,7 @@ def test_a_checkpoint_of_another_log_is_a_reset(play) -> None:
 
 def test_one_query_is_evaluated_once_and_its_bytes_are_shared(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
-        clients = [watch(hub, parse("error"), Now()) for _ in range(5)]
+        clients = [watch(hub, parse("error", 0), Now()) for _ in range(5)]
         history.append("error")
         for client in clients:
             async with asyncio.timeout(20):
@@ -163,7 +163,7 @@ def test_a_client_that_does_not_read_is_detached_and_misses_nothing(play, monkey
     monkeypatch.setattr(subscription_module, "TAIL_QUEUE_BYTES_MAX", 2_000)
 
     async def script(hub: Hub, history: ListHistory) -> None:
-        slow, fast = watch(hub, parse("*"), Now()), watch(hub, parse("*"), Now())
+        slow, fast = watch(hub, parse("*", 0), Now()), watch(hub, parse("*", 0), Now())
         for number in range(60):
             history.append(f"line {number}")
             await fast.until_now()
@@ -185,9 +185,9 @@ def test_a_queue_that_fills_while_the_tail_joins_is_read_on(play, monkeypatch) -
         for number in range(50):
             history.append(f"line {number}", "x" * 900)
         monkeypatch.setattr("tailrace.tail.catchup.TAIL_CATCH_UP_BYTES", 1)
-        client = watch(hub, parse("*"), After(Checkpoint((history.at(0),))))
+        client = watch(hub, parse("*", 0), After(Checkpoint((history.at(0),))))
         async with asyncio.timeout(20):
-            while client.viewer.subscription.reading:
+            while client.viewer.subscription.reading:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         await client.until_now()
         assert client.offsets == list(range(100))
@@ -199,12 +199,12 @@ def test_a_tail_that_attaches_during_a_round_begins_at_its_end(play, monkeypatch
     monkeypatch.setattr(hub_module, "TAIL_INLINE_ROWS", 0)
 
     async def script(hub: Hub, history: ListHistory) -> None:
-        first = watch(hub, parse("*"), Now())
+        first = watch(hub, parse("*", 0), Now())
         history.append("one", "two")
         async with asyncio.timeout(20):
-            while hub._head.offset == 0:
+            while hub._head.offset == 0:  # noqa: ASYNC110
                 await asyncio.sleep(0)
-        second = watch(hub, parse("*"), Now())
+        second = watch(hub, parse("*", 0), Now())
         await first.until_now()
         await second.until_now()
         assert (first.offsets, second.offsets) == ([0, 1], [])
@@ -216,11 +216,11 @@ def test_a_position_ahead_of_the_hub_is_waited_for(play, monkeypatch) -> None:
     monkeypatch.setattr(hub_module, "COALESCE_REST", 1e9)
 
     async def script(hub: Hub, history: ListHistory) -> None:
-        first = watch(hub, parse("*"), Now())
+        first = watch(hub, parse("*", 0), Now())
         history.append("one")
         await first.until_now()
         end = history.append("two")  # The hub rests now, and has not seen this.
-        ahead = watch(hub, parse("*"), After(Checkpoint((end,))))
+        ahead = watch(hub, parse("*", 0), After(Checkpoint((end,))))
         history.append("three")
         await ahead.until_now()
         assert ahead.offsets == [2]
@@ -232,7 +232,7 @@ def test_a_large_burst_comes_in_several_frames(play, monkeypatch) -> None:
     monkeypatch.setattr(subscription_module, "TAIL_FRAME_BYTES_MAX", 10_000)
 
     async def script(hub: Hub, history: ListHistory) -> None:
-        client = watch(hub, parse("*"), Now())
+        client = watch(hub, parse("*", 0), Now())
         history.append(*[f"line {number}" for number in range(5_000)])
         await client.until_now()
         assert client.offsets == list(range(5_000))
@@ -245,21 +245,21 @@ def test_too_many_tails_are_refused(play, monkeypatch) -> None:
     monkeypatch.setattr(hub_module, "TAILS_MAX", 1)
 
     async def script(hub: Hub, history: ListHistory) -> None:
-        first = watch(hub, parse("*"), Now())
+        first = watch(hub, parse("*", 0), Now())
         with pytest.raises(Busy):
-            watch(hub, parse("*"), Now())
+            watch(hub, parse("*", 0), Now())
         first.viewer.close()
-        watch(hub, parse("*"), Now())
+        watch(hub, parse("*", 0), Now())
 
     play(script)
 
 
 def test_without_tails_the_bus_is_not_read(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
-        client = watch(hub, parse("*"), Now())
+        client = watch(hub, parse("*", 0), Now())
         client.viewer.close()
         history.append("unseen")
-        client = watch(hub, parse("*"), Now())
+        client = watch(hub, parse("*", 0), Now())
         history.append("seen")
         await client.until_now()
         assert client.offsets == [1]
@@ -270,7 +270,7 @@ def test_without_tails_the_bus_is_not_read(play) -> None:
 
 def test_closing_sends_everyone_the_end_with_the_position(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
-        client = watch(hub, parse("nothing"), Now())
+        client = watch(hub, parse("nothing", 0), Now())
         end = history.append("a line")
         await client.until_now()
         await hub.close()
@@ -283,7 +283,7 @@ def test_closing_sends_everyone_the_end_with_the_position(play) -> None:
 
 def test_a_hub_that_lost_its_place_lets_each_tail_find_what_it_missed(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
-        client = watch(hub, parse("*"), Now())
+        client = watch(hub, parse("*", 0), Now())
         history.append("one")
         await client.until_now()
         hub._lose_place()

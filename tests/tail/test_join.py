@@ -99,10 +99,10 @@ class TailMachine(RuleBasedStateMachine):
 
     @rule(query=st.sampled_from(QUERIES), count=st.integers(1, 20))
     def watch_last(self, query: str, count: int) -> None:
-        held = self.history.expected(parse(query), self.history.first, self.bus.next.offset)
+        held = self.history.expected(parse(query, 0), self.history.first, self.bus.next.offset)
 
         async def begin() -> Tail:
-            client = watch(self.hub, parse(query), Last(count))
+            client = watch(self.hub, parse(query, 0), Last(count))
             await client.viewer.located()
             return Tail(query, client.viewer.subscription.position.offset, client)
 
@@ -113,7 +113,7 @@ class TailMachine(RuleBasedStateMachine):
 
     def add(self, query: str, start: Now | After) -> None:
         async def begin() -> Tail:
-            client = watch(self.hub, parse(query), start)
+            client = watch(self.hub, parse(query, 0), start)
             offset = client.viewer.subscription.position.offset
             return Tail(query, offset, client)
 
@@ -150,7 +150,7 @@ class TailMachine(RuleBasedStateMachine):
         tail.client.viewer.close()
         seen = checkpoint(tail.client.last_id) if tail.client.last_id else Checkpoint((self.history.at(tail.start),))
         last_id = tail.client.last_id
-        tail.client = watch(self.hub, parse(tail.query), After(seen))
+        tail.client = watch(self.hub, parse(tail.query, 0), After(seen))
         tail.client.last_id = last_id
 
     @rule()
@@ -187,7 +187,7 @@ class TailMachine(RuleBasedStateMachine):
         for tail in self.tails:
             await tail.client.until_now()
             tail.gather()
-            wanted = self.history.expected(parse(tail.query), tail.start, self.bus.next.offset)
+            wanted = self.history.expected(parse(tail.query, 0), tail.start, self.bus.next.offset)
             wanted = [offset for offset in wanted if not any(a <= offset < b for a, b in tail.missed)]
             assert tail.offsets == wanted, (tail.query, tail.start, tail.missed)
         await self.hub.close()

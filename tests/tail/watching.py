@@ -16,8 +16,8 @@ from tailrace.query import Query
 from tailrace.record import Batch
 from tailrace.store import Progress, Search
 from tailrace.tail.hub import Hub, Start, Viewer
-from tailrace.tail.subscription import State
 from tailrace.tail.sse import encode
+from tailrace.tail.subscription import State
 from tests.batches import batch_of
 
 

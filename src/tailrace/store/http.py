@@ -10,208 +10,51 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
+import numpy as np
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
-from tailrace.api import JSON, NDJSON, Call, Record, parameters
+from tailrace.api import JSON, NDJSON, parameters
+from tailrace.bus import Bus
 from tailrace.cursor import Cursor
-from tailrace.errors import BadInput, TailraceError
+from tailrace.errors import BadInput, TailraceError, TooLarge
 from tailrace.limits import (
-    BUCKETS_MAX,
-    CONTEXT_ROWS_MAX,
-    FACET_VALUES_MAX,
+    DAY_NS,
     SEARCH_CHUNK_ROWS,
     SEARCH_LIMIT_DEFAULT,
     SEARCH_LIMIT_MAX,
+    SECOND_NS,
 )
 from tailrace.query import Query, parse
 from tailrace.query.times import parse_duration, parse_span
 from tailrace.record import Batch, rfc3339
-from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Cancelled, Order, Progress, Search
+from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Cancelled, Progress, Search
 from tailrace.store.pool import Answer, Pool, Work
 from tailrace.store.search import History
-
-Text = Annotated[str, Meta(description="The query; empty for everything.")]
-From = Annotated[str, Meta(description="Not before: a time, or how long ago, like 15m.")]
-To = Annotated[str, Meta(description="Not after.")]
-Limit = Annotated[int, Meta(ge=1, le=SEARCH_LIMIT_MAX, description="Rows of the answer at most.")]
-Values = Annotated[int, Meta(ge=1, le=FACET_VALUES_MAX, description="Values at most, the most frequent first.")]
-Context = Annotated[int, Meta(ge=0, le=CONTEXT_ROWS_MAX, description="Records on this side.")]
-
-
-class Range(Struct, forbid_unknown_fields=True):
-    """Which records."""
-
-    q: Text = ""
-    from_: From | None = msgspec.field(name="from", default=None)
-    to: To | None = None
-
-
-class SearchParameters(Range):
-    """Which records, in which order, how many."""
-
-    limit: Limit = SEARCH_LIMIT_DEFAULT
-    order: Annotated[Order, Meta(description="By time, or by arrival.")] = "newest"
-    after: Annotated[str, Meta(description="`next` of the page before.")] | None = None
-
-
-class HistogramParameters(Range):
-    """Which records, counted in how many buckets."""
-
-    buckets: Annotated[int, Meta(ge=1, le=BUCKETS_MAX, description="About so many, of a round span.")] = 60
-    span: Annotated[str, Meta(description="Instead of buckets: the span of each, like 1m.")] | None = None
-    by: Annotated[str, Meta(description="Count apart by the value of this field.")] | None = None
-
-
-class ValuesParameters(Range, kw_only=True):
-    """The values of which field."""
-
-    field: Annotated[str, Meta(min_length=1, description="A label, an attribute or a parsed field.")]
-    limit: Values = 10
-
-
-class FieldsParameters(Range):
-    """How many values of each field."""
-
-    values: Values = 5
-
-
-class ContextParameters(Struct, forbid_unknown_fields=True):
-    """The lines around which record."""
-
-    cursor: Annotated[str, Meta(description="The record's cursor.")]
-    before: Context = 10
-    after: Context = 10
-
-
-class Stats(Struct):
-    """What a search did."""
-
-    matched: int
-    scanned_records: int
-    scanned_bytes: int
-    took_ms: float
-
-
-class Found(Struct):
-    """Records, the token of the next page, and whether all was looked at. With pipes, rows as in ``Counted``."""
-
-    records: list[Record]
-    next: str | None
-    stats: Stats
-    complete: bool
-
-
-class Counted(Struct):
-    """Rows of an aggregate: objects whose keys the query names."""
-
-    records: list[dict[str, Any]]
-    next: None
-    stats: Stats
-    complete: bool
-
-
-class Row(Struct):
-    """One line of a streamed answer is a record or a row; the last is ``{"end": ...}``."""
-
-    end: dict[str, Any] | None = None
-    error: dict[str, Any] | None = None
-
-
-class Series(Struct):
-    """Counts of one value, a bucket each; ``value`` is null without ``by``, and for records that have none."""
-
-    value: str | None
-    counts: list[int]
-
-
-class Histogram(Struct):
-    """Counts over time: bucket n begins at ``start`` + n * ``span_ns``; ``total`` counts all series."""
-
-    start: str
-    start_ns: int
-    span_ns: int
-    total: int
-    series: list[Series]
-    stats: Stats
-    complete: bool
-
-
-class Value(Struct):
-    """A value and how many records have it."""
-
-    value: str
-    count: int
-
-
-class FieldValues(Struct):
-    """The most frequent values of a field; ``distinct`` may be a lower bound when the answer is not complete."""
-
-    field: str
-    count: int
-    distinct: int
-    values: list[Value]
-
-
-class Fields(Struct):
-    """The fields of the records, the most frequent first."""
-
-    fields: list[FieldValues]
-    stats: Stats
-    complete: bool
-
-
-class StreamCount(Struct):
-    """Who speaks, how much, and when last."""
-
-    labels: dict[str, str]
-    count: int
-    last: str
-
-
-class Streams(Struct):
-    """Who is speaking, the most talkative first."""
-
-    streams: list[StreamCount]
-    stats: Stats
-    complete: bool
-
-
-class Around(Struct):
-    """The records around one in its own stream, in their order; ``index`` is its place among them."""
-
-    records: list[Record]
-    index: int
-
-
-CALLS = {
-    "search": Call(
-        "GET", "/api/v1/search", "Records that match", takes=SearchParameters, gives={JSON: Found, NDJSON: Row}
-    ),
-    "stats": Call(
-        "GET", "/api/v1/stats", "Any aggregating query", takes=SearchParameters, gives={JSON: Counted, NDJSON: Row}
-    ),
-    "histogram": Call(
-        "GET", "/api/v1/histogram", "Counts over time", takes=HistogramParameters, gives={JSON: Histogram}
-    ),
-    "fields": Call(
-        "GET", "/api/v1/fields", "Fields with values and counts", takes=FieldsParameters, gives={JSON: Fields}
-    ),
-    "values": Call("GET", "/api/v1/values", "Top values of a field", takes=ValuesParameters, gives={JSON: FieldValues}),
-    "streams": Call("GET", "/api/v1/streams", "Who is speaking", takes=Range, gives={JSON: Streams}),
-    "context": Call(
-        "GET",
-        "/api/v1/context",
-        "The lines around a record in its stream",
-        takes=ContextParameters,
-        gives={JSON: Around},
-    ),
-}
+from tailrace.store.words import (
+    CALLS,
+    ContextParameters,
+    FieldCount,
+    Fields,
+    Histogram,
+    HistogramParameters,
+    Range,
+    SearchParameters,
+    Series,
+    Stats,
+    StreamCount,
+    Streams,
+    Value,
+    Values,
+    ValuesParameters,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +85,6 @@ def question(given: Range, now_ns: int) -> tuple[Query, int, int]:
     """Return the query and the bounds of time, from the parameters and the text. Raises QueryError."""
     query = parse(given.q, now_ns)
     first, last = query.times()
-    first = TIME_MIN_NS if first is None else first
-    last = TIME_MAX_NS if last is None else last
     if given.from_:
         first = max(first, parse_span(given.from_, now_ns)[0])
     if given.to:
@@ -257,91 +98,221 @@ def stats_of(progress: Progress) -> Stats:
     return Stats(progress.matched, progress.scanned_records, progress.scanned_bytes, took_ms)
 
 
-def search(history: History, given: SearchParameters, *, lines: bool, aggregate: bool = False) -> Work:
-    """Return the work of a search: chunks of JSON, or of one row per line and the end."""
+class Searching:
+    """The work of one search: chunks of JSON, or of one row per line, and the end."""
 
-    def work(progress: Progress) -> Iterator[bytes]:
-        page = Page.of(given.after) if given.after else Page(time.time_ns(), history.next)
-        query, first, last = question(given, page.now_ns)
-        if aggregate and not query.is_aggregate:
-            raise BadInput("the query counts nothing", cure="Add a pipe such as | stats count() by level.")
-        if given.after and query.is_aggregate:
+    def __init__(self, history: History, bus: Bus, given: SearchParameters, *, lines: bool) -> None:
+        self._history, self._given, self._lines = history, given, lines
+        self._page = Page.of(given.after) if given.after else Page(time.time_ns(), bus.next)
+        self._source: Batch | None = None
+        self._last: tuple[int, int] | None = None
+        self._count = 0
+
+    def __call__(self, progress: Progress) -> Iterator[bytes]:
+        """Yield the answer. Raises QueryError and BadInput before anything is yielded, Cancelled at any time."""
+        query, first, last = question(self._given, self._page.now_ns)
+        if self._given.after and query.is_aggregate:
             raise BadInput("an aggregate has no second page", cure="Raise limit.")
-        wanted = query.rows_wanted()
+        limit = self._given.limit or (SEARCH_LIMIT_MAX if query.is_aggregate else SEARCH_LIMIT_DEFAULT)
         asked = Search(
             query.filter,
             first,
             last,
-            stop=page.stop,
-            order=given.order,
-            limit=given.limit if not query.pipes else wanted,
-            after=page.after,
+            stop=self._page.stop,
+            order=None if query.is_aggregate and not query.rows_wanted() else self._given.order,
+            limit=query.rows_wanted() if query.pipes else limit,
+            after=self._page.after,
         )
-        found = _Rows(query, given.limit)
-        opening = b"" if lines else b'{"records":['
-        complete = True
+        opening, complete = b"" if self._lines else b'{"records":[', True
         try:
-            for rows in found.chunks(history.scan(asked, progress)):
-                yield opening + (b"\n".join(rows) + b"\n" if lines else b",".join(rows))
-                opening = b"" if lines else b","
+            with closing(self._history.scan(asked, progress)) as scan:
+                for rows in self._rows(query, scan, limit):
+                    yield opening + (b"\n".join(rows) + b"\n" if self._lines else b",".join(rows))
+                    opening = b"" if self._lines else b","
         except Cancelled:
             if not progress.timed_out:
                 raise
             complete = False
         except TailraceError as error:
-            if not lines or not found.count:
+            if not self._lines or not self._count:
                 raise
             yield msgspec.json.encode({"error": {"detail": error.message, "cure": error.cure}}) + b"\n"
             return
-        token = page.token(found.last) if found.last and found.count >= given.limit and not query.is_aggregate else None
+        more = self._last is not None and self._count >= limit and not query.is_aggregate
+        token = self._page.token(self._last) if more and self._last else None
         end = msgspec.json.encode({"next": token, "stats": stats_of(progress), "complete": complete})
-        if lines:
+        if self._lines:
             yield b'{"end":' + end + b"}\n"
         else:
-            yield (opening if opening != b"," else b"") + b"]," + end[1:]
+            yield opening.removeprefix(b",") + b"]," + end[1:]
+
+    def _rows(self, query: Query, scan: Iterator[Batch], limit: int) -> Iterator[list[bytes]]:
+        """Yield encoded rows up to the limit, and remember the last record."""
+        for found in query.run(self._watched(scan)):
+            start = 0
+            while start < len(found) and self._count < limit:
+                stop = min(start + SEARCH_CHUNK_ROWS, start + limit - self._count, len(found))
+                piece = found.slice(start, stop)
+                self._count += stop - start
+                start = stop
+                self._remember(piece)
+                yield piece.json_rows()
+            if self._count >= limit:
+                return
+
+    def _watched(self, scan: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in scan:
+            self._source = batch
+            yield batch
+
+    def _remember(self, piece: Any) -> None:
+        """Keep (time, offset) of the last row; its time is with the record it came from, whatever pipes left of it."""
+        if piece.offsets is None or self._source is None or self._source.offsets is None:
+            return
+        offset = int(piece.offsets[-1])
+        found = np.flatnonzero(self._source.offsets == offset)
+        if len(found):
+            self._last = int(self._source.numpy("time")[found[0]]), offset
+
+
+def _within_time(make: Callable[[Progress], Struct]) -> Work:
+    """Return the work of an answer that is all or nothing."""
+
+    def work(progress: Progress) -> Iterator[bytes]:
+        try:
+            answer = make(progress)
+        except Cancelled:
+            if not progress.timed_out:
+                raise
+            raise TooLarge(
+                f"the answer takes longer than {progress.seconds_max:.0f} s", cure="Narrow the time or the query."
+            ) from None
+        yield msgspec.json.encode(answer)
 
     return work
 
 
-class _Rows:
-    """Counts rows and remembers the last record of a search."""
+class Questions:
+    """What the calls ask of one history."""
 
-    def __init__(self, query: Query, limit: int) -> None:
-        self._query = query
-        self._limit = limit
-        self.count = 0
-        self.last: tuple[int, int] | None = None
+    def __init__(self, history: History, bus: Bus) -> None:
+        self._history, self._bus = history, bus
 
-    def chunks(self, batches: Iterator[Batch]) -> Iterator[list[bytes]]:
-        """Yield encoded rows, up to the limit; then the scan is closed, which stops it."""
-        for found in self._query.run(batches):
-            start = 0
-            while start < len(found) and self.count < self._limit:
-                piece = found.slice(start, min(start + SEARCH_CHUNK_ROWS, start + self._limit - self.count, len(found)))
-                start += len(piece)
-                self.count += len(piece)
-                if piece.offsets is not None:
-                    self.last = int(piece.numpy("time")[-1]), int(piece.offsets[-1])
-                yield piece.json_rows()
-            if self.count >= self._limit:
-                return
+    def search(self, given: SearchParameters, *, lines: bool) -> Work:
+        """Search, or run any query."""
+        return Searching(self._history, self._bus, given, lines=lines)
+
+    def stats(self, given: SearchParameters, *, lines: bool) -> Work:
+        """Run a query that has pipes."""
+        if not parse(given.q, time.time_ns()).pipes:
+            raise BadInput("the query has no pipe", cure="Add one, such as | stats count() by level.")
+        return Searching(self._history, self._bus, given, lines=lines)
+
+    def histogram(self, given: HistogramParameters, progress: Progress) -> Histogram:
+        """Count over time."""
+        asked = self._asked(given)
+        first, last = self._extent(asked, given, progress)
+        span_ns = parse_duration(given.span) if given.span else round_span((last - first) // given.buckets + 1)
+        if not span_ns:
+            raise BadInput(f"{given.span!r} is not a span of time", cure="Write a number and a unit, like 30s or 1h.")
+        found = self._history.histogram(replace(asked, first_ns=first, last_ns=last), span_ns, given.by, progress)
+        start = rfc3339(np.array([found.first_ns], np.int64))[0]
+        series = [Series(value, counts.tolist()) for value, counts in found.counts.items()]
+        total = sum(sum(one.counts) for one in series)
+        return Histogram(start, found.first_ns, found.span_ns, total, series, stats_of(progress))
+
+    def fields(self, given: Range, progress: Progress) -> Fields:
+        """List the fields there are."""
+        found = self._history.fields(self._asked(given), progress)
+        counts = [FieldCount(name, count) for name, count in found.counts.items()]
+        return Fields(counts, found.sampled, found.complete, stats_of(progress))
+
+    def values(self, given: ValuesParameters, progress: Progress) -> Values:
+        """List the values of one field."""
+        found = self._history.values(self._asked(given), given.field, given.limit, progress)
+        return Values(given.field, [Value(value, count) for value, count in found.items()], stats_of(progress))
+
+    def streams(self, given: Range, progress: Progress) -> Streams:
+        """List who is speaking."""
+        found = sorted(self._history.streams(self._asked(given), progress).items(), key=lambda one: -one[1].rows)
+        streams = [
+            StreamCount(dict(stream.labels), facts.rows, *rfc3339(np.array([facts.first_ns, facts.last_ns], np.int64)))
+            for stream, facts in found
+        ]
+        return Streams(streams, stats_of(progress))
+
+    def context(self, given: ContextParameters) -> Work:
+        """Read the lines around a record."""
+
+        def work(progress: Progress) -> Iterator[bytes]:
+            rows, index = self._history.context(Cursor.parse(given.cursor), given.before, given.after, progress)
+            yield b'{"records":[' + b",".join(rows.json_rows()) + b'],"index":%d}' % index
+
+        return work
+
+    def _asked(self, given: Range) -> Search:
+        query, first, last = question(given, time.time_ns())
+        if query.pipes:
+            raise BadInput("this call takes a filter without pipes", cure="Leave out what is behind the first |.")
+        return Search(query.filter, first, last, stop=self._bus.next)
+
+    def _extent(self, asked: Search, given: Range, progress: Progress) -> tuple[int, int]:
+        """Return the time that a histogram shows: what was asked for, else from the first record to the last.
+
+        With a beginning and no end it goes on to now, because what is missing since the last record is news as well.
+        """
+        first, last = asked.first_ns, asked.last_ns
+        if first == TIME_MIN_NS:
+            oldest = next(self._history.scan(replace(asked, order="oldest", limit=1), progress), None)
+            first = int(oldest.numpy("time")[0]) if oldest else time.time_ns()
+        if last == TIME_MAX_NS:
+            newest = next(self._history.scan(replace(asked, order="newest", limit=1), progress), None)
+            last = int(newest.numpy("time")[0]) if newest else first
+            last = max(last, time.time_ns()) if given.from_ else last
+        return first, max(first, last)
 
 
-_Given = TypeVar("_Given", bound=Struct)
+def round_span(span_ns: int) -> int:
+    """Return the first span that people count in (1, 2, 5, 10, 15, 30 of a unit) and that is not shorter."""
+    for unit_ns, steps in _SPANS:
+        for step in steps:
+            if unit_ns * step >= span_ns:
+                return unit_ns * step
+    return -(-span_ns // DAY_NS) * DAY_NS
 
 
-def routes(history: History, pool: Pool) -> list[BaseRoute]:
+_SPANS = (
+    (1_000_000, (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+    (SECOND_NS, (1, 2, 5, 10, 15, 30)),
+    (60 * SECOND_NS, (1, 2, 5, 10, 15, 30)),
+    (3600 * SECOND_NS, (1, 2, 3, 6, 12)),
+    (DAY_NS, (1, 2, 5, 10, 30, 100, 365)),
+)
+
+
+def routes(history: History, bus: Bus, pool: Pool) -> list[BaseRoute]:
     """Return the routes over one history."""
+    questions = Questions(history, bus)
 
-    def route(name: str, kind: type[_Given], make: Callable[[_Given, bool], Work]) -> Route:
+    def route(name: str, work: Callable[[Any, bool], Work]) -> Route:
+        call = CALLS[name]
+
         async def answer(request: Request) -> Any:
-            given = parameters(kind, request.query_params.multi_items())
-            lines = NDJSON in CALLS[name].gives and NDJSON in request.headers.get("accept", "")
-            return Answer(pool, make(given, lines), NDJSON if lines else JSON)
+            given = parameters(call.takes, request.query_params.multi_items())
+            lines = NDJSON in call.gives and NDJSON in request.headers.get("accept", "")
+            return Answer(pool, work(given, lines), NDJSON if lines else JSON)
 
-        return Route(CALLS[name].path, answer)
+        return Route(call.path, answer)
+
+    def whole(make: Callable[[Any, Progress], Struct]) -> Callable[[Any, bool], Work]:
+        return lambda given, _: _within_time(partial(make, given))
 
     return [
-        route("search", SearchParameters, lambda given, lines: search(history, given, lines=lines)),
-        route("stats", SearchParameters, lambda given, lines: search(history, given, lines=lines, aggregate=True)),
+        route("search", lambda given, lines: questions.search(given, lines=lines)),
+        route("stats", lambda given, lines: questions.stats(given, lines=lines)),
+        route("histogram", whole(questions.histogram)),
+        route("fields", whole(questions.fields)),
+        route("values", whole(questions.values)),
+        route("streams", whole(questions.streams)),
+        route("context", lambda given, _: questions.context(given)),
     ]

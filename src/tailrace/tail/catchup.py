@@ -20,7 +20,7 @@ from typing import Protocol
 
 from tailrace.bus import Bus
 from tailrace.cursor import Cursor
-from tailrace.errors import Gone
+from tailrace.errors import Damaged, Gone
 from tailrace.frame import Gap
 from tailrace.limits import TAIL_BUS_ROWS_MAX, TAIL_CATCH_UP_BYTES, TAIL_CATCH_UP_ROWS
 from tailrace.query import Query
@@ -68,6 +68,7 @@ class CatchUp:
         self._scan: Generator[Batch] | None = None
         self._scan_next: Cursor | None = None
         self._scan_stop: Cursor | None = None
+        self._failed_at: Cursor | None = None
 
     def since(self, first_ns: int, until: Cursor) -> None:
         """Leave out records that happened before ``first_ns`` and arrived before ``until``."""
@@ -77,8 +78,20 @@ class CatchUp:
     def step(self, start: Cursor, stop: Cursor) -> list[Chunk] | Gap:
         """Return the next chunks from ``start`` on (they end at ``stop`` or earlier, and get somewhere), or a gap.
 
-        ``start`` is before ``stop``. Raises Cancelled after ``cancel``, Closed when the bus is.
+        ``start`` is before ``stop``. Raises Cancelled after ``cancel``, and what bus and store raise when asking
+        again does not help.
         """
+        try:
+            return self._step(start, stop)
+        except (Gone, Damaged):
+            # Retention or a damaged part came between; asked again, the store knows what is left.
+            self.close()
+            if self._failed_at == start:
+                raise
+            self._failed_at = start
+            return []
+
+    def _step(self, start: Cursor, stop: Cursor) -> list[Chunk] | Gap:
         self._progress.check()
         bounded = self.until is not None and start < self.until
         if bounded and self.until is not None:

@@ -79,7 +79,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
     async def tail(request: Request) -> Any:
         given = parameters(TailParameters, request.query_params.multi_items())
-        query, start = parse(given.q), _start(given, request.headers.get("last-event-id"))
+        query, start = parse(given.q, time.time_ns()), _start(given, request.headers.get("last-event-id"))
         query.check_live()
         if request.method == "HEAD":
             return Response(headers={name.decode(): value.decode() for name, value in sse.HEADERS})
@@ -87,7 +87,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
     async def long_poll(request: Request) -> Response:
         given = parameters(PollParameters, request.query_params.multi_items())
-        viewer = hub.open(parse(given.q), _start(given, None), poll.encode)
+        viewer = hub.open(parse(given.q, time.time_ns()), _start(given, None), poll.encode)
         answer = asyncio.create_task(poll.answer(viewer, given.wait))
         left = asyncio.create_task(_left(request))
         try:

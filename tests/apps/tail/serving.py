@@ -59,7 +59,7 @@ class Serving:
         await self._server.startup()
         self.port = self._server.servers[0].sockets[0].getsockname()[1]
         ready.set()
-        while not self._server.should_exit:
+        while not self._server.should_exit:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await self.hub.close()
         await self._server.shutdown()
