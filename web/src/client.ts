@@ -84,13 +84,22 @@ export async function histogram(parameters: Parameters, signal?: AbortSignal): P
   return { start, spanMs, buckets };
 }
 
-export interface Facet {
-  field: string;
+export interface Counted {
+  value: string;
   count: number;
-  distinct: number;
-  values: { value: string; count: number }[];
 }
 
-export async function facets(parameters: Parameters, signal?: AbortSignal): Promise<Facet[]> {
-  return (await get<{ fields: Facet[] }>("fields", parameters, signal)).fields;
+/** The fields of the newest matching records, and how many of those have each. */
+export async function fields(parameters: Parameters, signal?: AbortSignal): Promise<Counted[]> {
+  const answer = await get<{ fields: { field: string; count: number }[] }>("fields", parameters, signal);
+  return answer.fields.map(({ field, count }) => ({ value: field, count }));
+}
+
+/** The most frequent values of a field. */
+export async function values(
+  field: string,
+  parameters: Parameters,
+  signal?: AbortSignal,
+): Promise<Counted[]> {
+  return (await get<{ values: Counted[] }>("values", { ...parameters, field }, signal)).values;
 }
