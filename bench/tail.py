@@ -25,8 +25,7 @@ class Reader(asyncio.Protocol):
         self.opened = opened
         self.rest = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:
         transport.write(b"GET /api/v1/tail?q=sent_ns HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 
     def data_received(self, data: bytes) -> None:

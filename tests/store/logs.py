@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from tailrace.bus.disk import DiskBus
@@ -108,7 +109,7 @@ def random_batch(rng: np.random.Generator, rows: int, now: int) -> Batch:
     numbers = rng.integers(0, 1000, rows).tolist()
     words = rng.choice(WORDS, (rows, 3)).tolist()
     codes = rng.integers(0, len(STREAMS), rows)
-    batch = Batch.of(
+    return Batch.of(
         time=now + rng.integers(0, 50, rows) - late,
         observed=np.full(rows, now),
         level=rng.integers(0, 7, rows).astype(np.uint8),
@@ -118,12 +119,9 @@ def random_batch(rng: np.random.Generator, rows: int, now: int) -> Batch:
         trace_id=[None if number % 3 else f"t{number}" for number in numbers],
         fields=[None if number % 2 else f'{{"number":{number},"kind":"k{number % 5}"}}' for number in numbers],
     )
-    return batch
 
 
 def _streams(codes: np.ndarray):
-    import pyarrow as pa
-
     return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array([s.json for s in STREAMS]))
 
 

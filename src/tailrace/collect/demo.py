@@ -1,7 +1,8 @@
 """``--demo``: the logs of three invented services, so that a newcomer sees something at once.
 
-``checkout`` writes JSON, ``gateway`` logfmt, ``billing`` Java-like text with stack traces. Half an hour of history is there
-at once, then they go on live, with bursts and a bad minute now and then. With a seed and a start the text is always the same.
+``checkout`` writes JSON, ``gateway`` logfmt, ``billing`` Java-like text with stack traces. Half an hour of history is
+there at once, then they go on live, with bursts and a bad minute now and then. With a seed and a start the history is
+always the same.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _FILE_BYTES_MAX = 32 * MIB
 _CITIES = ("Berlin", "Lagos", "Lima", "Oslo", "上海", "Toronto")
 _ITEMS = ("lamp", "kettle", "notebook", "desk", "headphones", "bicycle")
 _PATHS = ("/api/cart", "/api/items", "/api/pay", "/login", "/search", "/static/app.js")
-_CHINESE = ("订单已支付，等待发货", "库存不足，订单转人工处理", "退款申请已提交", "支付网关响应超时，正在重试")
+_CHINESE = ("订单已支付、等待发货", "库存不足、订单转人工处理", "退款申请已提交", "支付网关响应超时、正在重试")
 _TRACE = (
     "java.lang.IllegalStateException: invoice {order} has no customer",
     "\tat com.example.billing.Invoices.close(Invoices.java:{line})",
@@ -38,7 +39,7 @@ class Demo:
     """Writes ``checkout.log``, ``gateway.log`` and ``billing.log`` into a directory until ``stop``."""
 
     def __init__(self, directory: Path, *, seed: int | None = None, start_s: float | None = None) -> None:
-        """The directory is made when it is missing."""
+        """Take the place; it is made when it is missing."""
         self._directory = directory
         self._random = random.Random(seed)  # noqa: S311 - invented logs need no secrets
         self._start_s = time.time() if start_s is None else start_s

@@ -1,8 +1,8 @@
 """What ``tailrace up`` follows when it was told nothing: the logs of this machine, each with the reason.
 
-Three places, in this order: files that running processes hold open for append; readable text logs under ``/var/log``; ``*.log``
-files in the user's state directories. Left out: binary and compressed files, what nobody may read, our own data. The walk is
-bounded in depth and in files. Run it again from time to time; what it returned before it returns again.
+Three places, in this order: files that running processes hold open for append; readable text logs under ``/var/log``;
+``*.log`` files in the user's state directories. Left out: binary and compressed files, what may not be read, our own
+data. The walk is bounded in depth and in files. Run it again from time to time: it returns the old ones again too.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def discover(
 
 
 def _walk(top: Path, depth: int = DISCOVER_DEPTH_MAX) -> Iterator[str]:
-    """Yield the regular files below a directory, without following links to directories."""
+    """Yield the regular files below a directory, without following links: what they lead to has its own place."""
     try:
         entries = sorted(os.scandir(top), key=lambda entry: entry.name)
     except OSError:
@@ -60,7 +60,7 @@ def _walk(top: Path, depth: int = DISCOVER_DEPTH_MAX) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False):
             if depth and entry.name not in _NOT_LOGS:
                 yield from _walk(Path(entry.path), depth - 1)
-        elif not entry.name.endswith(_COMPRESSED) and entry.name.split("-")[0] not in _BINARY_NAMES:
+        elif entry.is_file(follow_symlinks=False) and entry.name.split("-")[0] not in _BINARY_NAMES:
             yield entry.path
 
 

@@ -177,7 +177,7 @@ def _marked(fields: list[str | None] | None, lines: pa.Array, raw: dict[int, str
             marks.setdefault(row, {})["cut"] = True
     if not marks:
         return fields
-    marked = fields or [None] * len(lines)
+    marked: list[str | None] = fields or [None] * len(lines)
     for row, mark in marks.items():
         known = marked[row]
         marked[row] = orjson.dumps({**(orjson.loads(known) if known else {}), **mark}).decode()

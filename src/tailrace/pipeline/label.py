@@ -28,7 +28,8 @@ def service_of(path: str) -> str:
         return stem
     if _LOG_DIRECTORY.match(inner) and len(directories) > 1:
         return directories[-2]
-    return stem if _PLACES.match(inner) else inner
+    at_home = len(directories) == 2 and directories[0] == "home"
+    return stem if at_home or _PLACES.match(inner) else inner
 
 
 def labelled(stream: Stream) -> Stream:

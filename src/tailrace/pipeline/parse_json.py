@@ -25,8 +25,34 @@ from tailrace.pipeline.level import LEVELS, level_of, severity_number
 from tailrace.pipeline.timestamp import read_any
 from tailrace.record import STREAM_LABELS, Batch, Lines, Origin, Stream
 
-TIME_KEYS = ["@timestamp", "timestamp", "time", "ts", "t", "@t", "datetime", "eventTime", "asctime", "time_iso8601", "date"]
-LEVEL_KEYS = ["level", "severity", "lvl", "log.level", "loglevel", "log_level", "levelname", "level_name", "severity_text", "severityText", "@l", "severity_number", "severityNumber"]
+TIME_KEYS = [
+    "@timestamp",
+    "timestamp",
+    "time",
+    "ts",
+    "t",
+    "@t",
+    "datetime",
+    "eventTime",
+    "asctime",
+    "time_iso8601",
+    "date",
+]
+LEVEL_KEYS = [
+    "level",
+    "severity",
+    "lvl",
+    "log.level",
+    "loglevel",
+    "log_level",
+    "levelname",
+    "level_name",
+    "severity_text",
+    "severityText",
+    "@l",
+    "severity_number",
+    "severityNumber",
+]
 MESSAGE_KEYS = ["message", "msg", "log", "body", "event", "@message", "@m", "text", "short_message"]
 TRACE_KEYS = ["trace_id", "traceId", "traceID", "traceid", "trace.id", "otelTraceID", "dd.trace_id"]
 LABEL_KEYS: dict[str, str] = {
@@ -41,7 +67,7 @@ LABEL_KEYS: dict[str, str] = {
     "k8s.pod.name": "pod",
     "k8s.namespace.name": "namespace",
 }
-_NESTED = {"service": "name", "host": "name", "log": "level", "trace": "id"}
+_NESTED = {"log": "level", "trace": "id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +80,7 @@ class _Plan:
     trace: str | None
     labels: tuple[str, ...]
     nested: tuple[str, ...]
+    fields: bool
     ours: bool  # it was printed by Tailrace: unknown texts beside the message are labels
 
 
@@ -74,6 +101,7 @@ def _plan(shape: tuple[str, ...]) -> _Plan:
         trace=first(TRACE_KEYS),
         labels=labels,
         nested=() if ours else tuple(key for key in _NESTED if key in keys),
+        fields="fields" in keys,
         ours=ours,
     )
 
@@ -86,17 +114,18 @@ class Parsed:
     overrides: bool
     times: list[Any] = field(default_factory=list)
     time_keys: list[str | None] = field(default_factory=list)
-    observed: list[Any] = field(default_factory=list)
+    observed: dict[int, Any] = field(default_factory=dict)
     levels: list[int] = field(default_factory=list)
     messages: list[str | None] = field(default_factory=list)
     traces: list[str | None] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
     rest: list[dict[str, Any] | None] = field(default_factory=list)
+    simple: dict[tuple[str, Any], int] = field(default_factory=dict)
     streams: dict[tuple[tuple[str, str], ...], int] = field(default_factory=lambda: {(): 0})
 
     def skip(self) -> None:
         """Add a line that is not a JSON object."""
-        for column in (self.times, self.time_keys, self.observed, self.messages, self.traces, self.rest):
+        for column in (self.times, self.time_keys, self.messages, self.traces, self.rest):
             column.append(None)
         self.levels.append(0)
         self.codes.append(0)
@@ -129,17 +158,61 @@ class Parsed:
         self.levels.append(level)
         self.traces.append(trace)
         self.codes.append(self._code(record, plan) if plan.labels else 0)
-        self.observed.append(None)
         if plan.ours:
-            self.observed[-1] = pop("observed")
+            self.observed[len(self.rest)] = pop("observed")
             del record["cursor"]
-        inner = record.get("fields")
-        if type(inner) is dict and (len(record) == 1 or inner.keys().isdisjoint(record)):
-            del record["fields"]
-            record.update(inner)
+        if plan.fields:
+            inner = record["fields"]
+            if type(inner) is dict and inner.keys().isdisjoint(record):
+                del record["fields"]
+                record.update(inner)
         self.rest.append(record)
 
+    def add_alike(self, records: list[dict[str, Any]]) -> bool:
+        """Take many records of one shape apart, a column at a time, at half the price of ``add``.
+
+        False, and nothing has changed, when a value is not what its key promises or the shape is not a plain one.
+        """
+        plan = _plan(tuple(records[0]))
+        message, level, trace = plan.messages[0] if plan.messages else None, plan.level, plan.trace
+        if plan.nested or plan.ours or plan.fields or message is None or level is None or len(plan.labels) > 1:
+            return False
+        taken = [message, level, *(key for key in (trace, *plan.labels) if key is not None)]
+        if any(set(map(type, [record[key] for record in records])) != {str} for key in taken):
+            return False
+        levels = [LEVELS.get(record[level]) or level_of(record[level]) for record in records]
+        if not all(levels) or level == message:
+            return False
+        rows = len(records)
+        codes = [0] * rows
+        if plan.labels:
+            label = plan.labels[0]
+            probes = {value: {label: value} for value in {record[label] for record in records}}
+            known = {value: self._code(probe, plan) for value, probe in probes.items()}
+            if any(probes.values()):
+                return False
+            codes = [known[record[label]] for record in records]
+        self.codes += codes
+        self.levels += levels  # type: ignore[arg-type]
+        self.messages += [record[message] for record in records]
+        self.traces += [None if trace is None else record[trace] for record in records]
+        self.times += [None if plan.time is None else record[plan.time] for record in records]
+        self.time_keys += [plan.time] * rows
+        for key in (*taken, *(key for key in (plan.time,) if key is not None)):
+            for record in records:
+                del record[key]
+        self.rest += records
+        return True
+
     def _code(self, record: dict[str, Any], plan: _Plan) -> int:
+        """Return the code of the stream that a record's labels make; one label with a known value is the usual case."""
+        key = plan.labels[0]
+        value = record[key]
+        if len(plan.labels) == 1 and type(value) is str:
+            code = self.simple.get((key, value))
+            if code is not None:
+                del record[key]
+                return code
         found: list[tuple[str, str]] = []
         for key in plan.labels:
             value = record[key]
@@ -153,8 +226,10 @@ class Parsed:
             found.append((label, value))
             if type(record[key]) is str:
                 del record[key]
-        labels = tuple(found)
-        return self.streams.setdefault(labels, len(self.streams))
+        code = self.streams.setdefault(tuple(found), len(self.streams))
+        if len(plan.labels) == len(found) == 1 and plan.labels[0] not in record:
+            self.simple[plan.labels[0], found[0][1]] = code
+        return code
 
     def texts(self) -> list[str | None]:
         """Return the fields of each line as JSON text."""
@@ -207,17 +282,23 @@ def _time_text(value: Any) -> str | None:
 def parse(lines: pa.Array, stream: Stream) -> Parsed:
     """Take the lines that are JSON objects apart; the others are skipped (their place stays empty)."""
     parsed = Parsed(stream, overrides=False)
-    loads, add, skip = orjson.loads, parsed.add, parsed.skip
-    for line in lines.to_pylist():
-        try:
-            record = loads(line) if line[:1] == b"{" else None
-        except orjson.JSONDecodeError:
-            record = None
+    records = [_record(line) for line in lines.to_pylist()]
+    shapes = {tuple(record) if record else () for record in records}
+    if len(shapes) == 1 and () not in shapes and parsed.add_alike(records):  # type: ignore[arg-type]
+        return parsed
+    for record in records:
         if record:
-            add(record)
+            parsed.add(record)
         else:
-            skip()
+            parsed.skip()
     return parsed
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        return orjson.loads(line) if line[:1] == b"{" else None
+    except orjson.JSONDecodeError:
+        return None
 
 
 def fits(lines: pa.Array) -> bool:
@@ -231,12 +312,13 @@ def process_json(
 ) -> tuple[Batch, list[tuple[int, str]]]:
     """Turn pushed lines into a batch, strictly: what is no JSON object is left out and told as (index, error).
 
-    What ``Batch.json_rows`` printed gives equal records again. ``labels_allowed`` lets a record's own labels win over the
-    stream of the lines; without it they fill in what the stream lacks. Blank lines are left out and not told.
+    What ``Batch.json_rows`` printed gives equal records again. ``labels_allowed`` lets a record's own labels win over
+    the stream of the lines; without it they fill in what the stream lacks. Blank lines are left out and not told.
     """
     parsed = Parsed(lines.stream, overrides=labels_allowed)
     errors: list[tuple[int, str]] = []
     kept: list[int] = []
+    records: list[dict[str, Any]] = []
     raw: list[bytes] = lines.lines.to_pylist()
     for index, line in enumerate(raw):
         if not line.strip():
@@ -249,11 +331,17 @@ def process_json(
         if not isinstance(record, dict):
             errors.append((index, "not a JSON object"))
             continue
-        parsed.add(record)
+        records.append(record)
         kept.append(index)
+    if len(set(map(tuple, records))) != 1 or not parsed.add_alike(records):
+        for record in records:
+            parsed.add(record)
     rows = len(kept)
     ok, ns = parsed.read_times(lines.observed_ns, zone)
-    seen_ok, seen = read_any(_texts(parsed.observed), lines.observed_ns, zone)
+    seen = np.full(rows, lines.observed_ns, np.int64)
+    if parsed.observed:
+        seen_ok, seen_ns = read_any(_texts(list(parsed.observed.values())), lines.observed_ns, zone)
+        seen[np.array(list(parsed.observed))[seen_ok]] = seen_ns[seen_ok]
     messages = [
         raw[index].decode() if message is None else message
         for index, message in zip(kept, parsed.messages, strict=True)
@@ -262,7 +350,7 @@ def process_json(
     origin = lines.origin
     batch = Batch.of(
         time=np.where(ok, ns, lines.observed_ns),
-        observed=np.where(seen_ok, seen, lines.observed_ns),
+        observed=seen,
         level=np.array(parsed.levels, np.uint8),
         stream=stream_array(codes, streams),
         message=messages,
@@ -275,9 +363,10 @@ def process_json(
 
 
 def stream_array(codes: list[int], streams: list[Stream]) -> pa.DictionaryArray:
-    """Return the ``stream`` column of a batch; equal streams share a code."""
-    names = [stream.json for stream in streams]
-    distinct = list(dict.fromkeys(names))
-    table = np.array([distinct.index(name) for name in names], np.int32)
-    indices = table[np.array(codes, np.int32)]
-    return pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(distinct, pa.string()))
+    """Return the ``stream`` column of a batch: the streams that rows have, each once."""
+    used, places = np.unique(np.array(codes, np.int32), return_inverse=True)
+    names = [streams[code].json for code in used.tolist()]
+    distinct = {name: code for code, name in enumerate(dict.fromkeys(names))}
+    table = np.array([distinct[name] for name in names], np.int32)
+    indices = table[places] if len(places) else np.zeros(0, np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(list(distinct), pa.string()))

@@ -37,7 +37,7 @@ _USUAL = (
     rf"|(?:\[[^\]]*\]\s*)+[\[(<]?(?P<thread>{_UPPER})(?:\W|$)"
     rf"|[\w.$/:\-]+\s+(?:-\s+|\|\s+)?\[?(?P<named>{_UPPER})(?:[^\w.]|$))"
 )
-"""What stands behind a time in most layouts: the level, maybe after a number, a thread in brackets or a logger's name."""
+"""What stands behind a time in most layouts: the level, maybe after a number, a thread in brackets or a name."""
 _NEXT_WORD = r"^\]?[\s,|\-\d]*(?P<word>[\[(<]?[A-Za-z]{1,12}[^\w.])"
 """The first word, with the bytes around it: decides most lines at a tenth of the price."""
 _PROPER = frozenset(_UPPER.split("|"))
@@ -49,8 +49,9 @@ def _at(column: int) -> Callable[[Text], np.ndarray]:
 
 
 def _after(byte: bytes, times: int = 1, first: bytes = b"") -> Callable[[Text], np.ndarray]:
-    """Behind the n-th such byte of the line's beginning; at the line's end when there are fewer, or when the line does
-    not begin with ``first``.
+    """Point behind the n-th such byte.
+
+    Without so many, or in a line that does not begin with ``first``, that is the line's end.
     """
     char = byte[0]
 
@@ -64,15 +65,21 @@ def _after(byte: bytes, times: int = 1, first: bytes = b"") -> Callable[[Text], 
     return locate
 
 
-def _first_digit(text: Text) -> np.ndarray:
-    digits = text.window(text.begins, 24) - np.uint8(48) <= 9
-    return np.where(digits.any(axis=1), text.begins + digits.argmax(axis=1), text.ends)
+def _behind_capitals(text: Text) -> np.ndarray:
+    """Point at the first digit, when no small letter stands before it."""
+    head = text.window(text.begins, 24)
+    stops = (head - np.uint8(48) <= 9) | (head - np.uint8(97) <= 25)
+    first = stops.argmax(axis=1)
+    digit = np.take_along_axis(head, first[:, None], axis=1)[:, 0] - np.uint8(48) <= 9
+    return np.where(digit & (first > 1), text.begins + first, text.ends)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One row: ``level`` is a pattern whose first group that matches is the level; ``before`` looks for it from the
-    beginning of the line and not behind the time; ``priority`` takes it as the number of syslog.
+    """One row: ``level`` is a pattern whose first group that matches is the level.
+
+    It is looked for behind the time, or, with ``before``, from the line's beginning; ``priority`` takes it as the
+    number of syslog.
     """
 
     name: str
@@ -99,7 +106,7 @@ LAYOUTS: Sequence[Layout] = (
     Layout(
         "apache-error-micro",
         _at(1),
-        TimeFormat("*** bbb ee HH:MM:SS.****** YYYY"),
+        TimeFormat("*** bbb ee HH:MM:SS.ffffff YYYY"),
         r"^\] \[(?:\w*:)?(?P<level>[a-z]+)\d?\]",
     ),
     Layout("access", _after(b"["), TimeFormat("dd/bbb/YYYY:HH:MM:SS")),
@@ -118,9 +125,9 @@ LAYOUTS: Sequence[Layout] = (
     ),
     Layout("cluster", _after(b" ", 4), EpochFormat()),
     Layout("redis", _after(b" "), TimeFormat("dd bbb YYYY HH:MM:SS")),
+    Layout("level-first", _behind_capitals, _ISO, _FIRST, before=True),
+    Layout("level-first-slashed", _behind_capitals, _SLASHED, _FIRST, before=True),
     Layout("iso-after-name", _after(b" "), _ISO, _USUAL),
-    Layout("level-first", _first_digit, _ISO, _FIRST, before=True),
-    Layout("level-first-slashed", _first_digit, _SLASHED, _FIRST, before=True),
     Layout("dotted", _at(0), TimeFormat("dd.mm.YYYY HH:MM:SS"), _USUAL),
     Layout("day-first", _at(0), TimeFormat("dd-bbb-YYYY HH:MM:SS"), _USUAL),
     Layout("epoch", _at(0), EpochFormat(), _USUAL),

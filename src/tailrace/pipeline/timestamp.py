@@ -1,12 +1,13 @@
 """Times in text, read for a whole block at once: digits are columns of a byte matrix, never a loop over lines.
 
-A ``TimeFormat`` is a template with one character per byte. ``Y y m d H M S`` are digits of the year (four or two),
-month, day, hour, minute and second; ``e`` is a digit of the day or a space; ``bbb`` is an English month; ``?`` is one
-of ``T t _ -`` or a space; ``*`` is any byte; everything else stands for itself. Behind the template a
-fraction of one to nine digits (after ``. , :``) and a zone (``Z``, ``+08:00``, ``+0800``, `` UTC``, `` GMT``) are taken when they are there.
+A ``TimeFormat`` is a template with one character per byte. ``Y y m d H M S f`` are digits of the year (four or two),
+month, day, hour, minute, second and its fraction; ``e`` is a digit of the day or a space; ``bbb`` is an English month;
+``?`` is one of ``T t _ -`` or a space; ``*`` is any byte; everything else stands for itself. Behind the template a
+fraction of one to nine digits (after ``. , :``) and a zone (``Z``, ``+08:00``, ``+0800``, `` UTC``, `` GMT``) are taken
+when they are there.
 
-Rules for what a text leaves out. No zone: the zone that the caller gives. No year: the year that puts the time closest before the
-moment it was observed, or within a day after it.
+Rules for what a text leaves out. No zone: the zone that the caller gives. No year: the year that puts the time closest
+before the moment it was observed, or within a day after it.
 """
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """What was read per line: ``ok``; nanoseconds since 1970 as if UTC was meant; whether a zone was given (it is then
-    taken off already); where the time ended in the data.
+    """What was read per line: whether there was a time (``ok``), and where it ended in the data.
+
+    ``ns`` is nanoseconds since 1970 as if UTC was meant; where ``zoned``, a zone was given and is taken off already.
     """
 
     ok: np.ndarray
@@ -72,14 +74,14 @@ class TimeFormat:
 
     def __init__(self, template: str) -> None:
         self._columns = {
-            letter: [column for column, char in enumerate(template) if char == letter] for letter in "YymdeHMSb?"
+            letter: [column for column, char in enumerate(template) if char == letter] for letter in "YymdeHMSfb?"
         }
         self._columns["d"] += self._columns.pop("e")
         padded = set(self._columns["d"][:1] if "e" in template else [])
-        digits = [self._columns[letter] for letter in "YymdHMS"]
+        digits = [self._columns[letter] for letter in "YymdHMSf"]
         self._digits = sorted(column for columns in digits for column in columns if column not in padded)
         self._padded = sorted(padded)
-        self._literal = [(column, ord(char)) for column, char in enumerate(template) if char not in "YymdeHMSb?*"]
+        self._literal = [(column, ord(char)) for column, char in enumerate(template) if char not in "YymdeHMSfb?*"]
         self._any = self._columns["?"]
         self.width = len(template)
         self.has_year = bool(self._columns["Y"] or self._columns["y"])
@@ -95,12 +97,14 @@ class TimeFormat:
         seconds = days * 86_400 + clock
         ok &= fits & dated & (np.abs(seconds) < _SECONDS_MAX)
         nanos, length = _fraction(head, self.width)
+        if self._columns["f"]:
+            nanos = self._number(head, "f") * 10 ** (_FRACTION_DIGITS - len(self._columns["f"]))
         zone, zoned, zone_length = _zone(head, length)
         ns = (np.where(ok, seconds, 0) - zone) * SECOND_NS + nanos
         return Times(ok, ns, zoned & ok, starts + length + zone_length)
 
     def _fits(self, head: np.ndarray) -> np.ndarray:
-        ok = (head[:, self._digits] - np.uint8(48) <= 9).all(axis=1)
+        ok: np.ndarray = np.all(head[:, self._digits] - np.uint8(48) <= 9, axis=1)
         for column, char in self._literal:
             ok &= head[:, column] == char
         for column in self._any:
@@ -203,7 +207,7 @@ def _zone(head: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def _letter(column: np.ndarray) -> np.ndarray:
-    return (column | np.uint8(32)) - np.uint8(97) < 26
+    return np.less((column | np.uint8(32)) - np.uint8(97), 26)
 
 
 class EpochFormat:

@@ -57,7 +57,7 @@ class Query:
         Reads no further than it has to: a limit ends it. Raises Refused when a bound is reached.
         """
         stream: Iterator[Rows] = iter(batches)
-        for pipe, following in zip(self.pipes, [*self.pipes[1:], None], strict=True):
+        for pipe, following in zip(self.pipes, [*self.pipes, None][1:], strict=True):
             if isinstance(pipe, Where | Fields | Drop):
                 stream = map(pipe.apply, stream)
             elif isinstance(pipe, Sort):

@@ -1,16 +1,17 @@
 """One followed file: its identity, and reading it block by block.
 
-Identity. A path is not a file, an inode is used again, and two files may begin alike; so a file is (device, inode), a hash of
-its first bytes (up to PREFIX_BYTES, fewer while it is shorter) and a hash of the MARK_BYTES before the offset. While
-it is open its inode cannot be used again. Each *generation* of content has a name for ever: ``file:dev-inode-born``,
-where ``born`` is when it was first seen, in nanoseconds.
+Identity. A path is not a file, an inode is used again, and two files may begin alike; so a file is (device, inode), a
+hash of its first bytes (up to PREFIX_BYTES, fewer while it is shorter) and a hash of the MARK_BYTES before the offset.
+While it is open its inode cannot be used again. Each *generation* of content has a name for ever:
+``file:dev-inode-born``, where ``born`` is when it was first seen, in nanoseconds.
 
 Reading. Every read takes the bytes before the offset along and compares them with what was read there: a file that was
 truncated and has grown past the offset again is found out on the next read, and begins a new generation at byte 0.
 
 Lines. A line is given out when its newline is there. A last line without one waits; it is given out when the file was
-quiet for PARTIAL_QUIET_S, and what is written later becomes a record of its own (a newline alone is not one). A line longer than LINE_BYTES_MAX is cut there, between characters, and goes on
-as the next record. Memory: one block, or one line while a long one is taken.
+quiet for PARTIAL_QUIET_S, and what is written later becomes a record of its own (a newline alone is not one). A line
+longer than LINE_BYTES_MAX is cut there, between characters, and goes on as the next record. Memory: one block, or one
+line while a long one is taken.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class FollowedFile:
         self.name = _name(key, born_ns)
         self.offset = 0
         self.acked = 0
-        self.size = 0
+        self.size = -1
         self.lines = 0
         self.error = ""
         self.gone = False
@@ -192,8 +193,9 @@ class FollowedFile:
         return None
 
     def _skipped(self, block: bytes) -> int:
-        """Return how many bytes at the offset belong to no line: a byte order mark, or the newline of a line that was
-        given out without it.
+        """Return how many bytes at the offset belong to no line.
+
+        They are a byte order mark, or the newline of a line that was given out without it.
         """
         if self.offset == 0:
             return len(_BOM) if block.startswith(_BOM) else 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import ctypes.util
 import os
 import select
 import struct
@@ -53,17 +53,13 @@ class Watch:
 
     def wake(self) -> None:
         """End a ``wait`` of another thread, or the next one."""
-        try:
+        with contextlib.suppress(BlockingIOError):  # it is full of calls already
             os.write(self._ring, b"!")
-        except BlockingIOError:
-            pass  # it is full of calls already
 
     def changes(self) -> tuple[set[str], bool]:
         """Return the paths whose content changed, and whether names changed too (or reports were lost)."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(self._alarm, 4096)
-        except BlockingIOError:
-            pass
         paths: set[str] = set()
         names = False
         while self._fd >= 0:

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 def split(block: bytes, lines_max: int) -> tuple[pa.BinaryArray, np.ndarray, int]:
     r"""Return the complete lines of a block, where each begins in it (int64), and how many bytes they take.
 
-    A line ends with ``\n``, which is left out, and so is one ``\r`` before it; a lone one is kept. What follows the last
-    newline is not taken; of more than ``lines_max`` lines the others are not either.
+    A line ends with ``\n``, which is left out, and so is one ``\r`` before it; a lone one is kept. What follows the
+    last newline is not taken; of more than ``lines_max`` lines the others are not either.
     """
     last = block.rfind(b"\n")
     if last < 0:

@@ -10,7 +10,7 @@ Bytes (``docs/formats/parts.md`` has all of them).
       manifest                checksum, then JSON: the checkpoint and the live parts with the checksum of each part.json
       manifest.previous       the one before
       7f3a-0-131072/          a part: the records [0, 131072) of log 7f3a; never changed once it has this name
-        data.parquet          rows by (stream, time, offset); row groups ("blocks") of BLOCK_ROWS rows; zstd; page checksums
+        data.parquet          rows by (stream, time, offset); row groups ("blocks") of BLOCK_ROWS; checksums
         tokens                the sorted distinct tokens and the blocks that hold each; chunks with checksums
         part.json             what is known of each block and stream without reading it, and the sizes of the files
       new-.../                a part being written; worth nothing
@@ -24,8 +24,8 @@ Rules.
            old ones to the new one in one step.
   read     A snapshot holds references; a part that left the manifest is removed when its last snapshot closes. Blocks
            are chosen by the index and by ``part.json``; of a chosen block only the columns that are asked for are read.
-  retain   Whole parts go: when the newest ``observed`` of a part is too old, and the oldest in the log first when all of
-           them are too large.
+  retain   Whole parts go: when the newest ``observed`` of a part is too old; and the oldest in the log first, when all
+           of them are too large.
 
 Crashes. Whatever the moment, the manifest names exactly the parts that are whole, and its checkpoint is their end.
 Directories that it does not name are removed when the store is opened. A part whose sizes or checksums are wrong is

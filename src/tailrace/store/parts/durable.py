@@ -46,14 +46,14 @@ def replace_file(path: Path, data: bytes, previous: Path) -> None:
         old = path.with_name(path.name + ".old")
         old.unlink(missing_ok=True)
         os.link(path, old)
-        os.replace(old, previous)  # noqa: PTH105 - all renames of the store are os.replace, one name to look for
-    os.replace(fresh, path)  # noqa: PTH105
+        os.replace(old, previous)
+    os.replace(fresh, path)
     sync_directory(path.parent)
 
 
 def rename(path: Path, to: Path) -> None:
     """Rename within one directory, durably."""
-    os.replace(path, to)  # noqa: PTH105
+    os.replace(path, to)
     sync_directory(to.parent)
 
 

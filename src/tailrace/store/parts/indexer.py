@@ -2,9 +2,9 @@
 
 It reads from the store's checkpoint, so a crash costs nothing but the work since then. A part is written when
 PART_ROWS_FLUSH rows or PART_BYTES_FLUSH bytes wait, or the oldest has waited PART_AGE_FLUSH_S; then the bus may forget
-what the checkpoint has passed. When the disk is full or read-only it tries again every INDEX_RETRY_S, and ``error`` says
-why; the bus keeps everything meanwhile. When the bus no longer has what comes next, ``lost`` counts it, and it goes on
-where the bus begins.
+what the checkpoint has passed. When the disk is full or read-only it tries again every INDEX_RETRY_S, and ``error``
+says why; the bus keeps everything meanwhile. When the bus no longer has what comes next, ``lost`` counts it, and the
+indexer goes on where the bus begins.
 """
 
 from __future__ import annotations

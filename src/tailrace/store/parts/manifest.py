@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from tailrace.cursor import Cursor
-from tailrace.errors import Damaged
+from tailrace.errors import Damaged, DataError
 from tailrace.store.parts import durable
 
 FORMAT = 1
@@ -41,7 +41,7 @@ class Manifest:
 
     @staticmethod
     def load(path: Path) -> Manifest | None:
-        """Read one; None when there is none. Raises Damaged."""
+        """Read one; None when there is none. Raises Damaged; DataError for another format."""
         try:
             head, _, text = path.read_bytes().partition(b"\n")
         except FileNotFoundError:
@@ -50,6 +50,6 @@ class Manifest:
             raise Damaged(f"{path} is damaged", cure="It is made again from the parts that are there.")
         facts = orjson.loads(text)
         if facts["format"] != FORMAT:
-            raise Damaged(f"{path} has format {facts['format']}", cure="Use the version of Tailrace that wrote it.")
+            raise DataError(f"{path} has format {facts['format']}", cure="Use the version of Tailrace that wrote it.")
         checkpoint = None if facts["checkpoint"] is None else Cursor.parse(facts["checkpoint"])
         return Manifest(checkpoint, tuple((part["name"], part["crc"]) for part in facts["parts"]))

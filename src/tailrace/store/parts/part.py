@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tailrace.cursor import Cursor
-from tailrace.errors import Damaged
+from tailrace.errors import Damaged, DataError
 from tailrace.limits import BLOCK_BYTES_MAX, BLOCK_ROWS
 from tailrace.query.tokens import block_tokens
 from tailrace.record import SCHEMA, Batch, Stream
@@ -187,7 +187,7 @@ class Part:
 
 
 class PartFile:
-    """Reads columns of blocks of one part; for one thread at a time. The rows stay readable after the part is removed."""
+    """Reads columns of blocks of one part, for one thread at a time; also after the part was removed."""
 
     def __init__(self, part: Part) -> None:
         self._part = part
@@ -232,7 +232,7 @@ class _read_errors:  # noqa: N801 - a context manager is used like a function; a
 
 @lru_cache(maxsize=32)
 def _metadata(path: Path) -> pq.FileMetaData:
-    """Parsed footers of the parts searched last: some milliseconds and megabytes each for a large part."""
+    """Return a parsed footer; kept for the parts searched last: some milliseconds and megabytes for a large one."""
     return pq.read_metadata(path)
 
 
@@ -251,7 +251,7 @@ def _checked(directory: Path, crc: int | None) -> tuple[bytes, dict[str, Any]]:
     except (FileNotFoundError, orjson.JSONDecodeError, KeyError) as error:
         raise damaged(str(error)) from error
     if facts["format"] != FORMAT:
-        raise damaged(f"it has format {facts['format']}, which this version does not know")
+        raise DataError(f"{directory} has format {facts['format']}", cure="Use the version of Tailrace that wrote it.")
     return text, facts
 
 

@@ -3,11 +3,11 @@
 A ``Block`` is a batch whose columns are read from disk when they are first asked for, so a filter decodes what it looks
 at and nothing else, and a consumer that counts by stream never decodes a message.
 
-``unordered`` goes through the candidates as they lie. ``ordered`` visits sources by the best key that they can hold and
-keeps the keys of what matched, not the rows; what is better than all that the next source can hold is certain, and only
-then are the other columns of those rows read. With a limit it keeps no more keys than the limit, looks only at rows that
-could still be among them, and stops as soon as enough are certain. Without one its memory is 24 bytes a matched row of
-the blocks that overlap in time, and the blocks of one step of output.
+``unordered`` goes through the candidates as they lie. ``ordered`` visits sources by the best key that they can hold
+and keeps the keys of what matched, not the rows; what is better than all that the next source can hold is certain, and
+only then are the other columns of those rows read. With a limit it keeps no more keys than the limit, looks only at
+rows that could still be among them, and stops as soon as enough are certain. Without one its memory is 24 bytes for
+each matched row of the blocks that overlap in time, and the blocks of one step of output.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ _BLOCKS_KEPT = 16
 class Block(Batch):
     """Rows of one block of a part, as a batch; ``rows`` picks some of them (None: all)."""
 
-    __slots__ = ("_arrays", "_file", "_progress", "number", "part", "rows")
+    __slots__ = ("_arrays", "_file", "_progress", "_whole", "number", "part", "rows")
 
     def __init__(self, part: Part, file: PartFile, number: int, progress: Progress) -> None:
         self.part = part
         self.number = number
         self.rows: np.ndarray | None = None
+        self._whole: Block | None = None
         self._file = file
         self._progress = progress
         self._arrays: dict[str, pa.Array] = {}
@@ -73,10 +74,11 @@ class Block(Batch):
         """Return one column, or ``offset``. Raises Damaged."""
         array = self._arrays.get(name)
         if array is None:
-            array = self._file.read(self.number, name)
-            self._progress.scanned_bytes += array.nbytes
-            if self.rows is not None:
-                array = array.take(pa.array(self.rows))
+            if self._whole is None:
+                array = self._file.read(self.number, name)
+                self._progress.scanned_bytes += array.nbytes
+            else:
+                array = self._whole.array(name).take(pa.array(self.rows))
             self._arrays[name] = array
         return array
 
@@ -85,11 +87,10 @@ class Block(Batch):
         return self if mask.all() else self.take(np.flatnonzero(mask))
 
     def take(self, rows: np.ndarray) -> Batch:
-        """Return some rows; columns that this block has decoded are used, the others are still read late."""
+        """Return some rows, as a block that reads as late as this one, and what either reads the other has."""
         some = Block(self.part, self._file, self.number, self._progress)
         some.rows = rows if self.rows is None else self.rows[rows]
-        indices = pa.array(rows)
-        some._arrays = {name: array.take(indices) for name, array in self._arrays.items()}
+        some._whole = self if self._whole is None else self._whole
         return some
 
     def slice(self, start: int, stop: int) -> Batch:
@@ -312,8 +313,9 @@ class _Found:
             mask &= ~_beyond(first, second, (int(self._waiting[0][-1]), int(self._waiting[1][-1])))
         if not mask.any():
             return
-        mask &= self._search.filter.matches(batch)
         rows = np.flatnonzero(mask)
+        few = batch if len(rows) == len(batch) else batch.take(rows)
+        rows = rows[self._search.filter.matches(few)]
         if not len(rows):
             return
         progress.matched += len(rows)

@@ -1,0 +1,449 @@
+"""The follower on real files: what was whole on disk comes once, in order."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tailrace.errors import ConfigError
+from tailrace.record import Origin
+from tailrace.sources import followed
+from tailrace.sources.file import Entry, FileSource, start_offset
+
+DEADLINE_S = 4
+
+
+class Reader:
+    """A follower with a ledger that survives it, as the bus keeps one."""
+
+    def __init__(self, *entries: Entry, **options):
+        self.entries, self.options = entries, options
+        self.ledger: dict[str, Origin] = {}
+        self.lines: list[bytes] = []
+        self.positions: list[int] = []
+        self.paths: list[str] = []
+        self.start()
+
+    def start(self):
+        self.source = FileSource(self.entries, self.ledger.values(), host="h", **self.options)
+
+    def crash(self):
+        self.source.close()
+
+    def restart(self):
+        self.crash()
+        self.start()
+
+    def step(self, timeout_s=0.02):
+        for file, lines in self.source.poll():
+            taken = self.ledger.get(lines.origin.source)
+            assert taken is None or taken.next <= lines.origin.first
+            self.ledger[lines.origin.source] = lines.origin
+            file.acked = lines.origin.next
+            self.lines += lines.lines.to_pylist()
+            self.positions += lines.positions.tolist()
+            self.paths += [lines.stream.labels["path"]] * len(lines.lines)
+        self.source.wait(timeout_s)
+
+    def until(self, count):
+        end = time.monotonic() + DEADLINE_S
+        while len(self.lines) < count and time.monotonic() < end:
+            self.step()
+        for _ in range(3):  # nothing more may come
+            self.source.look()
+            self.step(0)
+        return self.lines
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "app.log"
+
+
+@pytest.fixture
+def reader(tmp_path):
+    made = Reader(Entry(str(tmp_path / "app.log*")))
+    yield made
+    made.crash()
+
+
+def write(path: Path, data: bytes, mode="ab"):
+    with path.open(mode) as file:
+        file.write(data)
+
+
+def test_lines_come_without_their_ends_and_with_their_places(log, reader):
+    write(log, b"one\r\ntwo\rtwo\n\nfour\n")
+    assert reader.until(4) == [b"one", b"two\rtwo", b"", b"four"]
+    assert reader.positions == [0, 5, 13, 14]
+
+
+def test_a_line_waits_for_its_newline(log, reader):
+    write(log, b"first\npar")
+    assert reader.until(1) == [b"first"]
+    write(log, b"tial\n")
+    assert reader.until(2) == [b"first", b"partial"]
+
+
+def test_a_last_line_without_newline_comes_when_the_file_is_quiet_and_its_rest_is_a_record(log, reader, monkeypatch):
+    monkeypatch.setattr(followed, "PARTIAL_QUIET_S", 0.05)
+    write(log, b"half")
+    assert reader.until(1) == [b"half"]
+    write(log, b"\nnext\n")
+    assert reader.until(2) == [b"half", b"next"]
+
+
+def test_a_newline_that_comes_after_a_restart_is_no_line(log, reader, monkeypatch):
+    monkeypatch.setattr(followed, "PARTIAL_QUIET_S", 0.05)
+    write(log, b"half")
+    reader.until(1)
+    reader.restart()
+    write(log, b"\nnext\n")
+    assert reader.until(2) == [b"half", b"next"]
+
+
+def test_a_byte_order_mark_is_left_out(log, reader):
+    write(log, b"\xef\xbb\xbfone\n")
+    assert reader.until(1) == [b"one"]
+    assert reader.positions == [3]
+
+
+def test_a_long_line_is_cut_and_its_neighbours_are_whole(log, reader, monkeypatch):
+    monkeypatch.setattr(followed, "READ_BYTES", 64)
+    monkeypatch.setattr(followed, "LINE_BYTES_MAX", 1000)
+    write(log, b"before\n" + b"x" * 2500 + b"\nafter\n")
+    assert reader.until(5) == [b"before", b"x" * 1000, b"x" * 1000, b"x" * 500, b"after"]
+
+
+def test_a_long_line_is_cut_between_characters(log, reader, monkeypatch):
+    monkeypatch.setattr(followed, "READ_BYTES", 64)
+    monkeypatch.setattr(followed, "LINE_BYTES_MAX", 1000)
+    text = "日志" * 300
+    write(log, text.encode() + b"\n")
+    assert "".join(line.decode() for line in reader.until(2)) == text
+
+
+def test_a_line_longer_than_a_block_is_whole(log, reader, monkeypatch):
+    monkeypatch.setattr(followed, "READ_BYTES", 64)
+    write(log, b"a\n" + b"y" * 999 + b"\nb\n")
+    assert reader.until(3) == [b"a", b"y" * 999, b"b"]
+
+
+def test_rename_rotation_reads_both_files(log, reader):
+    write(log, b"a1\n")
+    reader.until(1)
+    with log.open("ab") as old:
+        log.rename(log.with_suffix(".log.1"))
+        write(log, b"b1\n")
+        old.write(b"a2\n")
+        old.flush()
+        assert sorted(reader.until(3)) == [b"a1", b"a2", b"b1"]
+
+
+def test_a_file_that_was_renamed_out_of_the_glob_is_read_to_its_end(tmp_path, log):
+    reader = Reader(Entry(str(log)))
+    write(log, b"a1\n")
+    reader.until(1)
+    with log.open("ab") as old:
+        log.rename(tmp_path / "elsewhere")
+        old.write(b"a2\n")
+        old.flush()
+        assert reader.until(2) == [b"a1", b"a2"]
+    reader.crash()
+
+
+def test_a_deleted_file_is_read_to_its_end(log, reader):
+    write(log, b"a1\n")
+    reader.until(1)
+    with log.open("ab") as old:
+        log.unlink()
+        old.write(b"a2\na3\n")
+        old.flush()
+        assert reader.until(3) == [b"a1", b"a2", b"a3"]
+
+
+def test_a_deleted_and_recreated_file_is_a_new_one(log, reader):
+    for count in (3, 1, 5):
+        before = len(reader.lines)
+        write(log, b"same\n" * count)
+        assert len(reader.until(before + count)) == before + count
+        log.unlink()
+
+
+def test_a_truncated_file_begins_again(log, reader):
+    write(log, b"old one\nold two\n")
+    reader.until(2)
+    write(log, b"new\n", "wb")
+    assert reader.until(3) == [b"old one", b"old two", b"new"]
+
+
+def test_a_truncated_file_that_grew_past_the_offset_begins_again(log, reader):
+    write(log, b"old one\n")
+    reader.until(1)
+    write(log, b"new one\nnew two\nnew three\n", "wb")
+    assert reader.until(4)[1:] == [b"new one", b"new two", b"new three"]
+
+
+def test_a_truncated_file_that_grew_to_the_same_size_begins_again(log, reader):
+    write(log, b"old one\n")
+    reader.until(1)
+    write(log, b"new one\n", "wb")
+    assert reader.until(2) == [b"old one", b"new one"]
+
+
+def test_the_copy_of_copytruncate_is_not_read_again(tmp_path, log, reader):
+    write(log, b"one\ntwo\n")
+    reader.until(2)
+    (tmp_path / "app.log.1").write_bytes(log.read_bytes())
+    reader.until(2)
+    os.truncate(log, 0)
+    write(log, b"three\n")
+    assert reader.until(3) == [b"one", b"two", b"three"]
+    reader.restart()
+    write(log, b"four\n")
+    assert reader.until(4) == [b"one", b"two", b"three", b"four"]
+
+
+def test_what_only_the_copy_of_copytruncate_holds_is_read_from_it(tmp_path, log, reader):
+    write(log, b"one\ntwo\n")
+    reader.until(2)
+    reader.crash()
+    write(log, b"three\n")
+    (tmp_path / "app.log.1").write_bytes(log.read_bytes())
+    write(log, b"four\n", "wb")
+    reader.start()
+    assert sorted(reader.until(4)) == [b"four", b"one", b"three", b"two"]
+
+
+def test_reading_goes_on_at_the_byte_after_a_restart(log, reader):
+    write(log, b"one\ntw")
+    reader.until(1)
+    reader.restart()
+    write(log, b"o\nthree\n")
+    assert reader.until(3) == [b"one", b"two", b"three"]
+
+
+def test_a_file_renamed_while_down_is_finished_and_the_new_one_begun(tmp_path, log):
+    reader = Reader(Entry(str(log)))
+    write(log, b"one\n")
+    reader.until(1)
+    reader.crash()
+    write(log, b"two\n")
+    log.rename(tmp_path / "app.log.1")
+    write(log, b"three\n")
+    reader.start()
+    assert sorted(reader.until(3)) == [b"one", b"three", b"two"]
+    assert set(reader.paths) == {str(log)}
+    reader.crash()
+
+
+def test_other_content_under_the_same_inode_is_read_from_its_first_byte(log, reader):
+    write(log, b"x" * 1000 + b"\n")
+    reader.until(1)
+    reader.crash()
+    write(log, b"y" * 2000 + b"\nlast\n", "wb")
+    reader.start()
+    assert reader.until(3)[1:] == [b"y" * 2000, b"last"]
+
+
+def test_files_that_begin_alike_are_not_mixed_up_over_a_restart(tmp_path, reader):
+    paths = [tmp_path / f"app.log-{name}" for name in "abc"]
+    for path in paths:
+        write(path, b"# banner\n")
+    reader.until(3)
+    reader.restart()
+    for path in paths:
+        write(path, path.name.encode() + b"\n")
+    assert sorted(reader.until(6)[3:]) == [path.name.encode() for path in paths]
+
+
+def test_a_new_file_is_read_from_its_first_byte_even_when_others_start_at_their_end(tmp_path):
+    write(tmp_path / "old.log", b"before\n")
+    reader = Reader(Entry(str(tmp_path / "*.log"), start="end"))
+    reader.step(0)
+    write(tmp_path / "old.log", b"after\n")
+    write(tmp_path / "new.log", b"new\n")
+    assert sorted(reader.until(2)) == [b"after", b"new"]
+    reader.crash()
+
+
+def test_a_size_from_the_end_starts_at_a_line(tmp_path, log):
+    write(log, b"".join(b"%07d\n" % number for number in range(200)))
+    reader = Reader(Entry(str(log), start="1KB"))
+    assert reader.until(128)[0] == b"0000072"
+    reader.crash()
+
+
+def test_start_words_are_checked():
+    assert start_offset("10MB", 11 << 20) == 1 << 20
+    with pytest.raises(ConfigError, match="no place to start"):
+        Entry("x", start="10")
+
+
+def test_a_file_is_followed_once_by_all_its_names(tmp_path, log):
+    write(log, b"one\n")
+    (tmp_path / "link.log").symlink_to(log)
+    reader = Reader(Entry(str(log)), Entry(str(tmp_path / "*.log")), Entry(str(tmp_path)))
+    assert reader.until(1) == [b"one"]
+    reader.crash()
+
+
+def test_what_is_no_log_is_left_out(tmp_path, log):
+    write(log, b"one\n")
+    os.mkfifo(tmp_path / "app.log.fifo")
+    (tmp_path / "app.log.dir").mkdir()
+    (tmp_path / "app.log.gone").symlink_to(tmp_path / "nowhere")
+    write(tmp_path / "app.log.gz", b"packed\n")
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
+    assert reader.until(1) == [b"one"]
+    reader.crash()
+
+
+def test_a_directory_gives_its_text_files_at_any_depth_and_never_what_is_excluded(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "own").mkdir()
+    write(tmp_path / "own" / "x.log", b"ours\n")
+    write(tmp_path / "binary", b"\0\1\2\n")
+    reader = Reader(Entry(str(tmp_path)), exclude=[str(tmp_path / "own")])
+    reader.step(0)
+    write(tmp_path / "a" / "b" / "x.log", b"deep\n")
+    assert reader.until(1) == [b"deep"]
+    reader.crash()
+
+
+def test_more_files_than_descriptors_are_all_read_once(tmp_path):
+    for number in range(40):
+        write(tmp_path / f"{number}.log", b"%d\n" % number)
+    reader = Reader(Entry(str(tmp_path / "*.log")))
+    reader.source._files_max = 10
+    end = time.monotonic() + DEADLINE_S
+    while len(reader.lines) < 40 and time.monotonic() < end:
+        reader.source._scan_at = 0
+        reader.step()
+    assert sorted(map(int, reader.lines)) == list(range(40))
+    assert len(reader.source.files) <= 10
+    reader.crash()
+
+
+def test_polling_alone_finds_everything(tmp_path, log):
+    reader = Reader(Entry(str(log)))
+    reader.source._watch.watch = lambda _: False
+    write(log, b"one\n")
+    assert reader.until(1) == [b"one"]
+    write(log, b"two\n")
+    assert reader.until(2) == [b"one", b"two"]
+    reader.crash()
+
+
+@settings(max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+class RandomWriter(RuleBasedStateMachine):
+    """A writer that appends, rotates, truncates and deletes against a reader that stops and starts."""
+
+    def __init__(self):
+        super().__init__()
+        import tempfile
+
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name, "app.log")
+        self.reader = Reader(Entry(f"{self.folder.name}/app.log"))
+        self.file = self.path.open("ab", buffering=0)
+        self.number = 0
+        self.partial = b""
+        self.wanted: list[bytes] = []
+        self.rotated_while_down = False
+        self.taken = False
+        self.up = True
+
+    @rule(count=st.integers(1, 50), pad=st.integers(0, 3000))
+    def append(self, count, pad):
+        for _ in range(count):
+            self.number += 1
+            line = b"%d %s" % (self.number, b"x" * pad)
+            self.file.write(line + b"\n")
+            self.wanted.append(self.partial + line)
+            self.partial = b""
+
+    @rule()
+    def append_half_a_line(self):
+        self.file.write(b"half-")
+        self.partial += b"half-"
+
+    @precondition(lambda self: not self.partial and not self.rotated_while_down)
+    @rule()
+    def rename(self):
+        if self.up:
+            self.drain()  # it must have been seen under its name
+        elif not self.taken:
+            return  # nothing of it was ever taken, so it cannot be known again under another name
+        self.rotated_while_down = not self.up
+        self.taken = False
+        self.path.rename(f"{self.path}.{self.number}")
+        self.file.close()
+        self.file = self.path.open("ab", buffering=0)
+
+    @precondition(lambda self: self.up and not self.partial)
+    @rule(seen=st.booleans())
+    def truncate(self, seen):
+        self.drain()
+        os.truncate(self.path, 0)
+        self.taken = False
+        if seen:
+            self.drain()
+
+    @precondition(lambda self: self.up and not self.partial)
+    @rule(count=st.integers(0, 20))
+    def delete_with_unread_lines(self, count):
+        self.drain()
+        for _ in range(count):
+            self.append(1, 0)
+        self.path.unlink()
+        self.taken = False
+        self.file.close()
+        self.file = self.path.open("ab", buffering=0)
+
+    @precondition(lambda self: self.up)
+    @rule()
+    def crash(self):
+        if any(file.gone for file in self.reader.source.files):
+            self.drain()  # what is deleted cannot be found again
+        self.reader.crash()
+        self.up = False
+
+    @precondition(lambda self: not self.up)
+    @rule()
+    def start(self):
+        self.reader.start()
+        self.up = True
+        self.rotated_while_down = False
+        self.drain()
+
+    def drain(self):
+        """Have everything read, and the present file opened: what comes and goes unseen cannot be kept."""
+        self.reader.until(len(self.wanted))
+        self.taken = os.fstat(self.file.fileno()).st_size > len(self.partial)
+        here = self.path.stat()
+        end = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end and (here.st_dev, here.st_ino) not in {f.key for f in self.reader.source.files}:
+            self.reader.step()
+
+    @invariant()
+    def nothing_came_twice(self):
+        assert len(set(self.reader.lines)) == len(self.reader.lines)
+
+    def teardown(self):
+        if not self.up:
+            self.start()
+        self.drain()
+        try:
+            assert sorted(self.reader.lines) == sorted(self.wanted)
+        finally:
+            self.reader.crash()
+            self.file.close()
+            self.folder.cleanup()
+
+
+TestRandomWriter = RandomWriter.TestCase
