@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.apps.programs import Server
 from tests.browser.conftest import lines
 
 ROW = "[role=row]"
@@ -64,8 +65,6 @@ def seen_upwards(page, until):
 
 
 def test_the_stream_goes_on_after_a_restart_of_the_server_without_loss(server, open_page):
-    from tests.apps.programs import Server
-
     server.push(lines("before"))
     page = open_page()
     expect(messages(page)).to_have_text(["before"])
@@ -97,7 +96,8 @@ def test_a_query_that_is_wrong_is_pointed_at_under_the_character(open_page):
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_be_visible()
     caret, bad = page.locator(".caret").bounding_box(), page.locator(".mirror .bad, .mirror .end").first.bounding_box()
-    assert caret and bad
+    assert caret
+    assert bad
     assert caret["y"] >= bad["y"]
     padding = page.locator(".caret").evaluate("element => parseFloat(getComputedStyle(element).paddingLeft)")
     assert abs(caret["x"] + padding - bad["x"]) < 10

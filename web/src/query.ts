@@ -59,7 +59,7 @@ function named(token: Token, after: Token | undefined): Token {
 /** The filter and the pipes (from the first `|` on) of a query. */
 export function split(query: string): [string, string] {
   const pipe = tokens(query).find((token) => token.kind === "pipe");
-  return pipe ? [query.slice(0, pipe.start).trim(), query.slice(pipe.start)] : [query.trim(), ""];
+  return pipe ? [query.slice(0, pipe.start).trimEnd(), query.slice(pipe.start)] : [query.trimEnd(), ""];
 }
 
 /** Whether the answer is a table instead of lines. */

@@ -12,7 +12,7 @@ Rules
 import { untrack } from "svelte";
 import type { Gap, LogRecord, Ping, Problem, SearchStats } from "./api";
 import { CallError, type Histogram, histogram, type Parameters, search } from "./client";
-import { aggregates } from "./query";
+import { aggregates, split } from "./query";
 import { Rows } from "./rows";
 import { type Connection, Tail } from "./tail";
 import { span } from "./time";
@@ -374,8 +374,11 @@ export class Session {
   async #loadHistogram(): Promise<void> {
     const { signal } = this.#abort;
     this.#histogramAt = Date.now();
+    const [filter, pipes] = split(this.view.query);
     try {
-      const answer = await histogram({ ...this.question(), buckets: BUCKETS }, signal);
+      // A stream cannot say what is wrong with its pipes; a search of one line can.
+      if (this.view.live && pipes) await search({ ...this.question(), limit: 1 }, signal);
+      const answer = await histogram({ ...this.question(), q: filter, buckets: BUCKETS }, signal);
       if (!signal.aborted) this.histogram = answer;
     } catch (error) {
       if (signal.aborted) return;
