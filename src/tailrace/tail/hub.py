@@ -387,11 +387,15 @@ class Hub:
 
     def _lose_place(self) -> None:
         """Go on at the end of the bus, because what follows is gone: each tail finds out for itself what it missed."""
-        self._head = self.bus.next
-        for viewer in [viewer for group in self._groups.values() for viewer in group.viewers]:
+        lost = [viewer for group in self._groups.values() for viewer in group.viewers]
+        for viewer in lost:
             self.settle(viewer)
             viewer.subscription.let_go()
-            self._detach(viewer)
+        # All groups go before anybody goes on: who met the rest of its group would attach to it where it was lost.
+        self._groups.clear()
+        self._head = self.bus.next
+        self._report_progress()
+        for viewer in lost:
             self.proceed(viewer)
 
     async def _publish(self, viewers: list[Viewer], chunks: list[Chunk]) -> None:
