@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tailrace.bus.disk import DiskBus
 from tailrace.cursor import Checkpoint
+from tailrace.errors import Gone
 from tailrace.limits import SECOND_NS
 from tailrace.query import parse
+from tailrace.store import Progress, Search
 from tailrace.store.parts import merge, part
 from tailrace.store.parts.indexer import Indexer
-from tailrace.store.parts.store import PartStore
+from tailrace.store.parts.store import PartSnapshot, PartStore
 from tailrace.store.search import History
 from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
 from tests.tail.test_join import BOUNDS, QUERIES, WORDS
@@ -205,3 +208,25 @@ def test_what_arrives_while_a_tail_reads_its_history_follows_it(history: Machine
         return client.offsets
 
     assert asyncio.run(run()) == [*wanted, 200, 201]
+
+
+def test_a_search_does_not_leave_out_what_the_bus_lets_go_of_while_its_snapshot_is_taken(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    for number in range(8):
+        machine.append(*(f"apple {number}-{row}" for row in range(20)))
+    take = machine.store.snapshot
+
+    @contextmanager
+    def and_then_write_a_part() -> Iterator[PartSnapshot]:
+        with take() as snapshot:
+            machine.index()
+            yield snapshot
+
+    machine.store.snapshot = and_then_write_a_part
+    search = Search(parse("apple", 0).filter, order="arrival")
+    with pytest.raises(Gone):
+        list(machine.history.scan(search, Progress(seconds_max=60)))
+    machine.store.snapshot = take
+    assert sum(map(len, machine.history.scan(search, Progress(seconds_max=60)))) == 160
+    assert machine.bus.first.offset > 0
+    asyncio.run(machine.close())
