@@ -274,7 +274,8 @@ class FileSource:
             if (name := family(file.path)) in wanted:
                 families.setdefault(name, []).append(file)
         for generations in families.values():
-            generations.sort(key=lambda file: (os.fstat(file.fd).st_mtime_ns, len(file.path)))
+            # Times of change are coarse; of two in one tick, rotation has made the name of the older one longer.
+            generations.sort(key=lambda file: (os.fstat(file.fd).st_mtime_ns, -len(file.path)))
             for older, newer in itertools.pairwise(generations):
                 if newer in fresh:
                     newer.before = older
