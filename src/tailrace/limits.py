@@ -39,7 +39,7 @@ WATCHES_MAX = 4_096
 """Directories watched by inotify; others are polled."""
 PUSH_BYTES_MAX = 64 * MIB
 """A request body after decompression: bounds what a compressed bomb may become."""
-PUSH_BATCH_BYTES = 4 * MIB
+PUSH_BATCH_BYTES = 2 * MIB
 """A push is worked off in pieces of this size, so its memory does not grow with the body."""
 
 # -- pipeline --------------------------------------------------------------------------------------------------
