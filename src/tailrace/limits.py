@@ -93,6 +93,10 @@ MAINTAIN_S = 60.0
 STORE_EVENTS_MAX = 100
 INDEX_READ_BYTES = 4 * MIB
 """What the indexer takes from the bus at once."""
+INDEX_LAG_ROWS_MAX = 1_048_576
+"""Records that wait for the indexer; beyond it pushes are slowed down, for every search reads all of them ..."""
+INDEX_LAG_WAIT_S = 5.0
+"""... by so much for each piece of PUSH_BATCH_BYTES at most."""
 INDEX_RETRY_S = 5.0
 """Between tries when the disk is full or read-only; the bus keeps what waits."""
 
