@@ -183,8 +183,9 @@ class Push:
             progress.accepted += len(batch)
 
     async def _let_catch_up(self) -> None:
-        until = time.monotonic() + INDEX_LAG_WAIT_S
-        while self._lag() > INDEX_LAG_ROWS_MAX and time.monotonic() < until:
+        for _ in range(round(INDEX_LAG_WAIT_S / _LAG_LOOK_S)):
+            if self._lag() <= INDEX_LAG_ROWS_MAX:
+                return
             await asyncio.sleep(_LAG_LOOK_S)
 
     async def _append(self, batch: Batch, progress: _Progress) -> Future[Cursor]:
