@@ -41,7 +41,7 @@ WATCHES_MAX = 4_096
 """Directories watched by inotify; others are polled."""
 PUSH_BYTES_MAX = 64 * MIB
 """A request body after decompression: bounds what a compressed bomb may become."""
-PUSH_BATCH_BYTES = 4 * MIB
+PUSH_BATCH_BYTES = 2 * MIB
 """A push is worked off in pieces of this size, so its memory does not grow with the body."""
 
 # -- pipeline --------------------------------------------------------------------------------------------------
@@ -95,6 +95,10 @@ MAINTAIN_S = 60.0
 STORE_EVENTS_MAX = 100
 INDEX_READ_BYTES = 4 * MIB
 """What the indexer takes from the bus at once."""
+INDEX_LAG_ROWS_MAX = 1_048_576
+"""Records that wait for the indexer; beyond it pushes are slowed down, for every search reads all of them ..."""
+INDEX_LAG_WAIT_S = 5.0
+"""... by so much for each piece of PUSH_BATCH_BYTES at most."""
 INDEX_RETRY_S = 5.0
 """Between tries when the disk is full or read-only; the bus keeps what waits."""
 
