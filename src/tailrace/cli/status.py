@@ -32,4 +32,4 @@ def _shown(name: str, value: object) -> str:
         if name.endswith("_bytes"):
             return bytes_text(value)
         return f"{value:.1f} s" if name.endswith("_s") else count_text(value)
-    return str(value)
+    return "; ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
