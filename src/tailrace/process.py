@@ -5,6 +5,7 @@ store (its checkpoint) -> bus (never before it) -> indexer, push, history -> hub
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -102,7 +103,8 @@ class Process:
             entries += [Entry(found.path, wanted.start or START_FOUND) for found in self._found]
         zone = datetime.now().astimezone().tzinfo
         assert zone is not None
-        self.collector = Collector(self.bus, entries, host=wanted.host, exclude=own, zone=zone)
+        host = wanted.host or socket.gethostname()
+        self.collector = Collector(self.bus, entries, host=host, exclude=own, zone=zone)
         self.collector.start()
 
     def announcement(self) -> Iterator[str]:
