@@ -13,7 +13,7 @@ from tailrace.text import bytes_text, count_text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take the server and the form of the answer."""
     client.add_arguments(parser)
-    parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
 
 
 def run(args: argparse.Namespace) -> int:
