@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import signal
 import subprocess
 
 from tailrace.limits import LINE_BYTES_MAX, MIB
@@ -114,15 +113,3 @@ def test_a_search_whose_reader_has_enough_ends_quietly(server):
     said = command.stderr.read()
     command.stderr.close()
     assert (command.wait(20), said) == (0, b"")
-
-
-def test_a_second_signal_ends_the_process_at_once(start):
-    server = start()
-    assert server.push(b'{"message":"kept"}\n')[0] == 200
-    os.kill(server.process.pid, signal.SIGSTOP)
-    os.kill(server.process.pid, signal.SIGTERM)
-    os.kill(server.process.pid, signal.SIGINT)
-    os.kill(server.process.pid, signal.SIGCONT)
-    assert server.process.wait(20) in (0, 1)
-    server.process.stdout.close()
-    assert start().messages() == ["kept"]

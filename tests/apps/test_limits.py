@@ -1,5 +1,6 @@
 """What a search may take: it ends with its client, waits in a bounded line, and says when it was cut short."""
 
+import signal
 import socket
 
 from tailrace.limits import SEARCHES_AT_ONCE_MAX, SEARCHES_WAITING_MAX
@@ -48,3 +49,24 @@ def test_a_search_too_many_is_told_to_come_back(start):
         client.close()
     until(lambda: metric(server, "tailrace_searches_running") == 0)
     assert server.call("GET", "/api/v1/search")[0] == 200
+
+
+def test_a_second_signal_ends_a_stop_that_waits_for_a_client(start):
+    server = start()
+    push_much(server)
+    client = begin(server)
+    assert client.recv(10)
+    server.process.send_signal(signal.SIGTERM)
+    until(lambda: refused(server))
+    assert server.process.poll() is None
+    assert server.stop(signal.SIGTERM) == 1
+    client.close()
+    assert len(start().messages(limit=100_000)) == 60_000
+
+
+def refused(server):
+    try:
+        socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+    except OSError:
+        return True
+    return False
