@@ -154,8 +154,10 @@ class Process:
             found.append(self.bus.error)
         if self.indexer.error:
             found.append(self.indexer.error.message)
+        if self.collector and self.collector.error:
+            found.append(self.collector.error)
         files = self.collector.status() if self.collector else []
-        found += [f"{file.path}: {file.error}" for file in files if file.error and file.error != self.bus.error]
+        found += [f"{file.path}: {file.error}" for file in files if file.error and file.error not in found]
         return list(dict.fromkeys(found))[-_SHOWN:]
 
     def _waiting(self) -> int:

@@ -23,7 +23,8 @@ def memory_peak_bytes(server):
 def test_broken_lines_of_a_followed_json_file_are_kept_whole(start, tmp_path):
     log = tmp_path / "app.log"
     good = [f"good {number}" for number in range(10)]
-    broken = ['{"message":"torn', "not json at all", "[1,2]"]
+    deep = '{"message":"deep","a":' + "[" * 900 + "]" * 900 + "}"
+    broken = ['{"message":"torn', "not json at all", "[1,2]", deep]
     lines = [*(json.dumps({"message": message}) for message in good), *broken, '{"message":"last"}']
     log.write_text("\n".join(lines) + "\n")
     server = start(log, command="up")
@@ -113,3 +114,14 @@ def test_a_search_whose_reader_has_enough_ends_quietly(server):
     said = command.stderr.read()
     command.stderr.close()
     assert (command.wait(20), said) == (0, b"")
+
+
+def test_words_of_a_command_that_are_not_utf8_are_sent_as_they_are(server):
+    done = tailrace("search", "nothing\udcff", server=server)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_terminal_that_is_not_utf8_gets_escapes(server):
+    server.push('{"message":"订单 paid"}\n'.encode())
+    done = tailrace("search", "paid", server=server, PYTHONIOENCODING="ascii")
+    assert (done.returncode, b"\\u8ba2\\u5355 paid" in done.stdout) == (0, True)

@@ -37,3 +37,13 @@ def test_what_is_no_object_is_left_out_and_told():
 def test_half_of_the_lines_are_enough_to_know_json():
     assert fits(pa.array([b'{"a":1}', b"text"]))
     assert not fits(pa.array([b'{"a":1}', b"text", b"[1]"]))
+
+
+def nested(levels):
+    return b'{"message":"m","a":' + b"[" * levels + b"]" * levels + b"}"
+
+
+def test_a_record_that_is_nested_too_deeply_is_told_and_its_neighbours_kept():
+    batch, errors = processed([{"message": "a"}, nested(900), {"message": "b"}, nested(100)])
+    assert batch.array("message").to_pylist() == ["a", "b", "m"]
+    assert errors == [(1, "nested deeper than 250 levels")]
