@@ -356,18 +356,17 @@ export class Session {
     this.draw();
   }
 
-  /** Leave out what was only counted, say so in a row, and follow. */
+  /** Leave out what was only counted, say so in a row from which it can be fetched, and follow. */
   jumpToNow(): void {
     if (!this.held) {
       this.resume();
       return;
     }
-    const skipped = this.waiting.lines;
     this.#tail?.close();
-    this.rows.clear();
-    this.rows.push({ kind: "gap", gap: { from: this.#stored, to: "", count: skipped, why: "jumped" } });
+    this.rows.dropFirst(ROWS_MAX / 2);
+    this.rows.push({ kind: "gap", gap: { from: this.#stored, to: "", count: null, why: "jumped" } });
     this.held = false;
-    this.#older = null;
+    this.#older = undefined;
     this.following = true;
     this.waiting = { lines: 0, errors: 0 };
     this.#startTail({ last: TAIL_LAST });
