@@ -52,6 +52,10 @@ format: $(UV) ## format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+docs: $(UV) ## write docs/reference from the program
+	$(UV) sync --locked --quiet
+	$(BIN)/python docs/generate.py
+
 bench: $(UV) ## measure; prints JSON lines
 	$(UV) sync --locked --quiet --group test --group bench
 	$(BIN)/python -m bench $(ARGS)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import tempfile
 import threading
 import time
@@ -13,7 +14,7 @@ from bench.process import Process, tailrace
 LINE_BYTES = 220
 LINES_PER_PUSH = 5_000
 CONNECTIONS = 4
-SECONDS = 15
+SECONDS = float(os.environ.get("BENCH_INGEST_SECONDS", "15"))
 
 
 def lines(first: int, count: int) -> bytes:
@@ -31,6 +32,13 @@ def lines(first: int, count: int) -> bytes:
         )
         made.append(line + "x" * (LINE_BYTES - len(line) - 3) + '"}')
     return ("\n".join(made) + "\n").encode()
+
+
+def status(process: Process) -> dict[str, int]:
+    """Return how the server is."""
+    connection = process.connect()
+    connection.request("GET", "/api/v1/status")
+    return json.loads(connection.getresponse().read())
 
 
 def count(process: Process) -> int:
@@ -70,10 +78,12 @@ def main() -> None:
         for thread in threads:
             thread.join()
         took, cpu = time.monotonic() - started, process.cpu_s() - cpu
+        waiting = status(process)["waiting_records"]
         found = count(process)
         searchable_s = time.monotonic() - started - took
         figure("push_lines_per_s", sum(pushed) / took, "lines/s", asked=120_000, better="more")
         figure("push_cpu_per_line", cpu / sum(pushed) * 1e6, "us")
+        figure("push_waiting_at_the_end", waiting, "records")
         figure("push_memory_peak", process.status("VmHWM") / 1024, "MiB", asked=400)
         figure("push_lines_not_found_at_once", sum(pushed) - found, "lines", asked=0)
         figure("push_count_right_after", searchable_s, "s")

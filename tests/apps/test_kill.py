@@ -11,7 +11,7 @@ from tests.apps.programs import Server, until
 
 KILLS = 30
 ROTATE_LINES = 400
-GENERATIONS = 8  # lines that rotation removes while the process is down are gone for everybody
+GENERATIONS = 1000  # none goes: what rotation removes while the process is down is gone for everybody
 
 
 class Writer:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tailrace.errors import ConfigError
 from tailrace.record import Origin
 from tailrace.sources import followed
-from tailrace.sources.file import Entry, FileSource, start_offset
+from tailrace.sources.file import Entry, FileSource, family, start_offset
 
 DEADLINE_S = 4
 
@@ -142,6 +142,44 @@ def test_rename_rotation_reads_both_files(log, reader):
         old.write(b"a2\n")
         old.flush()
         assert sorted(reader.until(3)) == [b"a1", b"a2", b"b1"]
+
+
+def test_generations_found_together_come_oldest_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(followed, "READ_BYTES", 64)
+    for number, name in enumerate(("app.log.3", "app.log.2", "app.log.1", "app.log")):
+        write(tmp_path / name, b"".join(b"line %03d\n" % (number * 50 + line) for line in range(50)))
+        os.utime(tmp_path / name, ns=(0, min(number, 2) * 10**9))  # the last two changed in one tick of the clock
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
+    assert reader.until(200) == [b"line %03d" % number for number in range(200)]
+
+
+def test_the_rest_of_a_rotated_file_comes_before_the_new_one(tmp_path, log, monkeypatch):
+    monkeypatch.setattr(followed, "READ_BYTES", 64)
+    write(log, b"line 000\n")
+    reader = Reader(Entry(str(tmp_path / "*.log*")))
+    reader.until(1)
+    write(log, b"".join(b"line %03d\n" % number for number in range(1, 60)))
+    log.rename(log.with_name("app.log.1"))
+    write(log, b"".join(b"line %03d\n" % number for number in range(60, 80)))
+    assert reader.until(80) == [b"line %03d" % number for number in range(80)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("app.log", "app.log"),
+        ("app.log.1", "app.log"),
+        ("app.log.12", "app.log"),
+        ("syslog.1", "syslog"),
+        ("app.log-20261120", "app.log"),
+        ("app.log.2026-11-20_03", "app.log"),
+        ("app-2026-11-20.log", "app.log"),
+        ("worker-12.log", "worker-12.log"),
+        ("node7", "node7"),
+    ],
+)
+def test_the_names_of_one_log_are_one_family(name, kept):
+    assert family(f"/var/log/{name}") == ("/var/log", kept)
 
 
 def test_a_file_that_was_renamed_out_of_the_glob_is_read_to_its_end(tmp_path, log):

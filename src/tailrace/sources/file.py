@@ -13,6 +13,8 @@ Rules.
   rotate   renamed or deleted: the descriptor is kept until it has been quiet for GONE_QUIET_S. Truncated: a new
            generation from byte 0. The copy that copytruncate makes beside a file (its name begins with the file's
            name, its content too) is not read again: it goes on where the original was left when it was truncated.
+  order    Files of one family (``app.log``, ``app.log.1``, ``app-2026-11-20.log``) are generations of one log: what an
+           older one (by its last change) holds when a newer one is found comes before the newer one's first line.
   look     A file is polled at a tenth of the time that it has been quiet, within POLL_S_MIN and POLL_S_MAX; inotify
            only makes it sooner, so a lost event costs a moment and never a line.
   bounds   FILES_OPEN_MAX descriptors; beyond them the longest quiet file whose lines are all acknowledged is closed,
@@ -24,8 +26,10 @@ from __future__ import annotations
 import errno
 import glob
 import heapq
+import itertools
 import math
 import os
+import re
 import resource
 import stat
 import time
@@ -51,6 +55,8 @@ _UNITS = {"KB": 1024, "MB": MIB, "GB": 1024 * MIB}
 _SNIFF_BYTES = 512
 _GENERATIONS_MAX = 32
 _SCAN_SHARE = 50
+_ROTATED = re.compile(r"[-._]?(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d(?:[-_.T:]?\d+)*|(?<=[a-z])(?:[-._]\d{1,3})+$")
+"""The date in a name, or the number at its end, that rotation gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +149,27 @@ class FileSource:
                 file.due = math.inf
                 due.append(file)
         for file in due:
+            yield from self._older_first(file, now)
+            if file.before is not None:
+                self._schedule(file, 0.0)
+                continue
             lines = self._read(file, now)
             if lines is not None:
                 yield file, lines
+
+    def _older_first(self, file: FollowedFile, now: float) -> Iterator[tuple[FollowedFile, Lines]]:
+        """Yield a block of the oldest generation before this one that still has some; forget those that have none."""
+        chain = [file]
+        while chain[-1].before is not None:
+            chain.append(chain[-1].before)
+        for older, newer in zip(reversed(chain), reversed(chain[:-1]), strict=False):
+            if self._open.get(older.key) is older:
+                lines = self._read(older, now)
+                if lines is not None:
+                    yield older, lines
+                if older.more:
+                    return
+            newer.before = None
 
     def look(self) -> None:
         """Take what the kernel reported, and match the globs again when it is time."""
@@ -224,6 +248,7 @@ class FileSource:
         if not self._looked_beside:
             self._looked_beside = True
             self._find_beside(found)
+        opened = set(self._open)
         # Known files first: what stands beside them as a copy is told by comparing with them.
         for key, (path, status, entry, first) in sorted(found.items(), key=lambda item: item[0] not in self._known):
             file = self._open.get(key)
@@ -236,6 +261,21 @@ class FileSource:
                 file.gone = True
                 self._schedule(file, 0.0)
         self._by_path = {file.path: file for file in self._open.values()}
+        self._chain([file for key, file in self._open.items() if key not in opened])
+
+    def _chain(self, fresh: list[FollowedFile]) -> None:
+        """Put each file that was just found behind the generation before it."""
+        families: dict[tuple[str, str], list[FollowedFile]] = {}
+        wanted = {family(file.path) for file in fresh}
+        for file in self._open.values() if fresh else ():
+            if (name := family(file.path)) in wanted:
+                families.setdefault(name, []).append(file)
+        for generations in families.values():
+            # Times of change are coarse; of two in one tick, rotation has made the name of the older one longer.
+            generations.sort(key=lambda file: (os.fstat(file.fd).st_mtime_ns, -len(file.path)))
+            for older, newer in itertools.pairwise(generations):
+                if newer in fresh:
+                    newer.before = older
 
     def _matches(self, entry: Entry) -> Iterator[str]:
         path = entry.path
@@ -357,6 +397,12 @@ class FileSource:
         status = os.fstat(file.fd)
         self._parked[file.key] = (status.st_size, status.st_mtime_ns)
         self._close(file)
+
+
+def family(path: str) -> tuple[str, str]:
+    """Return what the generations of one log have in common: the directory, and the name without date and number."""
+    directory, name = os.path.split(path)
+    return directory, _ROTATED.sub("", name)
 
 
 def _beside(copy: str, original: str) -> bool:

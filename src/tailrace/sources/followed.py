@@ -106,6 +106,7 @@ class FollowedFile:
         self.due = 0.0
         self.changed = 0.0
         self.more = False
+        self.before: FollowedFile | None = None
         self._searched = 0
         self._mark = b""
         self._mtime_ns = -1

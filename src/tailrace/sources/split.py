@@ -16,7 +16,10 @@ def split(block: bytes, lines_max: int) -> tuple[pa.BinaryArray, np.ndarray, int
     last = block.rfind(b"\n")
     if last < 0:
         return pa.array([], pa.binary()), np.zeros(0, np.int64), 0
-    lines = pc.split_pattern(pa.array([memoryview(block)[:last]], pa.binary()), b"\n").flatten()
+    # Not pa.array([memoryview]): that never lets go of the block.
+    ends = pa.py_buffer(np.array([0, last], np.int32))
+    whole = pa.BinaryArray.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(block)])
+    lines = pc.split_pattern(whole, b"\n").flatten()
     taken = last + 1
     offsets = np.frombuffer(lines.buffers()[1], np.int32)[lines.offset : lines.offset + len(lines) + 1]
     begins = (offsets[:-1] - offsets[0]).astype(np.int64) + np.arange(len(lines))

@@ -65,6 +65,11 @@ class Progress:
         """Have the next ``check`` raise Cancelled."""
         self._stop.set()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
     def check(self) -> None:
         """Raise Cancelled when told to, or when the time is up; called once per block."""
         if time.monotonic() - self.started > self.seconds_max:

@@ -57,7 +57,8 @@ class Pool:
 
         def done(_: object) -> None:
             self._metrics.search_seconds.observe(time.monotonic() - progress.started)
-            self._metrics.searches.labels("timed out" if progress.timed_out else "answered").inc()
+            end = "timed out" if progress.timed_out else "cancelled" if progress.cancelled else "answered"
+            self._metrics.searches.labels(end).inc()
             self._running.pop(id(progress), None)
             chunks.put_nowait(None)
 
