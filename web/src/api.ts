@@ -485,6 +485,8 @@ export interface components {
         /**
          * Status
          * @description How the server is. ``records`` were taken so far; those in ``waiting_records`` are not in a part yet.
+         *
+         *         ``problems`` are sentences about what is wrong now, or was lost since the start; empty when all is well.
          */
         Status: {
             version: string;
@@ -498,6 +500,7 @@ export interface components {
             tails: number;
             searches: number;
             files: number;
+            problems: string[];
         };
     };
     responses: never;

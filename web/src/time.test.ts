@@ -35,5 +35,5 @@ test("ticks stand at round moments inside the range", () => {
 });
 
 test("a scale ends at a round number that is not less", () => {
-  expect([1, 3, 7, 10, 11, 350].map(round)).toEqual([1, 4, 8, 10, 20, 400]);
+  expect([1, 3, 7, 10, 11, 350].map(round)).toEqual([1, 4, 8, 10, 12, 400]);
 });

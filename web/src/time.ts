@@ -68,8 +68,12 @@ export function ticks(from: number, to: number, count: number, utc: boolean): nu
   return found;
 }
 
-/** The next number that people count in: 1, 2, 4, 6, 8 or 10 of a power of ten. */
+/** The next round number, whose half is whole as well (but for 1). */
 export function round(count: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, count)));
-  return ([1, 2, 4, 6, 8, 10].find((part) => part * power >= count) ?? 10) * power;
+  return (
+    ((power > 1 ? [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10] : [1, 2, 4, 6, 8, 10]).find(
+      (part) => part * power >= count,
+    ) ?? 10) * power
+  );
 }
