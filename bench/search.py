@@ -3,7 +3,9 @@
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +14,9 @@ import pyarrow.compute as pc
 from bench.figure import figure
 from tailrace.bus.disk import DiskBus
 from tailrace.limits import PART_ROWS_FLUSH
-from tailrace.query.plan import Always, Need, Token
+from tailrace.query import parse
 from tailrace.record import Batch, Stream
-from tailrace.store import Progress, Search
+from tailrace.store import Order, Progress, Search
 from tailrace.store.parts.store import PartStore
 from tailrace.store.search import History
 
@@ -30,31 +32,6 @@ PHRASES = (
     "connection reset by peer while sending order",
     "request completed with status 200 for order",
 )
-
-
-class _Word:
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def matches(self, batch: Batch) -> np.ndarray:
-        found = pc.match_substring(batch.array("message"), self._text)
-        return found.to_numpy(zero_copy_only=False)
-
-    def need(self) -> Need:
-        return Token(self._text)
-
-
-class _Substring(_Word):
-    def need(self) -> Need:
-        return Always()
-
-
-class _Everything:
-    def matches(self, batch: Batch) -> np.ndarray:
-        return np.ones(len(batch), bool)
-
-    def need(self) -> Need:
-        return Always()
 
 
 def messages(rng: np.random.Generator, first: int, rows: int) -> Batch:
@@ -125,23 +102,31 @@ def _measure(directory: Path) -> None:
     figure("index.parts", len(store.parts), "parts")
     bus = DiskBus(directory / "bus")
     history = History(bus, store)
-    _ask("search.absent_word", history, Search(_Word("nowhere"), order="newest", limit=100), asked=20)
-    _ask("search.frequent_word", history, Search(_Word("payment"), order="newest", limit=100), asked=50)
-    _ask("search.newest", history, Search(_Everything(), order="newest", limit=100), asked=50)
-    _ask("search.arrival_newest", history, Search(_Everything(), order="arrival_newest", limit=100))
-    _ask("search.substring_absent", history, Search(_Substring("now here"), order="newest", limit=100))
-    _best("search.histogram", lambda: history.histogram(Search(_Everything()), 1_000_000_000, None, _progress()))
-    _best("search.values", lambda: history.values(Search(_Everything()), "service", 10, _progress()))
-    _best("search.streams", lambda: history.streams(Search(_Everything()), _progress()))
+    _ask("search.absent_word", history, "nowhere", asked=20)
+    _ask("search.frequent_word", history, "payment", asked=50)
+    _ask("search.newest", history, "", asked=50)
+    _ask("search.arrival_newest", history, "", order="arrival_newest")
+    _ask("search.two_words_and_a_label", history, "payment -accepted service:auth")
+    _ask("search.substring_absent", history, "*owhere*")
+    everything = _search("")
+    _best("search.histogram", lambda: history.histogram(everything, 1_000_000_000, None, _progress()))
+    _best("search.values", lambda: history.values(everything, "service", 10, _progress()))
+    _best("search.streams", lambda: history.streams(everything, _progress()))
     store.close()
     bus.close()
 
 
-def _ask(name: str, history: History, search: Search, *, asked: float | None = None) -> None:
-    _best(name, lambda: list(history.scan(search, _progress())), asked=asked)
+def _search(text: str, **given: Any) -> Search:
+    query = parse(text, START_NS)
+    first, last = query.times()
+    return Search(query.filter, first, last, **given)
 
 
-def _best(name: str, call, *, asked: float | None = None) -> None:
+def _ask(name: str, history: History, text: str, *, order: Order = "newest", asked: float | None = None) -> None:
+    _best(name, lambda: list(history.scan(_search(text, order=order, limit=100), _progress())), asked=asked)
+
+
+def _best(name: str, call: Callable[[], object], *, asked: float | None = None) -> None:
     def took() -> float:
         began = time.perf_counter()
         call()

@@ -96,7 +96,7 @@ class Collector:
                     added, self._added = self._added, []
                     self._source.add(added)
                 if not self._step():
-                    self._source.wait(0.02 if self._flying else _IDLE_S)
+                    self._source.wait(_RETRY_S if self._flying else _IDLE_S)
             wait_for([future for _, future in self._flying.values()], timeout=_DRAIN_S)
             self._land()
         except Closed:

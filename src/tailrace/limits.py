@@ -32,6 +32,8 @@ GONE_QUIET_S = 90.0
 POLL_S_MIN = 0.02
 POLL_S_MAX = 1.0
 """A file is polled at a tenth of the time it has been quiet, within these; inotify only makes it sooner."""
+POLL_NOTIFIED_S_MIN = 0.2
+"""The first of them for a file that the kernel has reported a change of: it will the next time, too."""
 SCAN_S = 1.0
 SCAN_NOTIFIED_S = 10.0
 """Globs are matched again so often; the second when the kernel also tells about changes in their directories."""
@@ -39,7 +41,7 @@ WATCHES_MAX = 4_096
 """Directories watched by inotify; others are polled."""
 PUSH_BYTES_MAX = 64 * MIB
 """A request body after decompression: bounds what a compressed bomb may become."""
-PUSH_BATCH_BYTES = 4 * MIB
+PUSH_BATCH_BYTES = 2 * MIB
 """A push is worked off in pieces of this size, so its memory does not grow with the body."""
 
 # -- pipeline --------------------------------------------------------------------------------------------------
@@ -93,6 +95,10 @@ MAINTAIN_S = 60.0
 STORE_EVENTS_MAX = 100
 INDEX_READ_BYTES = 4 * MIB
 """What the indexer takes from the bus at once."""
+INDEX_LAG_ROWS_MAX = 1_048_576
+"""Records that wait for the indexer; beyond it pushes are slowed down, for every search reads all of them ..."""
+INDEX_LAG_WAIT_S = 5.0
+"""... by so much for each piece of PUSH_BATCH_BYTES at most."""
 INDEX_RETRY_S = 5.0
 """Between tries when the disk is full or read-only; the bus keeps what waits."""
 

@@ -55,7 +55,7 @@ class Process:
         self.indexer = Indexer(self.bus, self.store)
         self.history = History(self.bus, self.store)
         self.searches = Pool(self.metrics)
-        self.push = Push(self.bus, self.metrics)
+        self.push = Push(self.bus, self.metrics, lambda: 0 if self.indexer.error else self._waiting())
         self.hub = Hub(self.bus, self.history)
         self.collector: Collector | None = None
         self._demo: Demo | None = None

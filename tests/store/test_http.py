@@ -91,6 +91,15 @@ def test_a_histogram_counts_everything_once(server):
     assert [one["counts"] for one in found["series"]] == [[60] * 10]
 
 
+def test_what_a_histogram_scans_is_told_once(server):
+    stats = server.get("/api/v1/histogram", q="done", span="1m")["stats"]
+    assert (stats["matched"], stats["scanned_records"]) == (600, server.get("/api/v1/status")["records"])
+
+
+def test_the_bytes_of_the_bus_are_scanned_bytes(server):
+    assert server.get("/api/v1/search", q="done")["stats"]["scanned_bytes"] > 600 * len("order 1 done")
+
+
 def test_a_histogram_by_level_has_a_series_of_each(server):
     found = server.get("/api/v1/histogram", q="done", buckets=10, by="level")
     assert {one["value"]: sum(one["counts"]) for one in found["series"]} == {"error": 120, "info": 480}

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -180,27 +181,30 @@ class Parsed:
         if plan.nested or plan.ours or plan.fields or message is None or level is None or len(plan.labels) > 1:
             return False
         taken = [message, level, *(key for key in (trace, *plan.labels) if key is not None)]
-        if any(set(map(type, [record[key] for record in records])) != {str} for key in taken):
+        wanted = [*taken, *(key for key in (plan.time,) if key is not None)]
+        columns = dict(zip(wanted, zip(*map(itemgetter(*wanted), records), strict=True), strict=True))
+        if level == message or any(set(map(type, columns[key])) != {str} for key in taken):
             return False
-        levels = [LEVELS.get(record[level]) or level_of(record[level]) for record in records]
-        if not all(levels) or level == message:
+        known_levels = {text: LEVELS.get(text) or level_of(text) for text in set(columns[level])}
+        if not all(known_levels.values()):
             return False
         rows = len(records)
         codes = [0] * rows
         if plan.labels:
             label = plan.labels[0]
-            probes = {value: {label: value} for value in {record[label] for record in records}}
+            probes = {value: {label: value} for value in set(columns[label])}
             known = {value: self._code(probe, plan) for value, probe in probes.items()}
             if any(probes.values()):
                 return False
-            codes = [known[record[label]] for record in records]
+            codes = [known[value] for value in columns[label]]
+        nothing = [None] * rows
         self.codes += codes
-        self.levels += levels  # type: ignore[arg-type]
-        self.messages += [record[message] for record in records]
-        self.traces += [None if trace is None else record[trace] for record in records]
-        self.times += [None if plan.time is None else record[plan.time] for record in records]
+        self.levels += [known_levels[text] for text in columns[level]]
+        self.messages += columns[message]
+        self.traces += nothing if trace is None else columns[trace]
+        self.times += nothing if plan.time is None else columns[plan.time]
         self.time_keys += [plan.time] * rows
-        for key in (*taken, *(key for key in (plan.time,) if key is not None)):
+        for key in wanted:
             for record in records:
                 del record[key]
         self.rest += records
@@ -235,7 +239,7 @@ class Parsed:
 
     def texts(self) -> list[str | None]:
         """Return the fields of each line as JSON text."""
-        dumps = orjson.dumps
+        dumps = orjson.dumps  # decoding at once lets its large buffer be used again: three times as fast
         return [dumps(rest).decode() if rest else None for rest in self.rest]
 
     def stream_column(self) -> tuple[list[int], list[Stream]]:
@@ -301,12 +305,12 @@ def _record(line: bytes) -> dict[str, Any] | None:
         record = orjson.loads(line) if line[:1] == b"{" else None
     except orjson.JSONDecodeError:
         return None
-    return None if len(line) > _DEPTH_MAX and _too_deep(line, record) else record
+    return None if _too_deep(line, record) else record
 
 
 def _too_deep(line: bytes, record: Any) -> bool:
     """Tell whether a value is nested deeper than it could be written again."""
-    if line.count(b"[") + line.count(b"{") < _DEPTH_MAX:
+    if len(line) < 2 * _DEPTH_MAX or line.count(b"[") + line.count(b"{") < _DEPTH_MAX:
         return False
     try:
         orjson.dumps(record)
@@ -330,26 +334,8 @@ def process_json(
     the stream of the lines; without it they fill in what the stream lacks. Blank lines are left out and not told.
     """
     parsed = Parsed(lines.stream, overrides=labels_allowed)
-    errors: list[tuple[int, str]] = []
-    kept: list[int] = []
-    records: list[dict[str, Any]] = []
     raw: list[bytes] = lines.lines.to_pylist()
-    for index, line in enumerate(raw):
-        if not line.strip():
-            continue
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            errors.append((index, f"not JSON: {error}"))
-            continue
-        if not isinstance(record, dict):
-            errors.append((index, "not a JSON object"))
-            continue
-        if len(line) > _DEPTH_MAX and _too_deep(line, record):
-            errors.append((index, f"nested deeper than {_DEPTH_MAX} levels"))
-            continue
-        records.append(record)
-        kept.append(index)
+    records, kept, errors = _objects(raw)
     if len(set(map(tuple, records))) != 1 or not parsed.add_alike(records):
         for record in records:
             parsed.add(record)
@@ -377,6 +363,36 @@ def process_json(
         origins=[Origin(origin.source, origin.first, origin.next, rows, origin.note)],
     )
     return batch, errors
+
+
+def _objects(raw: list[bytes]) -> tuple[list[dict[str, Any]], list[int], list[tuple[int, str]]]:
+    """Return the objects, which lines they are, and what is wrong with the others."""
+    try:
+        alike = list(map(orjson.loads, raw))
+        if set(map(type, alike)) == {dict} and not any(map(_too_deep, raw, alike)):
+            return alike, list(range(len(raw))), []
+    except orjson.JSONDecodeError:
+        pass  # which line it was, and why, is told below
+    errors: list[tuple[int, str]] = []
+    kept: list[int] = []
+    records: list[dict[str, Any]] = []
+    for index, line in enumerate(raw):
+        if not line.strip():
+            continue
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            errors.append((index, f"not JSON: {error}"))
+            continue
+        if not isinstance(record, dict):
+            errors.append((index, "not a JSON object"))
+            continue
+        if _too_deep(line, record):
+            errors.append((index, f"nested deeper than {_DEPTH_MAX} levels"))
+            continue
+        records.append(record)
+        kept.append(index)
+    return records, kept, errors
 
 
 def stream_array(codes: list[int], streams: list[Stream]) -> pa.DictionaryArray:

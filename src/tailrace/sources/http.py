@@ -35,6 +35,8 @@ from tailrace.cursor import Cursor
 from tailrace.errors import BadInput, Busy, TooLarge, Unsupported
 from tailrace.limits import (
     BATCH_ROWS_MAX,
+    INDEX_LAG_ROWS_MAX,
+    INDEX_LAG_WAIT_S,
     LABEL_BYTES_MAX,
     LABELS_MAX,
     LINE_BYTES_MAX,
@@ -53,6 +55,7 @@ from tailrace.sources.split import split
 T = TypeVar("T")
 _JSON_TYPES = frozenset({JSON, NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines", ""})
 _APPENDS_AHEAD = 2
+_LAG_LOOK_S = 0.05
 _THREADS = 2
 
 
@@ -101,8 +104,10 @@ class _Progress:
 class Push:
     """Takes pushes for one bus. Belongs to one event loop; parses in threads of its own."""
 
-    def __init__(self, bus: Bus, metrics: Metrics) -> None:
+    def __init__(self, bus: Bus, metrics: Metrics, lag: Callable[[], int]) -> None:
+        """Push to a bus; ``lag`` tells how many records its reader is behind and works on."""
         self._bus = bus
+        self._lag = lag
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(_THREADS, "push")
         self._pipeline = Pipeline()
@@ -173,8 +178,15 @@ class Push:
             if not len(batch):
                 continue
             await self._wait(progress, _APPENDS_AHEAD - 1)
+            await self._let_catch_up()
             progress.appends.append(await self._append(batch, progress))
             progress.accepted += len(batch)
+
+    async def _let_catch_up(self) -> None:
+        for _ in range(round(INDEX_LAG_WAIT_S / _LAG_LOOK_S)):
+            if self._lag() <= INDEX_LAG_ROWS_MAX:
+                return
+            await asyncio.sleep(_LAG_LOOK_S)
 
     async def _append(self, batch: Batch, progress: _Progress) -> Future[Cursor]:
         while True:

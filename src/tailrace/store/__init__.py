@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -69,6 +69,13 @@ class Progress:
     def cancelled(self) -> bool:
         """Whether it was told to stop."""
         return self._stop.is_set()
+
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Leave out of the counts what is done meanwhile: a look ahead at records that are scanned again."""
+        counts = self.matched, self.scanned_records, self.scanned_bytes
+        yield
+        self.matched, self.scanned_records, self.scanned_bytes = counts
 
     def check(self) -> None:
         """Raise Cancelled when told to, or when the time is up; called once per block."""

@@ -211,7 +211,8 @@ class Questions:
     def histogram(self, given: HistogramParameters, progress: Progress) -> Histogram:
         """Count over time."""
         asked = self._asked(given)
-        first, last = self._extent(asked, given, progress)
+        with progress.uncounted():
+            first, last = self._extent(asked, given, progress)
         span_ns = parse_duration(given.span) if given.span else round_span((last - first) // given.buckets + 1)
         if not span_ns:
             raise BadInput(f"{given.span!r} is not a span of time", cure="Write a number and a unit, like 30s or 1h.")

@@ -118,9 +118,10 @@ class History:
 
         Its end is the end of the bus, or where the next thing that retention removed begins.
         """
+        oldest = self._bus.first
         with self._store.snapshot() as snapshot:
             ranges = [held for held in self._store.held() if held[0].epoch == start.epoch]
-            ranges.append((self._behind(snapshot), self._bus.next))
+            ranges.append((_behind(snapshot, oldest), self._bus.next))
         stretch: tuple[Cursor, Cursor] | None = None
         for first, behind in ranges:
             if stretch is None:
@@ -137,8 +138,9 @@ class History:
         The snapshot is taken when the first batch is asked for. Closing the generator stops the work. Raises Cancelled,
         Damaged (a part turned out to be; ask again for the rest) and Gone (the bus forgot while this was reading).
         """
+        oldest = self._bus.first
         with self._store.snapshot() as snapshot:
-            start, end = self._behind(snapshot), self._bus.next
+            start, end = _behind(snapshot, oldest), self._bus.next
             if search.stop is not None and search.stop.epoch == end.epoch:
                 end = min(end, search.stop)
             if search.start is not None and search.start.epoch == end.epoch:
@@ -151,11 +153,6 @@ class History:
             else:
                 yield from self._bus_first(snapshot, start, end, search, progress)
 
-    def _behind(self, snapshot: Snapshot) -> Cursor:
-        """Return where the bus takes over from a snapshot."""
-        checkpoint, first = snapshot.checkpoint, self._bus.first
-        return checkpoint if checkpoint is not None and checkpoint.epoch == first.epoch else first
-
     def _store_first(
         self, snapshot: Snapshot, start: Cursor, end: Cursor, search: Search, progress: Progress
     ) -> Iterator[Batch]:
@@ -165,17 +162,17 @@ class History:
             left = None if left is None else left - len(batch)
         if left is None or left > 0:
             rest = replace(search, limit=left)
-            sources = (_OnBus.of(batch) for batch in self._read(start, end))
+            sources = (_OnBus.of(batch) for batch in self._read(start, end, progress))
             if search.order is None:
                 yield from unordered(sources, rest, progress)
             else:
-                yield from ordered(self._sources(start, end), rest, progress)
+                yield from ordered(self._sources(start, end, progress), rest, progress)
 
     def _bus_first(
         self, snapshot: Snapshot, start: Cursor, end: Cursor, search: Search, progress: Progress
     ) -> Iterator[Batch]:
         # What is on the bus costs least and is mostly the newest: it tells how little is needed of the store.
-        newer = ordered(self._sources(start, end), search, progress)
+        newer = ordered(self._sources(start, end, progress), search, progress)
         if search.order == "arrival_newest":
             left = search.limit
             for batch in newer:
@@ -197,19 +194,20 @@ class History:
                     older = replace(search, last_ns=min(search.last_ns, bound))
         yield from interleave([snapshot.scan(older, progress), newer], search)
 
-    def _read(self, start: Cursor, end: Cursor) -> Iterator[Batch]:
+    def _read(self, start: Cursor, end: Cursor, progress: Progress) -> Iterator[Batch]:
         while start < end:
             for batch in self._bus.read(start, INDEX_READ_BYTES):
                 if not batch.first < end:
                     return
+                progress.scanned_bytes += batch.nbytes
                 yield batch if batch.next <= end else batch.slice(0, end - batch.first)
                 start = batch.next
 
-    def _sources(self, start: Cursor, end: Cursor) -> list[Source]:
+    def _sources(self, start: Cursor, end: Cursor, progress: Progress) -> list[Source]:
         """Everything on the bus from ``start`` on; batches beyond the size of a part are read again when needed."""
         sources: list[Source] = []
         size = 0
-        for batch in self._read(start, end):
+        for batch in self._read(start, end, progress):
             size += batch.nbytes
             sources.append(_OnBus.of(batch, self._bus if size > PART_BYTES_FLUSH else None))
         return sources
@@ -224,7 +222,8 @@ class History:
         Without a range in ``search`` it is that of the records. Blocks that lie in one bucket and match as a whole are
         counted without being read. Raises TooLarge for more than BUCKETS_MAX buckets or GROUPS_MAX values of ``by``.
         """
-        first_ns, last_ns = self._range(search, progress)
+        with progress.uncounted():
+            first_ns, last_ns = self._range(search, progress)
         first_ns -= first_ns % span_ns
         buckets = (last_ns - first_ns) // span_ns + 1
         if buckets > BUCKETS_MAX:
@@ -369,3 +368,12 @@ def _one_bucket(batch: Batch, first_ns: int, span_ns: int) -> int | None:
         return None
     begins, ends = ((time_ns - first_ns) // span_ns for time_ns in batch.bounds)
     return begins if begins == ends else None
+
+
+def _behind(snapshot: Snapshot, oldest: Cursor) -> Cursor:
+    """Return where the bus takes over from a snapshot, before which ``oldest`` was the first position on the bus.
+
+    Asked later, the bus might have let go of what a store stored in between that had nothing yet.
+    """
+    checkpoint = snapshot.checkpoint
+    return checkpoint if checkpoint is not None and checkpoint.epoch == oldest.epoch else oldest
