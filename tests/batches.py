@@ -6,14 +6,20 @@ from tailrace.record import Batch, Origin, Stream
 
 
 def batch_of(
-    messages: Sequence[str], *, source: str = "", first: int = 0, service: str = "shop", time: int = 0
+    messages: Sequence[str],
+    *,
+    source: str = "",
+    first: int = 0,
+    service: str = "shop",
+    time: int = 0,
+    observed: int = 7,
 ) -> Batch:
     """Build a batch; with a ``source`` its rows take the places [first, first + rows) of it."""
     rows = len(messages)
     origins = [Origin(source, first, first + rows, rows)] if source else []
     return Batch.of(
         time=list(range(time, time + rows)),
-        observed=[7] * rows,
+        observed=[observed] * rows,
         level=[3] * rows,
         stream=Stream.of({"service": service}),
         message=list(messages),

@@ -7,6 +7,7 @@ memory is bounded by what is in flight. The position of a file is what the bus h
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -72,7 +73,8 @@ class Collector:
     def stop(self) -> None:
         """Stop reading, wait for what the bus has been given, and give the files back."""
         self._stopping.set()
-        self._source.wake()
+        with contextlib.suppress(OSError):  # a thread that a fault has ended gave its descriptors back
+            self._source.wake()
         self._thread.join()
 
     def status(self) -> list[FileStatus]:
@@ -94,11 +96,14 @@ class Collector:
                     added, self._added = self._added, []
                     self._source.add(added)
                 if not self._step():
-                    self._source.wait(0.02 if self._flying else _IDLE_S)
+                    self._source.wait(_RETRY_S if self._flying else _IDLE_S)
             wait_for([future for _, future in self._flying.values()], timeout=_DRAIN_S)
             self._land()
         except Closed:
             pass  # the bus was shut down: what it did not take is read again in the next life
+        except Exception as fault:
+            self.error = f"following has stopped, a restart goes on where it was: {fault!r}"
+            raise
         finally:
             self._source.close()
 

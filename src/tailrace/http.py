@@ -28,7 +28,10 @@ copy in which the page was not built. <code>make install</code> builds it; the A
 
 
 class Status(Struct):
-    """How the server is. ``records`` were taken so far; those in ``waiting_records`` are not in a part yet."""
+    """How the server is. ``records`` were taken so far; those in ``waiting_records`` are not in a part yet.
+
+    ``problems`` are sentences about what is wrong now, or was lost since the start; empty when all is well.
+    """
 
     version: str
     uptime_s: float
@@ -41,6 +44,7 @@ class Status(Struct):
     tails: int
     searches: int
     files: int
+    problems: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ GONE_QUIET_S = 90.0
 POLL_S_MIN = 0.02
 POLL_S_MAX = 1.0
 """A file is polled at a tenth of the time it has been quiet, within these; inotify only makes it sooner."""
+POLL_NOTIFIED_S_MIN = 0.2
+"""The first of them for a file that the kernel has reported a change of: it will the next time, too."""
 SCAN_S = 1.0
 SCAN_NOTIFIED_S = 10.0
 """Globs are matched again so often; the second when the kernel also tells about changes in their directories."""

@@ -17,7 +17,7 @@ import tailrace
 from tailrace import config as settings
 from tailrace.agent import Collector
 from tailrace.bus.disk import DiskBus
-from tailrace.collect.demo import Demo
+from tailrace.collect.demo import SERVICES, Demo
 from tailrace.collect.discover import Found, discover
 from tailrace.config import Config
 from tailrace.http import Status
@@ -94,7 +94,10 @@ class Process:
         if wanted.demo:
             self._demo = Demo(self._directory / "demo")
             self._demo.start()
-            entries.append(Entry(str(self._directory / "demo")))
+            entries += [
+                Entry(str(self._directory / "demo" / f"{service}.log"), labels={"service": service})
+                for service in SERVICES
+            ]
         elif wanted.discover and not wanted.paths:
             self._found = discover([self._directory, *own])
             entries += [Entry(found.path, wanted.start or START_FOUND) for found in self._found]
@@ -112,6 +115,8 @@ class Process:
             yield f"  {found.path}  ({found.reason})"
         if len(self._found) > _SHOWN:
             yield f"  and {len(self._found) - _SHOWN} more"
+        for problem in self.problems():
+            yield f"PROBLEM: {problem}"
 
     def summary(self) -> str:
         """Return what is followed and stored, in one line."""
@@ -135,7 +140,25 @@ class Process:
             tails=self.hub.stats().viewers,
             searches=len(self.searches),
             files=len(self.collector.status()) if self.collector else 0,
+            problems=self.problems(),
         )
+
+    def problems(self) -> list[str]:
+        """Return what is wrong now or was lost since the start, a bounded number of sentences."""
+        found = [f"the store: {event}" for event in self.store.events]
+        if self.bus.damaged_records:
+            found.append(f"damage of the bus has cost {self.bus.damaged_records} records")
+        if self.indexer.lost:
+            found.append(f"{self.indexer.lost} records were gone from the bus before they were stored")
+        if self.bus.error:
+            found.append(self.bus.error)
+        if self.indexer.error:
+            found.append(self.indexer.error.message)
+        if self.collector and self.collector.error:
+            found.append(self.collector.error)
+        files = self.collector.status() if self.collector else []
+        found += [f"{file.path}: {file.error}" for file in files if file.error and file.error not in found]
+        return list(dict.fromkeys(found))[-_SHOWN:]
 
     def _waiting(self) -> int:
         stored = self.store.checkpoint
@@ -153,4 +176,5 @@ class Process:
         gauge("tail_queries", "Distinct queries of open tails.", lambda: self.hub.stats().queries)
         gauge("tail_rows_delivered", "Rows handed to tails so far.", lambda: self.hub.stats().rows_delivered)
         gauge("files", "Files that are followed.", lambda: len(self.collector.status()) if self.collector else 0)
+        gauge("problems", "Things that are wrong; /api/v1/status says which.", lambda: len(self.problems()))
         gauge("damaged_records", "Records that damage of the bus has cost.", lambda: self.bus.damaged_records)

@@ -149,3 +149,14 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path, bus, monkeypatch):
     collector._source.problems[str(tmp_path / "app.log")] = "Permission denied"
     assert [(status.state, status.error) for status in collector.status()] == [("failing", "Permission denied")]
     collector._source.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_that_ends_the_following_is_told_and_does_not_keep_it_from_stopping(tmp_path, bus, monkeypatch):
+    (tmp_path / "app.log").write_text("line\n")
+    collector = Collector(bus, [Entry(str(tmp_path / "app.log"))])
+    monkeypatch.setattr(collector._pipeline, "process", lambda _: 1 // 0)
+    collector.start()
+    wait_for(lambda: collector.error)
+    assert "ZeroDivisionError" in collector.error
+    collector.stop()

@@ -1,6 +1,7 @@
 """The page in a real headless Chromium, over a real server with a data directory of its own."""
 
 import json
+import re
 import shutil
 from datetime import UTC, datetime
 
@@ -40,17 +41,25 @@ def server(tmp_path):
 
 @pytest.fixture
 def open_page(browser, server):
-    """Open the page at an address; whatever it says on its console as an error fails the test."""
+    """Open the page at an address; whatever it says on its console as an error fails the test.
+
+    ``forgive`` is a pattern of what belongs to the test: the browser itself writes down every answer that is an error.
+    """
     contexts = []
     faults = []
 
-    def open_at(address="", **options):
-        context = browser.new_context(locale="en-US", viewport={"width": 1200, "height": 700}, **options)
+    def open_at(address="", *, forgive=r"(?!)", height=700, **options):
+        context = browser.new_context(locale="en-US", viewport={"width": 1200, "height": height}, **options)
+
+        def heard(said):
+            if said.type in {"error", "warning"} and not re.search(forgive, said.text):
+                faults.append(said.text)
+
         context.set_default_timeout(20_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
+        page.on("console", heard)
         page.goto(f"{server.url}/{address}")
         return page
 

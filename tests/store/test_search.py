@@ -1,14 +1,17 @@
 """History: what a search over store and bus finds is what a plain reading of one log finds."""
 
 import numpy as np
+import orjson
 import pytest
 
 from tailrace.errors import BadInput, TooLarge
 from tailrace.query import parse
-from tailrace.store import Search
+from tailrace.store import Progress, Search
+from tailrace.store.http import Questions
 from tailrace.store.parts import merge, part, scan
 from tailrace.store.parts.store import PartStore
 from tailrace.store.search import History
+from tailrace.store.words import SearchParameters
 from tests.store.logs import (
     STREAMS,
     Everything,
@@ -194,3 +197,11 @@ def test_held_begins_behind_what_retention_removed(made, tmp_path):
     small.maintain(0)
     assert History(bus, small).held(log[0].first) == (small.checkpoint, bus.next)
     small.close()
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_search_that_is_out_of_time_says_that_it_is_not_complete(made, lines):
+    bus, store, _ = made
+    work = Questions(History(bus, store), bus).search(SearchParameters(), lines=lines)
+    answer = orjson.loads(b"".join(work(Progress(seconds_max=-1))))
+    assert (answer["end"] if lines else answer)["complete"] is False

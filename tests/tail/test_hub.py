@@ -281,6 +281,22 @@ def test_closing_sends_everyone_the_end_with_the_position(play) -> None:
     play(script)
 
 
+def test_tails_of_one_query_miss_nothing_when_the_hub_loses_its_place(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        clients = [watch(hub, parse("*", 0), Now()) for _ in range(3)]
+        history.append("one")
+        for client in clients:
+            await client.until_now()
+        history.append("while it was lost")
+        hub._lose_place()
+        history.append("two")
+        for client in clients:
+            await client.until_now()
+            assert client.offsets == [0, 1, 2]
+
+    play(script)
+
+
 def test_a_hub_that_lost_its_place_lets_each_tail_find_what_it_missed(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
         client = watch(hub, parse("*", 0), Now())

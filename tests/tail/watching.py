@@ -29,9 +29,9 @@ class ListHistory:
         self.first = 0
         self.batches: list[Batch] = []
 
-    def append(self, *messages: str, time: int = 0) -> Cursor:
+    def append(self, *messages: str, time: int = 0, observed: int = 7) -> Cursor:
         """Put lines on the bus, and wait until they are on disk."""
-        batch = batch_of(messages, time=time)
+        batch = batch_of(messages, time=time, observed=observed)
         end = self.bus.append(batch).result()
         self.batches.append(batch.placed(end.epoch, end.offset - len(messages)))
         return end

@@ -15,6 +15,38 @@ PROGRAMS = ("agent.py", "server.py", "indexer.py")
 PROGRAM_LINES_MAX = 200
 BANNED_NAMES = {"utils", "helpers", "common", "core", "services", "managers", "misc", "base"}
 
+TESTS = ROOT / "tests"
+TESTED_ELSEWHERE = {
+    # Wiring, which only a whole process can show.
+    "agent.py": "apps/test_follow.py",
+    "http.py": "server/test_http.py",
+    "process.py": "server/test_process.py",
+    "server.py": "server/test_process.py",
+    # Commands, as a person runs them.
+    "cli/__main__.py": "cli/test_cli.py",
+    "cli/check.py": "cli/test_cli.py",
+    "cli/completion.py": "cli/test_cli.py",
+    "cli/search.py": "cli/test_cli.py",
+    "cli/serve.py": "server/test_process.py",
+    "cli/status.py": "cli/test_cli.py",
+    "cli/streams.py": "cli/test_cli.py",
+    "cli/tail.py": "apps/tail/test_command.py",
+    "cli/token.py": "access/test_http.py",
+    "cli/up.py": "apps/test_up.py",
+    "cli/version.py": "cli/test_cli.py",
+    # Parts of one machine, which are tested as that.
+    "pipeline/parse_text.py": "pipeline/test_pipeline.py",
+    "query/grammar.py": "query/test_parse.py",
+    "query/plan.py": "query/test_filters.py",
+    "query/query.py": "query/test_parse.py",
+    "sources/followed.py": "sources/test_file.py",
+    "store/words.py": "store/test_http.py",
+    "tail/catchup.py": "tail/test_join.py",
+    "tail/http.py": "apps/tail/test_sse.py",
+    "tail/poll.py": "apps/tail/test_sse.py",
+    "tail/sse.py": "apps/tail/test_sse.py",
+}
+
 
 def name_of(path: Path) -> str:
     return str(path.relative_to(SOURCE))
@@ -46,6 +78,19 @@ def test_a_name_says_what_it_holds(path):
 @pytest.mark.parametrize("path", [path for path in SOURCES if path.read_text().strip()], ids=name_of)
 def test_a_module_says_what_it_is(path):
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name != "__init__.py"], ids=name_of)
+def test_a_module_has_its_test(path):
+    name = name_of(path)
+    mirror = path.relative_to(SOURCE).with_name(f"test_{path.name}")
+    assert (TESTS / TESTED_ELSEWHERE.get(name, str(mirror))).exists()
+
+
+@pytest.mark.parametrize("name", TESTED_ELSEWHERE)
+def test_a_module_that_is_tested_elsewhere_has_no_test_of_its_own(name):
+    assert (SOURCE / name).exists()
+    assert not (TESTS / Path(name).with_name(f"test_{Path(name).name}")).exists()
 
 
 def test_the_project_says_nothing_of_the_machines_it_was_made_on():

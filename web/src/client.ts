@@ -1,8 +1,7 @@
 /* Calls to the server. Addresses are relative to the page. */
-import type { LogRecord, Page, Problem } from "./api";
+import type { Answers, Call, Counted, LogRecord, Page, Parameters, Problem } from "./types";
 
 export const API = "api/v1";
-export type Parameters = Record<string, string | number | undefined>;
 
 /** What the server refused, or that it could not be reached (status 0). */
 export class CallError extends Error {
@@ -11,25 +10,26 @@ export class CallError extends Error {
   }
 }
 
-export function address(call: string, parameters: Parameters): string {
+export function address(call: string, parameters: Record<string, unknown>): string {
   const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "");
   return `${API}/${call}?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
 }
 
 /** Raises CallError; an aborted call raises the signal's AbortError. */
-export async function get<Answer>(
-  call: string,
-  parameters: Parameters,
+export async function get<Name extends Call>(
+  call: Name,
+  parameters: Parameters<Name>,
   signal?: AbortSignal,
-): Promise<Answer> {
+): Promise<Answers[Name]> {
   let response: Response;
   try {
-    response = await fetch(address(call, parameters), { signal, headers: { accept: "application/json" } });
+    const target = address(call.replace("_", "/"), parameters);
+    response = await fetch(target, { signal, headers: { accept: "application/json" } });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new CallError({ type: "", title: "", status: 0, detail: String(error) });
   }
-  if (response.ok) return (await response.json()) as Answer;
+  if (response.ok) return (await response.json()) as Answers[Name];
   throw new CallError(await problemOf(response));
 }
 
@@ -37,22 +37,23 @@ async function problemOf(response: Response): Promise<Problem> {
   try {
     return (await response.json()) as Problem;
   } catch {
-    return {
-      type: "",
-      title: response.statusText,
-      status: response.status,
-      detail: `HTTP ${response.status}`,
-    };
+    const { status, statusText } = response;
+    return { type: "", title: statusText, status, detail: `HTTP ${status}` };
   }
 }
 
-export function search(parameters: Parameters, signal?: AbortSignal): Promise<Page> {
-  return get<Page>("search", parameters, signal);
+export function search(parameters: Parameters<"search">, signal?: AbortSignal): Promise<Page> {
+  return get("search", parameters, signal);
 }
 
-export interface Context {
-  records: LogRecord[];
-  index: number;
+/** One answer of the long-poll: the records behind a checkpoint, and the next checkpoint. */
+export async function behind(
+  q: string,
+  after: string,
+  signal: AbortSignal,
+): Promise<{ records: LogRecord[]; next: string }> {
+  const { frames, next } = await get("tail_poll", { q, after, wait: 0.2 }, signal);
+  return { records: frames.flatMap((frame) => (frame.records ?? []) as LogRecord[]), next };
 }
 
 export interface Bucket {
@@ -66,15 +67,12 @@ export interface Histogram {
   buckets: Bucket[];
 }
 
-interface HistogramAnswer {
-  start_ns: number;
-  span_ns: number;
-  series: { value: string | null; counts: number[] }[];
-}
-
 /** Counts over time by level; "" is the level nobody gave. */
-export async function histogram(parameters: Parameters, signal?: AbortSignal): Promise<Histogram> {
-  const answer = await get<HistogramAnswer>("histogram", { ...parameters, by: "level" }, signal);
+export async function histogram(
+  parameters: Parameters<"histogram">,
+  signal?: AbortSignal,
+): Promise<Histogram> {
+  const answer = await get("histogram", { ...parameters, by: "level" }, signal);
   const [start, spanMs] = [answer.start_ns / 1e6, answer.span_ns / 1e6];
   const length = Math.max(0, ...answer.series.map(({ counts }) => counts.length));
   const buckets = Array.from({ length }, (_, index): Bucket => {
@@ -84,22 +82,13 @@ export async function histogram(parameters: Parameters, signal?: AbortSignal): P
   return { start, spanMs, buckets };
 }
 
-export interface Counted {
-  value: string;
-  count: number;
-}
-
 /** The fields of the newest matching records, and how many of those have each. */
-export async function fields(parameters: Parameters, signal?: AbortSignal): Promise<Counted[]> {
-  const answer = await get<{ fields: { field: string; count: number }[] }>("fields", parameters, signal);
+export async function fields(parameters: Parameters<"fields">, signal?: AbortSignal): Promise<Counted[]> {
+  const answer = await get("fields", parameters, signal);
   return answer.fields.map(({ field, count }) => ({ value: field, count }));
 }
 
 /** The most frequent values of a field. */
-export async function values(
-  field: string,
-  parameters: Parameters,
-  signal?: AbortSignal,
-): Promise<Counted[]> {
-  return (await get<{ values: Counted[] }>("values", { ...parameters, field }, signal)).values;
+export async function values(parameters: Parameters<"values">, signal?: AbortSignal): Promise<Counted[]> {
+  return (await get("values", parameters, signal)).values;
 }

@@ -53,6 +53,16 @@ export class Rows<T> {
     return true;
   }
 
+  /** Put lines in the place of one; newer lines get new ids. There must be room for them. */
+  replace(id: number, rows: readonly T[]): void {
+    const newer: T[] = [];
+    for (let at = id + 1; at < this.next; at++) newer.push(this.get(at) as T);
+    for (let at = id; at < this.next; at++) this.#forget(at);
+    this.next = id;
+    for (const row of rows) this.push(row);
+    for (const row of newer) this.push(row);
+  }
+
   dropFirst(count: number): void {
     for (let left = Math.min(count, this.size); left > 0; left--) {
       this.#forget(this.first);

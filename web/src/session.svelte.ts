@@ -10,12 +10,12 @@ Rules
   - A run replaces everything: answers to an earlier run are cancelled, and ignored if they come all the same.
 */
 import { untrack } from "svelte";
-import type { Gap, LogRecord, Ping, Problem, SearchStats } from "./api";
-import { CallError, type Histogram, histogram, type Parameters, search } from "./client";
+import { behind, CallError, type Histogram, histogram, search } from "./client";
 import { aggregates, split } from "./query";
 import { Rows } from "./rows";
 import { type Connection, Tail } from "./tail";
 import { span } from "./time";
+import type { Gap, LogRecord, Ping, Problem, SearchStats, Row as TableRow } from "./types";
 import { fromAddress, type Range, toAddress, type View } from "./view";
 
 export interface Line {
@@ -60,7 +60,7 @@ export class Session {
   stats = $state.raw<SearchStats | null>(null);
   complete = $state(true);
   histogram = $state.raw<Histogram | null>(null);
-  table = $state.raw<Record<string, unknown>[] | null>(null);
+  table = $state.raw<TableRow[] | null>(null);
   history = $state.raw<string[]>(JSON.parse(localStorage.getItem(HISTORY) ?? "[]"));
   /** Counts runs; what depends on the question watches it. */
   run = $state(0);
@@ -99,6 +99,11 @@ export class Session {
     return this.view.live && !this.following;
   }
 
+  /** What a person must know first: live, paused, or why it is neither. */
+  get state(): Connection | "paused" {
+    return this.paused && this.connection === "open" ? "paused" : this.connection;
+  }
+
   /** Whether older pages may exist. */
   get hasOlder(): boolean {
     return this.#older !== null;
@@ -120,14 +125,14 @@ export class Session {
   }
 
   /** `from` and `to` of the range, for calls. */
-  bounds(): Parameters {
+  bounds(): { from?: string; to?: string } {
     const { range } = this.view;
     if (range.kind === "between")
       return { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString() };
     return range.kind === "all" ? {} : { from: new Date(this.asked - span(range.span)).toISOString() };
   }
 
-  question(): Parameters {
+  question(): { q: string; from?: string; to?: string } {
     return { q: this.view.query, ...this.bounds() };
   }
 
@@ -226,7 +231,7 @@ export class Session {
     const page = await search({ ...this.question(), limit: TABLE_ROWS }, this.#abort.signal);
     this.stats = page.stats;
     this.complete = page.complete;
-    this.table = page.records as Record<string, unknown>[];
+    this.table = page.records as unknown as TableRow[];
   }
 
   /** Load the page before the oldest line, when there is one and room for it. */
@@ -351,22 +356,46 @@ export class Session {
     this.draw();
   }
 
-  /** Leave out what was only counted, say so in a row, and follow. */
+  /** Leave out what was only counted, say so in a row from which it can be fetched, and follow. */
   jumpToNow(): void {
     if (!this.held) {
       this.resume();
       return;
     }
-    const skipped = this.waiting.lines;
     this.#tail?.close();
-    this.rows.clear();
-    this.rows.push({ kind: "gap", gap: { from: this.#stored, to: "", count: skipped, why: "jumped" } });
+    this.rows.dropFirst(ROWS_MAX / 2);
+    this.rows.push({ kind: "gap", gap: { from: this.#stored, to: "", count: null, why: "jumped" } });
     this.held = false;
-    this.#older = null;
+    this.#older = undefined;
     this.following = true;
     this.waiting = { lines: 0, errors: 0 };
     this.#startTail({ last: TAIL_LAST });
     this.draw();
+  }
+
+  /** Fetch the lines of a gap from the live log and put them in its place, as far as there is room and they are there. */
+  async fill(id: number): Promise<void> {
+    const row = this.rows.get(id);
+    if (row?.kind !== "gap" || !row.gap.from || this.busy) return;
+    const { gap } = row;
+    const following = this.rows.get(id + 1);
+    const stop = following?.kind === "line" ? following.record.cursor : gap.to;
+    await this.#do("newer", async () => {
+      const found: LogRecord[] = [];
+      let at = gap.from ?? "";
+      let room = this.rows.free;
+      while (before(at, stop) && found.length < room) {
+        const { records, next } = await behind(this.view.query, at, this.#abort.signal);
+        found.push(...records.filter((record) => before(record.cursor, stop)));
+        if (next === at) break;
+        at = next;
+        room = this.rows.free;
+      }
+      const shown = found.slice(0, room);
+      const from = found[shown.length]?.cursor ?? at;
+      const rest: Row[] = before(from, stop) ? [{ kind: "gap", gap: { ...gap, from, count: null } }] : [];
+      if (this.rows.get(id) === row) this.rows.replace(id, [...shown.map(line), ...rest]);
+    });
   }
 
   // -- figures --------------------------------------------------------------------------------------------------
@@ -390,15 +419,27 @@ export class Session {
     }
   }
 
+  /** Make the histogram reach a moment. A relative range keeps its width: what is too old leaves at the other end. */
+  #reach(known: Histogram, at: number): void {
+    const missing = Math.floor((at - known.start) / known.spanMs) - known.buckets.length + 1;
+    if (missing <= 0 || missing > BUCKETS) return;
+    for (let left = missing; left > 0; left--) {
+      known.buckets.push({ at: known.start + known.buckets.length * known.spanMs, counts: {} });
+    }
+    if (this.view.range.kind === "last") {
+      known.buckets.splice(0, missing);
+      known.start += missing * known.spanMs;
+    }
+    this.#histogramChanged = true;
+  }
+
   #countInHistogram(record: LogRecord): void {
     const known = this.histogram;
     if (!known || known.buckets.length === 0) return;
-    const index = Math.floor((Date.parse(record.time) - known.start) / known.spanMs);
-    if (index < 0 || index > known.buckets.length + BUCKETS) return;
-    while (known.buckets.length <= index) {
-      known.buckets.push({ at: known.start + known.buckets.length * known.spanMs, counts: {} });
-    }
-    const counts = known.buckets[index]?.counts ?? {};
+    const at = Date.parse(record.time);
+    if (at < Date.now() + known.spanMs) this.#reach(known, at);
+    const counts = known.buckets[Math.floor((at - known.start) / known.spanMs)]?.counts;
+    if (!counts) return;
     const level = record.level ?? "";
     counts[level] = (counts[level] ?? 0) + 1;
     this.#histogramChanged = true;
@@ -413,6 +454,7 @@ export class Session {
       perSecond: smooth < 0.05 ? 0 : smooth,
       latencyMs: this.#latencyMs,
     };
+    if (this.view.live && this.histogram?.buckets.length) this.#reach(this.histogram, Date.now());
     if (this.#histogramChanged && this.histogram) {
       this.#histogramChanged = false;
       this.histogram = { ...this.histogram };
@@ -427,6 +469,11 @@ export class Session {
       void this.#loadHistogram();
     }
   }
+}
+
+/** Whether one cursor of a log stands before another of the same log. */
+function before(one: string, other: string): boolean {
+  return Number(one.split("-")[1]) < Number(other.split("-")[1]);
 }
 
 function line(record: LogRecord): Line {

@@ -3,8 +3,8 @@ The live stream: server-sent events, resumed by checkpoint. The browser reconnec
 of the last event it saw); where it gives up (an answer that is no stream), this tries again from the last checkpoint,
 later and later. So a cut loses nothing and doubles nothing.
 */
-import type { Gap, LogRecord, Ping } from "./api";
 import { address } from "./client";
+import type { Gap, LogRecord, Ping } from "./types";
 
 export type Connection = "off" | "connecting" | "open" | "lost";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { clock, exact, fromInput, short, span, toInput } from "./time";
+import { clock, exact, fromInput, round, short, span, ticks, toInput } from "./time";
 
 const TIME = "2026-11-20T08:00:00.123456789Z";
 
@@ -26,4 +26,14 @@ test("lengths of time are read and written", () => {
     "2 h",
     "2 d",
   ]);
+});
+
+test("ticks stand at round moments inside the range", () => {
+  const [from, to] = [Date.parse("2026-11-20T08:03:10Z"), Date.parse("2026-11-20T08:58:00Z")];
+  const found = ticks(from, to, 6, true).map((at) => clock(at, true).slice(0, 5));
+  expect(found).toEqual(["08:10", "08:20", "08:30", "08:40", "08:50"]);
+});
+
+test("a scale ends at a round number that is not less", () => {
+  expect([1, 3, 7, 10, 11, 350].map(round)).toEqual([1, 4, 8, 10, 12, 400]);
 });

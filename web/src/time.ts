@@ -52,3 +52,28 @@ export function short(ms: number): string {
   if (ms < 86400e3) return `${Math.round(ms / 3600e3)} h`;
   return `${Math.round(ms / 86400e3)} d`;
 }
+
+const STEPS = [
+  1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 10e3, 15e3, 30e3, 60e3, 120e3, 300e3, 600e3, 900e3,
+  1800e3, 3600e3, 7200e3, 10800e3, 21600e3, 43200e3, 86400e3, 172800e3, 432000e3, 864000e3, 2592000e3,
+];
+
+/** Round moments between two, about so many at most, as the clock of the zone counts. */
+export function ticks(from: number, to: number, count: number, utc: boolean): number[] {
+  const wanted = (to - from) / Math.max(1, count);
+  const step = STEPS.find((known) => known >= wanted) ?? Math.ceil(wanted / 31536000e3) * 31536000e3;
+  const zone = utc ? 0 : new Date(from).getTimezoneOffset() * 60e3;
+  const found: number[] = [];
+  for (let at = Math.ceil((from - zone) / step) * step + zone; at <= to; at += step) found.push(at);
+  return found;
+}
+
+/** The next round number, whose half is whole as well (but for 1). */
+export function round(count: number): number {
+  const power = 10 ** Math.floor(Math.log10(Math.max(1, count)));
+  return (
+    ((power > 1 ? [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10] : [1, 2, 4, 6, 8, 10]).find(
+      (part) => part * power >= count,
+    ) ?? 10) * power
+  );
+}

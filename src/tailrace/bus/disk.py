@@ -86,6 +86,7 @@ class DiskBus:
         self._unsaved_bytes = 0
         self._released = 0
         self.damaged_records = 0
+        self.error = ""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._open(resume)
         self._thread = threading.Thread(target=self._run, name="bus", daemon=True) if threaded else None
@@ -344,10 +345,12 @@ class DiskBus:
             f"the bus in {self._directory} cannot be written: {error.strerror or error}",
             cure="Free some space on this disk, or move --data to a larger one; sending again loses nothing.",
         )
+        self.error = full.message
         for done in waiting:
             done.set_exception(full)
 
     def _publish(self, batch: Batch) -> None:
+        self.error = ""
         with self._changed:
             self._ledger.take(batch.origins)
             self._next = batch.next.offset

@@ -56,7 +56,8 @@ class Client:
         Raises Unreachable, and for an answer that is an error what its problem document says.
         """
         given = {name: value for name, value in (parameters or {}).items() if value is not None}
-        target = self._base + path + ("?" + urlencode(given) if given else "")
+        # Arguments that are not UTF-8 are sent as the bytes they are.
+        target = self._base + path + ("?" + urlencode(given, errors="surrogateescape") if given else "")
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=timeout_s)
         try:

@@ -18,7 +18,7 @@ complete -F _tailrace tailrace
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take the shell."""
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="for which shell")
     parser.epilog = 'For bash: eval "$(tailrace completion bash)"'
 
 

@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take the query, a range of time, how many in which order, the server and the form of the answer."""
     parser.add_argument("query", nargs="*", metavar="QUERY", help="like: level:error service:checkout | top 5 message")
     parser.add_argument("--from", dest="start", metavar="TIME", help="like 1h or 2026-11-20T08:00")
-    parser.add_argument("--to", dest="stop", metavar="TIME")
+    parser.add_argument("--to", dest="stop", metavar="TIME", help="default: now and later")
     parser.add_argument("--limit", type=int, metavar="N", help="default: 100")
     parser.add_argument("--order", choices=("newest", "oldest", "arrival", "arrival_newest"), help="default: newest")
     client.add_arguments(parser)
-    parser.add_argument("--output", choices=("text", "json", "csv"), default="text")
+    parser.add_argument("--output", choices=("text", "json", "csv"), default="text", help="default: text")
 
 
 def run(args: argparse.Namespace) -> int:

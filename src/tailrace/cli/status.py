@@ -13,7 +13,7 @@ from tailrace.text import bytes_text, count_text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take the server and the form of the answer."""
     client.add_arguments(parser)
-    parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,4 +32,4 @@ def _shown(name: str, value: object) -> str:
         if name.endswith("_bytes"):
             return bytes_text(value)
         return f"{value:.1f} s" if name.endswith("_s") else count_text(value)
-    return str(value)
+    return "; ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)

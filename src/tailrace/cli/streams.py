@@ -14,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take a query, a range of time, the server and the form of the answer."""
     parser.add_argument("query", nargs="*", metavar="QUERY", help="count only what matches")
     parser.add_argument("--from", dest="start", metavar="TIME", help="like 1h or 2026-11-20T08:00")
-    parser.add_argument("--to", dest="stop", metavar="TIME")
+    parser.add_argument("--to", dest="stop", metavar="TIME", help="default: now and later")
     client.add_arguments(parser)
-    parser.add_argument("--output", choices=("text", "json"), default="text")
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from tailrace.access.tokens import Tokens
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take what to do, a name, and where the server keeps its data."""
-    parser.add_argument("action", choices=("add", "list", "remove"))
+    parser.add_argument("action", choices=("add", "list", "remove"), help="what to do")
     parser.add_argument("name", nargs="?", help="whose token it is")
     parser.add_argument("--data", metavar="DIR", help="the server's data directory")
     parser.add_argument("--config", metavar="FILE", help="the server's configuration")

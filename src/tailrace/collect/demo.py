@@ -22,6 +22,7 @@ _HISTORY_S = 1800
 _RATE = 4.0
 _BURST = 12
 _FILE_BYTES_MAX = 32 * MIB
+SERVICES = ("checkout", "gateway", "billing")
 _CITIES = ("Berlin", "Lagos", "Lima", "Oslo", "上海", "Toronto")
 _ITEMS = ("lamp", "kettle", "notebook", "desk", "headphones", "bicycle")
 _PATHS = ("/api/cart", "/api/items", "/api/pay", "/login", "/search", "/static/app.js")
@@ -46,11 +47,8 @@ class Demo:
         self._order = 1000
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="demo", daemon=True)
-        self._writers: dict[str, Callable[[float, bool], Iterator[str]]] = {
-            "checkout": self._checkout,
-            "gateway": self._gateway,
-            "billing": self._billing,
-        }
+        writers: tuple[Callable[[float, bool], Iterator[str]], ...] = (self._checkout, self._gateway, self._billing)
+        self._writers = dict(zip(SERVICES, writers, strict=True))
 
     def start(self) -> None:
         """Write the history, then go on in a thread."""

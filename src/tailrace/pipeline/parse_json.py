@@ -26,6 +26,8 @@ from tailrace.pipeline.level import LEVELS, level_of, severity_number
 from tailrace.pipeline.timestamp import read_any
 from tailrace.record import STREAM_LABELS, Batch, Lines, Origin, Stream
 
+_DEPTH_MAX = 250
+"""Levels of lists and objects; orjson reads more than it writes (254)."""
 TIME_KEYS = [
     "@timestamp",
     "timestamp",
@@ -300,9 +302,21 @@ def parse(lines: pa.Array, stream: Stream) -> Parsed:
 
 def _record(line: bytes) -> dict[str, Any] | None:
     try:
-        return orjson.loads(line) if line[:1] == b"{" else None
+        record = orjson.loads(line) if line[:1] == b"{" else None
     except orjson.JSONDecodeError:
         return None
+    return None if _too_deep(line, record) else record
+
+
+def _too_deep(line: bytes, record: Any) -> bool:
+    """Tell whether a value is nested deeper than it could be written again."""
+    if len(line) <= _DEPTH_MAX or line.count(b"[") + line.count(b"{") < _DEPTH_MAX:
+        return False
+    try:
+        orjson.dumps(record)
+    except orjson.JSONEncodeError:
+        return True
+    return False
 
 
 def fits(lines: pa.Array) -> bool:
@@ -355,7 +369,7 @@ def _objects(raw: list[bytes]) -> tuple[list[dict[str, Any]], list[int], list[tu
     """Return the objects, which lines they are, and what is wrong with the others."""
     try:
         alike = list(map(orjson.loads, raw))
-        if set(map(type, alike)) == {dict}:
+        if set(map(type, alike)) == {dict} and not any(map(_too_deep, raw, alike)):
             return alike, list(range(len(raw))), []
     except orjson.JSONDecodeError:
         pass  # which line it was, and why, is told below
@@ -372,6 +386,9 @@ def _objects(raw: list[bytes]) -> tuple[list[dict[str, Any]], list[int], list[tu
             continue
         if not isinstance(record, dict):
             errors.append((index, "not a JSON object"))
+            continue
+        if _too_deep(line, record):
+            errors.append((index, f"nested deeper than {_DEPTH_MAX} levels"))
             continue
         records.append(record)
         kept.append(index)

@@ -41,6 +41,7 @@ from tailrace.limits import (
     FILES_OPEN_MAX,
     GONE_QUIET_S,
     MIB,
+    POLL_NOTIFIED_S_MIN,
     POLL_S_MAX,
     POLL_S_MIN,
     SCAN_NOTIFIED_S,
@@ -177,6 +178,7 @@ class FileSource:
         now = time.monotonic()
         if paths:
             for path in paths & self._by_path.keys():
+                self._by_path[path].notified = True
                 self._schedule(self._by_path[path], 0.0)
         if names:
             self._scan_at = min(self._scan_at, max(now, self._scan_next_min))
@@ -209,7 +211,8 @@ class FileSource:
             file.error = str(error)
             file.more = False
         quiet = now - file.changed
-        self._schedule(file, 0.0 if file.more else now + min(max(quiet / 10, POLL_S_MIN), POLL_S_MAX))
+        soonest = POLL_NOTIFIED_S_MIN if file.notified else POLL_S_MIN
+        self._schedule(file, 0.0 if file.more else now + min(max(quiet / 10, soonest), POLL_S_MAX))
         if file.gone and lines is None and quiet > GONE_QUIET_S and file.acked == file.offset:
             self._close(file)
         return lines

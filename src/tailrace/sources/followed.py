@@ -103,6 +103,7 @@ class FollowedFile:
         self.lines = 0
         self.error = ""
         self.gone = False
+        self.notified = False
         self.due = 0.0
         self.changed = 0.0
         self.more = False

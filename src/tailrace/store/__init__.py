@@ -72,6 +72,11 @@ class Progress:
         yield
         self.matched, self.scanned_records, self.scanned_bytes = counts
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
     def check(self) -> None:
         """Raise Cancelled when told to, or when the time is up; called once per block."""
         if time.monotonic() - self.started > self.seconds_max:

@@ -300,8 +300,12 @@ def routes(history: History, bus: Bus, pool: Pool) -> list[BaseRoute]:
 
         async def answer(request: Request) -> Any:
             given = parameters(call.takes, request.query_params.multi_items())
-            lines = NDJSON in call.gives and NDJSON in request.headers.get("accept", "")
-            return Answer(pool, work(given, lines), NDJSON if lines else JSON)
+            form = getattr(given, "format", None)
+            lines = form == "ndjson" or (
+                not form and NDJSON in call.gives and NDJSON in request.headers.get("accept", "")
+            )
+            saved = f"tailrace-{call.path.rpartition('/')[2]}.ndjson" if form == "ndjson" else ""
+            return Answer(pool, work(given, lines), NDJSON if lines else JSON, saved)
 
         return Route(call.path, answer)
 

@@ -57,7 +57,8 @@ class Pool:
 
         def done(_: object) -> None:
             self._metrics.search_seconds.observe(time.monotonic() - progress.started)
-            self._metrics.searches.labels("timed out" if progress.timed_out else "answered").inc()
+            end = "timed out" if progress.timed_out else "cancelled" if progress.cancelled else "answered"
+            self._metrics.searches.labels(end).inc()
             self._running.pop(id(progress), None)
             chunks.put_nowait(None)
 
@@ -91,10 +92,13 @@ def _wait_for_room(room: threading.Semaphore, progress: Progress) -> None:
 class Answer:
     """An ASGI answer whose body a thread makes; see the head of this module."""
 
-    def __init__(self, pool: Pool, work: Work, media_type: str) -> None:
+    def __init__(self, pool: Pool, work: Work, media_type: str, saved: str = "") -> None:
+        """Take the work; ``saved`` is the name of the file as which a browser is to keep the answer."""
         self._pool = pool
         self._work = work
-        self._media_type = media_type
+        self._headers = [(b"content-type", media_type.encode()), (b"cache-control", b"no-store")]
+        if saved:
+            self._headers.append((b"content-disposition", f'attachment; filename="{saved}"'.encode()))
 
     async def __call__(
         self,
@@ -111,10 +115,10 @@ class Answer:
                 async for chunk in chunks:
                     if not started:
                         started = True
-                        await send(_start(self._media_type))
+                        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if not started:
-                await send(_start(self._media_type))
+                await send({"type": "http.response.start", "status": 200, "headers": self._headers})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
@@ -124,8 +128,3 @@ async def _gone(receive: Callable[[], Any], progress: Progress) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     progress.cancel()
-
-
-def _start(media_type: str) -> dict[str, Any]:
-    headers = [(b"content-type", media_type.encode()), (b"cache-control", b"no-store")]
-    return {"type": "http.response.start", "status": 200, "headers": headers}

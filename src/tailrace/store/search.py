@@ -118,9 +118,10 @@ class History:
 
         Its end is the end of the bus, or where the next thing that retention removed begins.
         """
+        oldest = self._bus.first
         with self._store.snapshot() as snapshot:
             ranges = [held for held in self._store.held() if held[0].epoch == start.epoch]
-            ranges.append((self._behind(snapshot), self._bus.next))
+            ranges.append((_behind(snapshot, oldest), self._bus.next))
         stretch: tuple[Cursor, Cursor] | None = None
         for first, behind in ranges:
             if stretch is None:
@@ -137,8 +138,9 @@ class History:
         The snapshot is taken when the first batch is asked for. Closing the generator stops the work. Raises Cancelled,
         Damaged (a part turned out to be; ask again for the rest) and Gone (the bus forgot while this was reading).
         """
+        oldest = self._bus.first
         with self._store.snapshot() as snapshot:
-            start, end = self._behind(snapshot), self._bus.next
+            start, end = _behind(snapshot, oldest), self._bus.next
             if search.stop is not None and search.stop.epoch == end.epoch:
                 end = min(end, search.stop)
             if search.start is not None and search.start.epoch == end.epoch:
@@ -150,11 +152,6 @@ class History:
                 yield from self._store_first(snapshot, start, end, search, progress)
             else:
                 yield from self._bus_first(snapshot, start, end, search, progress)
-
-    def _behind(self, snapshot: Snapshot) -> Cursor:
-        """Return where the bus takes over from a snapshot."""
-        checkpoint, first = snapshot.checkpoint, self._bus.first
-        return checkpoint if checkpoint is not None and checkpoint.epoch == first.epoch else first
 
     def _store_first(
         self, snapshot: Snapshot, start: Cursor, end: Cursor, search: Search, progress: Progress
@@ -371,3 +368,12 @@ def _one_bucket(batch: Batch, first_ns: int, span_ns: int) -> int | None:
         return None
     begins, ends = ((time_ns - first_ns) // span_ns for time_ns in batch.bounds)
     return begins if begins == ends else None
+
+
+def _behind(snapshot: Snapshot, oldest: Cursor) -> Cursor:
+    """Return where the bus takes over from a snapshot, before which ``oldest`` was the first position on the bus.
+
+    Asked later, the bus might have let go of what a store stored in between that had nothing yet.
+    """
+    checkpoint = snapshot.checkpoint
+    return checkpoint if checkpoint is not None and checkpoint.epoch == oldest.epoch else oldest

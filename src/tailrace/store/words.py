@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -35,6 +35,18 @@ class SearchParameters(Range):
     limit: Limit | None = None
     order: Annotated[Order, Meta(description="By time, or by arrival.")] = "newest"
     after: Annotated[str, Meta(description="`next` of the page before.")] | None = None
+
+
+class FoundParameters(SearchParameters):
+    """Which records, and in what form."""
+
+    format: (
+        Annotated[
+            Literal["json", "ndjson"],
+            Meta(description="Instead of the header Accept, for links; ndjson is then a file to download."),
+        ]
+        | None
+    ) = None
 
 
 class HistogramParameters(Range):
@@ -168,10 +180,10 @@ class Around(Struct):
 
 CALLS = {
     "search": Call(
-        "GET", "/api/v1/search", "Records that match", takes=SearchParameters, gives={JSON: Found, NDJSON: Row}
+        "GET", "/api/v1/search", "Records that match", takes=FoundParameters, gives={JSON: Found, NDJSON: Row}
     ),
     "stats": Call(
-        "GET", "/api/v1/stats", "Any aggregating query", takes=SearchParameters, gives={JSON: Counted, NDJSON: Row}
+        "GET", "/api/v1/stats", "Any aggregating query", takes=FoundParameters, gives={JSON: Counted, NDJSON: Row}
     ),
     "histogram": Call(
         "GET", "/api/v1/histogram", "Counts over time", takes=HistogramParameters, gives={JSON: Histogram}

@@ -111,6 +111,7 @@ class Viewer:
         self.subscription = Subscription(encode, position)
         self.catch_up = hub.reader(query)
         self.task: asyncio.Task[None] | None = None
+        self.push: Callable[[], bool] = lambda: False
         self._hub = hub
         self._waiter: asyncio.Future[None] | None = None
         self._begun = asyncio.Event()
@@ -162,8 +163,11 @@ class Viewer:
             self.ping()
 
     def wake(self) -> None:
-        """Let ``wait`` return: something was queued, or there is nothing more to wait for."""
-        if self._waiter is not None and not self._waiter.done():
+        """Hand over what was queued, or let ``wait`` return.
+
+        A transport that sets ``push`` is asked first, while somebody waits: True when it has sent everything.
+        """
+        if self._waiter is not None and not self._waiter.done() and not self.push():
             self._waiter.set_result(None)
 
     def close(self) -> None:
@@ -383,11 +387,15 @@ class Hub:
 
     def _lose_place(self) -> None:
         """Go on at the end of the bus, because what follows is gone: each tail finds out for itself what it missed."""
-        self._head = self.bus.next
-        for viewer in [viewer for group in self._groups.values() for viewer in group.viewers]:
+        lost = [viewer for group in self._groups.values() for viewer in group.viewers]
+        for viewer in lost:
             self.settle(viewer)
             viewer.subscription.let_go()
-            self._detach(viewer)
+        # All groups go before anybody goes on: who met the rest of its group would attach to it where it was lost.
+        self._groups.clear()
+        self._head = self.bus.next
+        self._report_progress()
+        for viewer in lost:
             self.proceed(viewer)
 
     async def _publish(self, viewers: list[Viewer], chunks: list[Chunk]) -> None:

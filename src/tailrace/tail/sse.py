@@ -3,8 +3,10 @@
 Each frame is one event: ``event:`` its kind, ``id:`` the checkpoint behind it, ``data:`` its JSON on one line. The
 browser sends the newest id back as ``Last-Event-ID`` when it connects again, which resumes exactly there.
 
-The response is written as plain ASGI messages, one for all frames that wait. A client that accepts nothing for
-TAIL_STALL_S is cut off. A ping comes first, so that a client knows its position at once, and every PING_S after.
+The response is written as plain ASGI messages, one for all frames that wait. To a client that has taken everything so
+far, the hub's turn writes the same chunk straight to the connection: that leaves out a task switch and three calls per
+client, which were most of the cost of a delivery. A client that accepts nothing for TAIL_STALL_S is cut off. A ping
+comes first, so that a client knows its position at once, and every PING_S after.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from tailrace.frame import EVENTS, Frame
@@ -53,6 +56,8 @@ class EventStream:
         """Send frames until the client leaves, stalls, or the tail ends."""
         self._transport = scope.get("extensions", {}).get(TRANSPORT)
         _bound_buffers(self._transport)
+        if self._transport is not None:
+            self._viewer.push = partial(self._push, self._transport)
         leaving = asyncio.create_task(self._leaving(receive))
         self._beat()
         try:
@@ -78,6 +83,19 @@ class EventStream:
                 return
             else:
                 await viewer.wait()
+
+    def _push(self, transport: asyncio.WriteTransport) -> bool:
+        """Write what is queued as one chunk; False when the task has to see to it: to wait for the client, or to end.
+
+        The task waits, so the head of the response is out; without a length its body is chunks (uvicorn's rule).
+        """
+        subscription = self._viewer.subscription
+        if self._gone or subscription.state is State.ENDED or transport.get_write_buffer_size():
+            return False
+        data = self._viewer.take()
+        if data:
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return not subscription.queued_bytes
 
     def _beat(self) -> None:
         """Ping now and then, and cut off a client that has stalled."""

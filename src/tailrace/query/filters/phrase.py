@@ -10,10 +10,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tailrace.query.filters.value import AFTER, BEFORE, bools, ends_word, literal, need_of, starts_word
+from tailrace.query.filters.value import bools, literal, need_of, on_boundaries
 from tailrace.query.plan import Need
 from tailrace.query.text import written
-from tailrace.query.tokens import fold, fold_array
+from tailrace.query.tokens import fold, fold_array, is_ascii
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,8 @@ class Phrase:
         if not len(rows):
             return found
         candidates = folded if len(rows) == len(folded) else folded.take(pa.array(rows))
-        pattern = self._pattern
-        if pattern is None:
-            found[rows] = bools(pc.match_substring(candidates, self._folded))
-        else:
-            found[rows] = bools(pc.match_substring_regex(candidates, pattern))
+        pattern = self._ascii_pattern if is_ascii(candidates) else self._pattern
+        found[rows] = bools(pc.match_substring_regex(candidates, pattern))
         return found
 
     def need(self) -> Need:
@@ -55,7 +52,9 @@ class Phrase:
         return fold(self.text)
 
     @cached_property
-    def _pattern(self) -> str | None:
-        before = BEFORE if starts_word(self._folded) else ""
-        after = AFTER if ends_word(self._folded) else ""
-        return before + literal(self._folded) + after if before or after else None
+    def _pattern(self) -> str:
+        return on_boundaries(literal(self._folded), self._folded, in_ascii=False)
+
+    @cached_property
+    def _ascii_pattern(self) -> str:
+        return on_boundaries(literal(self._folded), self._folded, in_ascii=True)

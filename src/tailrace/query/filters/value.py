@@ -15,6 +15,8 @@ from tailrace.query.tokens import CJK, CJK_CLASS, LATIN, WORD_CLASS, fold, run_t
 BEFORE = f"(?:^|[^{WORD_CLASS}]|[{CJK_CLASS}])"
 AFTER = f"(?:$|[^{WORD_CLASS}]|[{CJK_CLASS}])"
 """In RE2: no Latin letter, digit or underscore stands here."""
+EDGE = r"\b"
+"""The same beside a word character where all text is ASCII: RE2 makes it ready a hundred times faster."""
 NUMBER = r"^-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
 
 
@@ -59,6 +61,16 @@ def starts_word(folded: str) -> bool:
 def ends_word(folded: str) -> bool:
     """Tell whether a text ends with a Latin word character, which needs a boundary after it."""
     return starts_word(folded[-1:])
+
+
+def on_boundaries(body: str, folded: str, *, in_ascii: bool) -> str:
+    """Return the RE2 pattern ``body``, which describes ``folded``, with boundaries where that begins or ends a word.
+
+    ``in_ascii`` says that only ASCII text is searched: Arrow makes a pattern ready again for every array, so for a few
+    records that is all the cost.
+    """
+    before, after = (EDGE, EDGE) if in_ascii else (BEFORE, AFTER)
+    return (before if starts_word(folded) else "") + body + (after if ends_word(folded) else "")
 
 
 def need_of(text: str, *, bounded_start: bool = True, bounded_end: bool = True) -> Need:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tailrace.query.filters.value import AFTER, BEFORE, all_of, bools, ends_word, literal, need_of, starts_word
+from tailrace.query.filters.value import all_of, bools, literal, need_of, on_boundaries
 from tailrace.query.plan import Need
-from tailrace.query.tokens import fold, fold_array
+from tailrace.query.tokens import fold, fold_array, is_ascii
 
 _PARTS = {"*": "[^ \t\n\r\f]*", "?": "[^ \t\n\r\f]"}
 
@@ -32,7 +32,8 @@ class Wildcard:
 
     def mask(self, texts: pa.StringArray) -> np.ndarray:
         """Return which texts contain what the pattern describes."""
-        return bools(pc.match_substring_regex(fold_array(texts), self._regex))
+        texts = fold_array(texts)
+        return bools(pc.match_substring_regex(texts, self._ascii_regex if is_ascii(texts) else self._regex))
 
     def need(self) -> Need:
         """Return the tokens that are whole or begin in the pattern."""
@@ -48,6 +49,12 @@ class Wildcard:
 
     @cached_property
     def _regex(self) -> str:
-        folded = fold(self.pattern)
-        body = "".join(_PARTS.get(part) or literal(part) for part in re.split(r"([*?])", folded) if part)
-        return (BEFORE if starts_word(folded) else "") + body + (AFTER if ends_word(folded) else "")
+        return on_boundaries(self._body, fold(self.pattern), in_ascii=False)
+
+    @cached_property
+    def _ascii_regex(self) -> str:
+        return on_boundaries(self._body, fold(self.pattern), in_ascii=True)
+
+    @cached_property
+    def _body(self) -> str:
+        return "".join(_PARTS.get(part) or literal(part) for part in re.split(r"([*?])", fold(self.pattern)) if part)

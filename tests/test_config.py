@@ -1,0 +1,60 @@
+import tomllib
+
+import msgspec
+import pytest
+
+from tailrace import config
+from tailrace.errors import ConfigError
+
+
+def test_the_last_that_says_something_wins(tmp_path):
+    path = tmp_path / "tailrace.toml"
+    path.write_text('[store]\nretain = "1d"\nretain_bytes = "1 GB"\n[server]\nlisten = "127.0.0.1:1"\n')
+    environment = {"TAILRACE_STORE__RETAIN": "2d", "TAILRACE_SERVER__LISTEN": "127.0.0.1:2", "TAILRACE_TOKEN": "x"}
+    made = config.load(str(path), environment, {"server": {"listen": "127.0.0.1:3"}})
+    assert (made.store.retain, made.store.retain_bytes, made.server.listen) == ("2d", "1 GB", "127.0.0.1:3")
+
+
+def test_lists_and_flags_of_the_environment_are_read():
+    made = config.load(None, {"TAILRACE_COLLECT__PATHS": "/a, /b", "TAILRACE_SERVER__INSECURE": "true"}, {})
+    assert (made.collect.paths, made.server.insecure) == (["/a", "/b"], True)
+
+
+def test_what_is_printed_is_what_is_in_effect():
+    made = config.load(None, {"TAILRACE_STORE__RETAIN": "7d"}, {})
+    assert msgspec.convert(tomllib.loads(config.toml(made)), config.Config) == made
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TAILRACE_STOR__RETAIN": "7d"},
+        {"TAILRACE_STORE__RETAIN": "soon"},
+        {"TAILRACE_STORE__RETAIN_BYTES": "10 apples"},
+        {"TAILRACE_SERVER__LISTEN": "7800"},
+        {"TAILRACE_SERVER__LISTEN": "localhost:99999"},
+        {"TAILRACE_SERVER__INSECURE": "maybe"},
+        {"TAILRACE_COLLECT__START": "middle"},
+    ],
+)
+def test_what_makes_no_sense_is_an_error_with_a_cure(environment):
+    with pytest.raises(ConfigError) as caught:
+        config.load(None, environment, {})
+    assert caught.value.cure
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"), [("10", 10), ("10 GB", 10**10), ("1.5KiB", 1536), ("2 mib", 2 * 1024**2), ("3 b", 3)]
+)
+def test_sizes(text, bytes_):
+    assert config.size(text) == bytes_
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("1.5h", 5400), ("30d", 2_592_000), ("1 w", 604_800)])
+def test_spans(text, seconds):
+    assert config.seconds(text) == seconds
+
+
+@pytest.mark.parametrize(("text", "found"), [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:80", ("::1", 80))])
+def test_addresses(text, found):
+    assert config.address(text) == found

@@ -1,0 +1,26 @@
+/* The words of the API, short. What they look like stands in api.ts, which is made from the server's own description. */
+import type { components, operations } from "./api";
+
+type Schemas = components["schemas"];
+
+export type LogRecord = Schemas["Record"];
+export type Problem = Schemas["Problem"];
+export type Page = Schemas["Found"];
+export type SearchStats = Schemas["Stats"];
+export type Context = Schemas["Around"];
+export type Counted = Schemas["Value"];
+export type Ping = Schemas["PingFrame"];
+export type Row = Schemas["Counted"]["records"][number];
+/** A hole in what is shown; a jump to now makes one as well. */
+export type Gap = Omit<Schemas["GapFrame"], "why"> & { why: Schemas["GapFrame"]["why"] | "jumped" };
+
+export interface Answers {
+  search: Page;
+  histogram: Schemas["Histogram"];
+  fields: Schemas["Fields"];
+  values: Schemas["Values"];
+  context: Context;
+  tail_poll: Schemas["Frames"];
+}
+export type Call = keyof Answers;
+export type Parameters<Name extends Call> = NonNullable<operations[Name]["parameters"]["query"]>;
