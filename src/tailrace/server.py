@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -59,6 +60,9 @@ STATUS: list[tuple[type[errors.TailraceError], int, str]] = [
 ]
 
 
+_M_ARENA_MAX = -8  # malloc.h
+
+
 def problem(_: Request, error: Exception) -> Response:
     """Answer an error: what the world did wrong is said; a fault of the program goes to stderr only."""
     headers: dict[str, str] = {}
@@ -96,11 +100,18 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
 
 def run(config: Config, *, collecting: bool) -> None:
     """Serve until told to stop. Raises ConfigError, DataError and what keeps the address from being bound."""
+    _few_arenas()
     host, port = config.address
     with held(config.directory) as directory:
         access = tailrace.access.http.guarding(directory, config)
         with listening(host, port) as listener, Process(config, directory, collecting=collecting) as process:
             uvloop.run(_serve(process, access, listener, print))
+
+
+def _few_arenas() -> None:
+    """Have threads share what glibc keeps of freed memory: an arena for each holds 40 MiB more while lines pour in."""
+    with contextlib.suppress(OSError, AttributeError):  # another libc has no arenas
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 async def _serve(
