@@ -4,7 +4,6 @@ import json
 import re
 import sys
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import pytest
 from playwright.sync_api import expect
@@ -14,23 +13,19 @@ from tests.browser.conftest import lines
 RING_ROWS = 65_536
 BODY_ROWS = 10_000
 
-# Scrolls over a range of lines, one frame at a time, and returns the numbers at the end of their messages, in order.
+# Scrolls over a range of lines and returns [id, number at the end of the message] of those that were drawn, in order.
 NUMBERS = """async ([first, last]) => {
   const scroller = document.querySelector(".scroller"), seen = new Map();
   const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   for (let row = first; row < last; row += Math.floor(scroller.clientHeight / 22)) {
     scroller.scrollTop = row * 22;
-    for (let tries = 0; tries < 100; tries++) {
-      await frame();
-      const [drawn, seen] = [document.querySelector(".slice"), scroller].map((element) => element.getBoundingClientRect());
-      if (drawn.top <= seen.top && drawn.bottom >= seen.bottom) break;
-    }
+    await frame();
     for (const line of document.querySelectorAll("[data-id]")) {
       const message = line.querySelector(".message");
       if (message) seen.set(Number(line.dataset.id), Number(message.textContent.split(" ").at(-1)));
     }
   }
-  return [...seen].sort(([one], [other]) => one - other).map(([, number]) => number);
+  return [...seen].sort(([one], [other]) => one - other);
 }"""
 
 
@@ -61,9 +56,9 @@ def full(server, open_page):
     return page, pause_full(server, page)
 
 
-def breaks(numbers):
-    """Return the pairs of neighbours between which something is missing or out of order."""
-    return [pair for pair in pairwise(numbers) if pair[1] != pair[0] + 1]
+def offsets(numbers):
+    """Return the differences of number and id: ids are dense, so one that is the same everywhere means no loss."""
+    return {number - row for row, number in numbers}
 
 
 def test_a_pause_that_is_longer_than_the_page_goes_on_without_loss(full):
@@ -72,8 +67,8 @@ def test_a_pause_that_is_longer_than_the_page_goes_on_without_loss(full):
     expect(page.locator(".message").last).to_have_text(f"line {last}")
     held = int(page.locator(".spacer").evaluate("spacer => spacer.offsetHeight")) // 22
     numbers = page.evaluate(NUMBERS, [held - 12_000, held])
-    assert breaks(numbers) == []
-    assert numbers[-1] == last
+    assert len(offsets(numbers)) == 1
+    assert numbers[-1][1] == last
 
 
 def test_a_jump_to_now_leaves_a_gap_that_can_be_filled(full):
@@ -84,11 +79,11 @@ def test_a_jump_to_now_leaves_a_gap_that_can_be_filled(full):
     page.locator(".scroller").evaluate("scroller => { scroller.scrollTop = scroller.scrollHeight - 360 * 22 }")
     expect(gap).to_contain_text("you jumped to now")
     gap.get_by_role("button", name="Fetch them").click()
-    expect(gap).to_have_count(0)
+    expect(gap).to_have_count(0, timeout=30_000)
     held = int(page.locator(".spacer").evaluate("spacer => spacer.offsetHeight")) // 22
     numbers = page.evaluate(NUMBERS, [held - 12_000, held])
-    assert breaks(numbers) == []
-    assert numbers[-1] == last
+    assert len(offsets(numbers)) == 1
+    assert numbers[-1][1] == last
 
 
 def test_ten_thousand_lines_a_second_arrive_all(server, open_page):
