@@ -56,6 +56,7 @@ _UNITS = {"KB": 1024, "MB": MIB, "GB": 1024 * MIB}
 _SNIFF_BYTES = 512
 _GENERATIONS_MAX = 32
 _SCAN_SHARE = 50
+_LOOKS_MAX = 4
 _ROTATED = re.compile(r"[-._]?(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d(?:[-_.T:]?\d+)*|(?<=[a-z])(?:[-._]\d{1,3})+$")
 """The date in a name, or the number at its end, that rotation gives."""
 
@@ -174,19 +175,28 @@ class FileSource:
 
     def look(self) -> None:
         """Take what the kernel reported, and match the globs again when it is time."""
-        paths, names = self._watch.changes()
+        names = self._reported()
         now = time.monotonic()
-        if paths:
-            for path in paths & self._by_path.keys():
-                self._by_path[path].notified = True
-                self._schedule(self._by_path[path], 0.0)
         if names:
             self._scan_at = min(self._scan_at, max(now, self._scan_next_min))
         if now >= self._scan_at:
-            self._scan(now)
+            # A rotation in the middle of a look shows the new file and hides the one before it: nothing is read until
+            # the names have been still for a whole look.
+            for _ in range(_LOOKS_MAX):
+                self._scan(now)
+                if not self._reported():
+                    break
             took = time.monotonic() - now
             self._scan_next_min = now + _SCAN_SHARE * took
             self._scan_at = now + max(SCAN_NOTIFIED_S if self._notified else SCAN_S, _SCAN_SHARE * took)
+
+    def _reported(self) -> bool:
+        """Have the files looked at that were written to; tell whether names have changed too."""
+        paths, names = self._watch.changes()
+        for path in paths & self._by_path.keys():
+            self._by_path[path].notified = True
+            self._schedule(self._by_path[path], 0.0)
+        return names
 
     def close(self) -> None:
         """Give all descriptors back."""
@@ -277,7 +287,7 @@ class FileSource:
             # Times of change are coarse; of two in one tick, rotation has made the name of the older one longer.
             generations.sort(key=lambda file: (os.fstat(file.fd).st_mtime_ns, -len(file.path)))
             for older, newer in itertools.pairwise(generations):
-                if newer in fresh:
+                if newer in fresh or older in fresh:
                     newer.before = older
 
     def _matches(self, entry: Entry) -> Iterator[str]:
