@@ -56,7 +56,7 @@ T = TypeVar("T")
 _JSON_TYPES = frozenset({JSON, NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines", ""})
 _APPENDS_AHEAD = 2
 _LAG_LOOK_S = 0.05
-_THREADS = 2
+_THREADS = 1  # parsing holds the interpreter's lock: a second thread would only take turns away from the indexer
 
 
 class Rejected(Struct):
