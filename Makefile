@@ -17,7 +17,9 @@ install: $(UV) ## make .venv with the tailrace command in it
 	$(UV) sync --locked --quiet
 
 up: install ## run tailrace on this machine's own logs (ARGS="/var/log/nginx --listen 127.0.0.1:7800")
-	$(BIN)/tailrace up $(ARGS)
+	$(BIN)/tailrace up $(or $(ARGS),$(shell $(BIN)/python -c "$(FIND)" || echo --demo))
+
+FIND = import sys; from tailrace.collect.discover import discover; sys.exit(not discover())
 
 test: $(UV) browser ## install what the tests need and run all of them
 	$(UV) sync --locked --quiet --group test

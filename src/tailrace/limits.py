@@ -54,6 +54,8 @@ STREAM_STATES_MAX = 16_384
 DISCOVER_FILES_MAX = 10_000
 DISCOVER_DEPTH_MAX = 6
 """Bounds of a walk through log directories."""
+DISCOVER_S = 5.0
+"""A log that appears is found so soon; a walk takes milliseconds."""
 
 # -- bus -------------------------------------------------------------------------------------------------------
 BATCH_ROWS_MAX = 65_536

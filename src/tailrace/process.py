@@ -5,6 +5,7 @@ store (its checkpoint) -> bus (never before it) -> indexer, push, history -> hub
 
 from __future__ import annotations
 
+import glob
 import socket
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from tailrace import config as settings
 from tailrace.agent import Collector
 from tailrace.bus.disk import DiskBus
 from tailrace.collect.demo import SERVICES, Demo
-from tailrace.collect.discover import Found, discover
+from tailrace.collect.discover import Found, Rediscovery, discover
 from tailrace.config import Config
 from tailrace.http import Status
 from tailrace.limits import START_FOUND
@@ -60,6 +61,7 @@ class Process:
         self.collector: Collector | None = None
         self._demo: Demo | None = None
         self._found: list[Found] = []
+        self._rediscovery: Rediscovery | None = None
         self._measure()
 
     def start(self) -> None:
@@ -79,6 +81,8 @@ class Process:
         """Stop in the order that lets nothing be lost that is on its way."""
         if self._demo:
             self._demo.stop()
+        if self._rediscovery:
+            self._rediscovery.stop()
         if self.collector:
             self.collector.stop()
         self.push.close()
@@ -100,17 +104,30 @@ class Process:
             ]
         elif wanted.discover and not wanted.paths:
             self._found = discover([self._directory, *own])
-            entries += [Entry(found.path, wanted.start or START_FOUND) for found in self._found]
+            entries += self._entries(self._found)
         zone = datetime.now().astimezone().tzinfo
         assert zone is not None
         host = wanted.host or socket.gethostname()
         self.collector = Collector(self.bus, entries, host=host, exclude=own, zone=zone)
         self.collector.start()
+        if wanted.discover and not wanted.paths and not wanted.demo:
+            self._rediscovery = Rediscovery([self._directory, *own], self._found, self._add)
+            self._rediscovery.start()
+
+    def _entries(self, found: list[Found]) -> list[Entry]:
+        start = self._config.collect.start or START_FOUND
+        return [Entry(glob.escape(one.path), start) for one in found]
+
+    def _add(self, found: list[Found]) -> None:
+        assert self.collector is not None
+        self.collector.add(self._entries(found))
 
     def announcement(self) -> Iterator[str]:
         """Yield what is followed and why, a bounded number of lines."""
         if self._config.server.insecure:
             yield f"INSECURE: everybody who can reach {self._config.server.listen} can read and write, without a token"
+        if self._rediscovery and not self._found:
+            yield "no readable logs were found: name some, or see how it looks with --demo"
         for found in self._found[:_SHOWN]:
             yield f"  {found.path}  ({found.reason})"
         if len(self._found) > _SHOWN:

@@ -62,6 +62,13 @@ def test_a_file_that_appears_is_picked_up(start, tmp_path):
     until(lambda: server.messages() == ["new"])
 
 
+def test_a_log_that_appears_where_logs_are_found_is_picked_up(start, home):
+    server = start(command="up", **surroundings(home))
+    until(lambda: "from the state directory" in server.messages())
+    (home / "state" / "later [1].log").write_text("from a log that came later\n")
+    until(lambda: "from a log that came later" in server.messages(), seconds=30)
+
+
 def test_the_demo_shows_three_services(start):
     server = start("--demo", command="up")
 

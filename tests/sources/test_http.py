@@ -96,6 +96,11 @@ def test_bytes_that_are_not_utf8_stay_readable(server):
     assert "caf\\xE9 au lait" in [text.replace("\\xe9", "\\xE9") for text in server.messages()]
 
 
+def test_a_label_that_every_record_has_of_its_own_is_refused(server):
+    status, answer = server.push(b"{}", parameters={"message": "x"})
+    assert (status, bool(answer["cure"])) == (400, True)
+
+
 def test_too_many_labels_are_refused(server):
     status, answer = server.push(b"{}", parameters={f"label{n}": "x" for n in range(40)})
     assert (status, bool(answer["cure"])) == (400, True)

@@ -2,24 +2,27 @@
 
 Three places, in this order: files that running processes hold open for append; readable text logs under ``/var/log``;
 ``*.log`` files in the user's state directories. Left out: binary and compressed files, what may not be read, our own
-data. The walk is bounded in depth and in files. Run it again from time to time: it returns the old ones again too.
+data. The walk is bounded in depth and in files. ``Rediscovery`` repeats it, for logs that appear later.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tailrace.limits import DISCOVER_DEPTH_MAX, DISCOVER_FILES_MAX
+from tailrace.limits import DISCOVER_DEPTH_MAX, DISCOVER_FILES_MAX, DISCOVER_S
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
 _BINARY_NAMES = frozenset({"wtmp", "btmp", "lastlog", "faillog", "utmp", "tallylog"})
 _NOT_LOGS = frozenset({"journal", "sa", "sysstat"})
 _LOG_NAMES = (".log", ".out", ".err", ".jsonl", ".ndjson", ".logs")
 _SNIFF_BYTES = 1024
+_REST_SHARE = 200  # a walk may take this part of the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,37 @@ def discover(
         if len(reasons) >= DISCOVER_FILES_MAX:
             break
     return [Found(path, reasons[path]) for path in sorted(reasons)]
+
+
+class Rediscovery:
+    """A thread that looks for logs again every DISCOVER_S, or more seldom where that takes long."""
+
+    def __init__(self, exclude: Sequence[Path], known: Sequence[Found], take: Callable[[list[Found]], None]) -> None:
+        """``take`` is called in the thread with what was found and is not ``known`` yet."""
+        self._exclude = exclude
+        self._known = {found.path for found in known}
+        self._take = take
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="discover", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        rest = DISCOVER_S
+        while not self._stopping.wait(rest):
+            began = time.monotonic()
+            fresh = [found for found in discover(self._exclude) if found.path not in self._known]
+            if fresh:
+                self._known.update(found.path for found in fresh)
+                self._take(fresh)
+            rest = max(DISCOVER_S, _REST_SHARE * (time.monotonic() - began))
 
 
 def _walk(top: Path, depth: int = DISCOVER_DEPTH_MAX) -> Iterator[str]:

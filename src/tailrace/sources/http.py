@@ -48,6 +48,7 @@ from tailrace.limits import (
 )
 from tailrace.metrics import Metrics
 from tailrace.pipeline import Pipeline, process_json
+from tailrace.query.filters.field import ATTRIBUTES
 from tailrace.record import Batch, Lines, Origin, Stream
 from tailrace.sources.body import Body
 from tailrace.sources.split import split
@@ -263,6 +264,8 @@ def _stream(request: Request) -> Stream:
     for name, value in request.query_params.multi_items():
         if not name or max(len(name.encode()), len(value.encode())) > LABEL_BYTES_MAX:
             raise BadInput(f"the label {name[:80]!r} is empty or too long", cure=f"At most {LABEL_BYTES_MAX} bytes.")
+        if name in ATTRIBUTES:
+            raise BadInput(f"{name!r} is no label: every record has one of its own", cure="Call the label otherwise.")
         labels[name] = value
     if len(labels) > LABELS_MAX:
         raise BadInput(f"a stream has at most {LABELS_MAX} labels", cure="Put the rest into the records.")
