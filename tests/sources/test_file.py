@@ -279,6 +279,24 @@ def test_a_file_renamed_while_down_is_finished_and_the_new_one_begun(tmp_path, l
     reader.crash()
 
 
+def test_a_known_file_that_is_renamed_just_before_it_is_opened_is_not_read_again(tmp_path, log, monkeypatch):
+    write(log, b"one\ntwo\n")
+    reader = Reader(Entry(str(tmp_path / "*.log*")))
+    reader.until(2)
+    reader.crash()
+    opened = os.open
+
+    def rename_first(path, *arguments):
+        if path == str(log) and not log.with_name("app.log.1").exists():
+            log.rename(log.with_name("app.log.1"))
+            write(log, b"three\n")
+        return opened(path, *arguments)
+
+    monkeypatch.setattr("tailrace.sources.file.os.open", rename_first)
+    reader.start()
+    assert reader.until(3) == [b"one", b"two", b"three"]
+
+
 def test_other_content_under_the_same_inode_is_read_from_its_first_byte(log, reader):
     write(log, b"x" * 1000 + b"\n")
     reader.until(1)

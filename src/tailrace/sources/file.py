@@ -356,13 +356,14 @@ class FileSource:
             self._make_room()
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            self.problems[path] = str(error)
+            if error.errno != errno.ENOENT:
+                self.problems[path] = str(error)
             return
         status = os.fstat(fd)
-        known = self._known.pop(key, None)
         if (status.st_dev, status.st_ino) != key or not stat.S_ISREG(status.st_mode):
             os.close(fd)  # it was replaced just now; the next look finds what is there
             return
+        known = self._known.pop(key, None)
         resumed = known is not None and known.is_in(fd, status.st_size)
         if known is not None and not resumed:
             self._end(known)
