@@ -12,6 +12,8 @@ DAY_NS = 86_400 * SECOND_NS
 # -- lines and records -----------------------------------------------------------------------------------------
 LINE_BYTES_MAX = 16 * MIB
 """A longer line is cut here and marked; one record must never be able to hold the process's memory."""
+JSON_DEPTH_MAX = 250
+"""Levels of a JSON line: deeper ones could be read but not written again."""
 LABELS_MAX = 32
 """Labels of one stream; a stream is who is speaking, not what is said."""
 LABEL_BYTES_MAX = 1 * KIB
@@ -27,6 +29,10 @@ FILES_OPEN_MAX = 8_192
 """Followed files held open (or half of what the process may open); beyond it the longest quiet one is closed."""
 PARTIAL_QUIET_S = 8.0
 """A last line without its newline is taken for whole when the file was quiet for so long."""
+GENERATIONS_MAX = 32
+"""Truncated contents of one path that are remembered, because a copy of them may stand beside it."""
+LOOKS_MAX = 4
+"""Looks at the names, one after the other, while they change under it; then what was seen is read."""
 GONE_QUIET_S = 90.0
 """A renamed or deleted file is held open until it was quiet for so long: its writer may still have it."""
 POLL_S_MIN = 0.02
@@ -54,6 +60,8 @@ STREAM_STATES_MAX = 16_384
 DISCOVER_FILES_MAX = 10_000
 DISCOVER_DEPTH_MAX = 6
 """Bounds of a walk through log directories."""
+DEMO_FILE_BYTES_MAX = 32 * MIB
+"""The demo begins a file again at this size."""
 DISCOVER_S = 5.0
 """A log that appears is found so soon; a walk takes milliseconds."""
 
@@ -166,6 +174,8 @@ PUSHES_AT_ONCE_MAX = 32
 """Each holds one piece of PUSH_BATCH_BYTES, decoded and parsed; more are told to come back."""
 PUSH_ARRAY_BYTES_MAX = 16 * MIB
 """A JSON array cannot be worked off in pieces: it becomes objects at once. NDJSON has no such bound."""
+PUSH_ZSTD_WINDOW_LOG_MAX = 23
+"""8 MiB (as a power of two): what RFC 8878 has every decoder take, and what bounds its memory."""
 PUSH_KEY_BYTES_MAX = 200
 """An idempotency key is kept in the bus's ledger."""
 PUSH_REJECTED_MAX = 100

@@ -16,12 +16,11 @@ from pathlib import Path
 
 import orjson
 
-from tailrace.limits import MIB
+from tailrace.limits import DEMO_FILE_BYTES_MAX
 
 _HISTORY_S = 1800
 _RATE = 4.0
 _BURST = 12
-_FILE_BYTES_MAX = 32 * MIB
 SERVICES = ("checkout", "gateway", "billing")
 _CITIES = ("Berlin", "Lagos", "Lima", "Oslo", "上海", "Toronto")
 _ITEMS = ("lamp", "kettle", "notebook", "desk", "headphones", "bicycle")
@@ -77,7 +76,7 @@ class Demo:
         while not self._stopping.wait(self._random.expovariate(_RATE)):
             service = self._random.choice(list(self._writers))
             path = self._directory / f"{service}.log"
-            if path.exists() and path.stat().st_size > _FILE_BYTES_MAX:
+            if path.exists() and path.stat().st_size > DEMO_FILE_BYTES_MAX:
                 path.rename(path.with_suffix(".log.1"))
             count = self._random.randint(2, _BURST) if self._random.random() < 0.1 else 1
             now = time.time()

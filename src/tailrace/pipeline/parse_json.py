@@ -21,12 +21,11 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from tailrace.limits import LABEL_BYTES_MAX, LABELS_MAX
+from tailrace.limits import JSON_DEPTH_MAX, LABEL_BYTES_MAX, LABELS_MAX
 from tailrace.pipeline.level import LEVELS, level_of, severity_number
 from tailrace.pipeline.timestamp import read_any
 from tailrace.record import STREAM_LABELS, Batch, Lines, Origin, Stream
 
-_DEPTH_MAX = 250
 """Levels of lists and objects; orjson reads more than it writes (254)."""
 TIME_KEYS = [
     "@timestamp",
@@ -310,7 +309,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 def _too_deep(line: bytes, record: Any) -> bool:
     """Tell whether a value is nested deeper than it could be written again."""
-    if len(line) <= _DEPTH_MAX or line.count(b"[") + line.count(b"{") < _DEPTH_MAX:
+    if len(line) <= JSON_DEPTH_MAX or line.count(b"[") + line.count(b"{") < JSON_DEPTH_MAX:
         return False
     try:
         orjson.dumps(record)
@@ -388,7 +387,7 @@ def _objects(raw: list[bytes]) -> tuple[list[dict[str, Any]], list[int], list[tu
             errors.append((index, "not a JSON object"))
             continue
         if _too_deep(line, record):
-            errors.append((index, f"nested deeper than {_DEPTH_MAX} levels"))
+            errors.append((index, f"nested deeper than {JSON_DEPTH_MAX} levels"))
             continue
         records.append(record)
         kept.append(index)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tailrace.errors import BadInput, TooLarge, Unsupported
-from tailrace.limits import MIB, PUSH_BATCH_BYTES, PUSH_BYTES_MAX
+from tailrace.limits import MIB, PUSH_BATCH_BYTES, PUSH_BYTES_MAX, PUSH_ZSTD_WINDOW_LOG_MAX
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -21,7 +21,6 @@ else:
 
 ENCODINGS = ("identity", "gzip", "zstd")
 _STEP_BYTES = 1 * MIB
-_ZSTD_WINDOW_LOG_MAX = 23  # 8 MiB: what RFC 8878 has every decoder take, and what bounds its memory
 
 
 class Decoder(Protocol):
@@ -63,7 +62,7 @@ class _Zstd:
         self._one = self._new()
 
     def _new(self) -> zstd.ZstdDecompressor:
-        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG_MAX})
+        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: PUSH_ZSTD_WINDOW_LOG_MAX})
 
     def step(self, data: bytes) -> bytes:
         if self._one.eof:

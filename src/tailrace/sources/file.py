@@ -39,7 +39,9 @@ from dataclasses import dataclass, field
 from tailrace.errors import ConfigError
 from tailrace.limits import (
     FILES_OPEN_MAX,
+    GENERATIONS_MAX,
     GONE_QUIET_S,
+    LOOKS_MAX,
     MIB,
     POLL_NOTIFIED_S_MIN,
     POLL_S_MAX,
@@ -54,9 +56,7 @@ from tailrace.sources.inotify import Watch
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".Z")
 _UNITS = {"KB": 1024, "MB": MIB, "GB": 1024 * MIB}
 _SNIFF_BYTES = 512
-_GENERATIONS_MAX = 32
 _SCAN_SHARE = 50
-_LOOKS_MAX = 4
 _ROTATED = re.compile(r"[-._]?(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d(?:[-_.T:]?\d+)*|(?<=[a-z])(?:[-._]\d{1,3})+$")
 """The date in a name, or the number at its end, that rotation gives."""
 
@@ -182,7 +182,7 @@ class FileSource:
         if now >= self._scan_at:
             # A rotation in the middle of a look shows the new file and hides the one before it: nothing is read until
             # the names have been still for a whole look.
-            for _ in range(_LOOKS_MAX):
+            for _ in range(LOOKS_MAX):
                 self._scan(now)
                 if not self._reported():
                     break
@@ -244,7 +244,7 @@ class FileSource:
         """Remember content that was truncated away: a copy of it may stand beside; the oldest are forgotten."""
         ended = self._ended.setdefault(generation.note.path, [])
         ended.append(generation)
-        if len(ended) > _GENERATIONS_MAX:
+        if len(ended) > GENERATIONS_MAX:
             self.forgotten.append(ended.pop(0).name)
 
     # -- finding -----------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ class Subscription:
     """See the head of this module. Not thread-safe: one thread owns it."""
 
     __slots__ = ("_encode", "_held", "_held_bytes", "_missing", "_queue", "_start", "joined_at", "matched",
-                 "observed_ns", "position", "queued_bytes", "state", "taken_bytes")  # fmt: skip
+                 "observed_ns", "position", "queued_bytes", "state")  # fmt: skip
 
     def __init__(self, encode: Encode, position: Cursor) -> None:
         """Begin at ``position``: records before it are of no interest or have been seen."""
@@ -117,7 +117,6 @@ class Subscription:
         self.matched = 0
         self.observed_ns = 0
         self.queued_bytes = 0
-        self.taken_bytes = 0
         self._start = position
         self._missing = 0
         self._encode = encode
@@ -219,14 +218,12 @@ class Subscription:
                 several.append(queue.popleft())
             first = b"".join(several)
         self.queued_bytes -= len(first)
-        self.taken_bytes += len(first)
         return first
 
     def take_frames(self) -> list[bytes]:
         """Return all frames that wait, one by one."""
         frames = list(self._queue)
         self._queue.clear()
-        self.taken_bytes += self.queued_bytes
         self.queued_bytes = 0
         return frames
 

@@ -163,7 +163,6 @@ class Part:
         self.crc = zlib.crc32(text)
         self.first, self.next = Cursor.parse(facts["first"]), Cursor.parse(facts["next"])
         self.total_rows: int = facts["rows"]
-        self.raw_bytes: int = facts["raw_bytes"]
         self.observed_ns: int = facts["observed_ns"]
         self.disk_bytes = sum(facts["files"].values()) + len(text)
         blocks = facts["blocks"]

@@ -88,11 +88,6 @@ class PartStore:
         """Records that were added and not yet flushed."""
         return sum(len(batch) for batch in self._waiting)
 
-    @property
-    def waiting_bytes(self) -> int:
-        """Memory of the records that were added and not yet flushed."""
-        return sum(batch.nbytes for batch in self._waiting)
-
     def held(self) -> list[tuple[Cursor, Cursor]]:
         """Return the ranges [first, next) of the parts, in the order of the log."""
         return [(part.first, part.next) for part in self._parts]
