@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
@@ -112,13 +113,20 @@ class Collector:
         busy = False
         for file, lines in self._source.poll():
             batch = self._pipeline.process(lines)
+            place = batch.origins[0].next
+            if place != lines.origin.next:
+                file.give_back(place, len(lines.lines) - int(lines.positions.searchsorted(place)), time.monotonic())
+            if not len(batch):
+                if file not in self._flying:
+                    file.acked = place
+                continue
             while file in self._flying or self._flying_bytes > APPEND_BYTES_MAX:
                 waited = [self._flying[file][1]] if file in self._flying else [one for _, one in self._flying.values()]
                 wait_for(waited, timeout=_RETRY_S, return_when="FIRST_COMPLETED")
                 self._land()
                 if self._stopping.is_set():
                     return busy
-            if lines.origin.source == file.name and lines.origin.next != file.offset:
+            if lines.origin.source == file.name and place != file.offset:
                 continue  # the bus sent the file back to another place meanwhile
             self._append(file, batch)
             busy = True

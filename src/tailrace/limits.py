@@ -29,6 +29,10 @@ FILES_OPEN_MAX = 8_192
 """Followed files held open (or half of what the process may open); beyond it the longest quiet one is closed."""
 PARTIAL_QUIET_S = 8.0
 """A last line without its newline is taken for whole when the file was quiet for so long."""
+EVENT_QUIET_S = 1.0
+"""Lines that may be the beginning of a longer event are given out when nothing followed for so long ..."""
+EVENT_S_MAX = 5.0
+"""... or when they have waited so long, whatever follows."""
 GENERATIONS_MAX = 32
 """Truncated contents of one path that are remembered, because a copy of them may stand beside it."""
 LOOKS_MAX = 4

@@ -108,21 +108,6 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Raw lines of one stream on their way from a source to the pipeline: bytes, not yet understood.
-
-    ``lines`` is a binary array without line ends; ``positions`` (int64, as many) is where each began in its source;
-    ``observed_ns`` is when they were read. ``origin`` covers all of them.
-    """
-
-    lines: pa.BinaryArray
-    positions: np.ndarray
-    stream: Stream
-    observed_ns: int
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True)
 class Record:
     """One line, as a view for the edges of the system."""
 

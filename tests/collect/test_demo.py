@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from tailrace.collect.demo import Demo
+from tailrace.lines import Lines
 from tailrace.pipeline import Pipeline
-from tailrace.record import Lines, Origin, Stream
+from tailrace.record import Origin, Stream
 
 
 def test_history_is_always_the_same_for_a_seed_and_a_start(tmp_path):

@@ -4,8 +4,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tailrace.lines import Lines
 from tailrace.pipeline.parse_json import fits, process_json
-from tailrace.record import Lines, Origin, Stream
+from tailrace.record import Origin, Stream
 
 keys = st.sampled_from(["message", "msg", "level", "time", "trace_id", "service", "host", "a", "b"])
 values = st.text(max_size=5) | st.integers(-10, 10) | st.none() | st.booleans() | st.just([1, 2])

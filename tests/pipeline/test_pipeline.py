@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.limits import LINE_BYTES_MAX
+from tailrace.lines import Lines
 from tailrace.pipeline import Pipeline, process_json
-from tailrace.record import Level, Lines, Origin, Stream
+from tailrace.record import Level, Origin, Stream
 
 OBSERVED = datetime(2026, 11, 21, 7, 0, tzinfo=UTC)
 OBSERVED_NS = int(OBSERVED.timestamp()) * 10**9

@@ -19,6 +19,7 @@ TESTS = ROOT / "tests"
 TESTED_ELSEWHERE = {
     # Wiring, which only a whole process can show.
     "agent.py": "apps/test_follow.py",
+    "lines.py": "sources/test_file.py",
     "http.py": "server/test_http.py",
     "process.py": "server/test_process.py",
     "server.py": "server/test_process.py",
@@ -39,7 +40,6 @@ TESTED_ELSEWHERE = {
     "query/grammar.py": "query/test_parse.py",
     "query/plan.py": "query/test_filters.py",
     "query/query.py": "query/test_parse.py",
-    "sources/followed.py": "sources/test_file.py",
     "store/words.py": "store/test_http.py",
     "tail/catchup.py": "tail/test_join.py",
     "tail/http.py": "apps/tail/test_sse.py",

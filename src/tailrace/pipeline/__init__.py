@@ -19,12 +19,13 @@ import orjson
 import pyarrow as pa
 
 from tailrace.limits import DETECT_LINES, LINE_BYTES_MAX, STREAM_STATES_MAX
+from tailrace.lines import Lines
 from tailrace.pipeline import parse_json, parse_logfmt, parse_text, utf8
 from tailrace.pipeline.label import labelled
 from tailrace.pipeline.level import level_of
 from tailrace.pipeline.parse_json import process_json
 from tailrace.pipeline.timestamp import read_any
-from tailrace.record import Batch, Lines, Origin
+from tailrace.record import Batch, Origin
 
 __all__ = ["Pipeline", "process_json"]
 

@@ -22,9 +22,10 @@ import orjson
 import pyarrow as pa
 
 from tailrace.limits import JSON_DEPTH_MAX, LABEL_BYTES_MAX, LABELS_MAX
+from tailrace.lines import Lines
 from tailrace.pipeline.level import LEVELS, level_of, severity_number
 from tailrace.pipeline.timestamp import read_any
-from tailrace.record import STREAM_LABELS, Batch, Lines, Origin, Stream
+from tailrace.record import STREAM_LABELS, Batch, Origin, Stream
 
 """Levels of lists and objects; orjson reads more than it writes (254)."""
 TIME_KEYS = [

@@ -49,7 +49,8 @@ from tailrace.limits import (
     SCAN_NOTIFIED_S,
     SCAN_S,
 )
-from tailrace.record import Lines, Origin, Stream
+from tailrace.lines import PLAIN, Lines, Steps
+from tailrace.record import Origin, Stream
 from tailrace.sources.followed import FollowedFile, Known, Rewritten
 from tailrace.sources.inotify import Watch
 
@@ -66,12 +67,14 @@ class Entry:
     """A wish: follow ``path`` (a file, a glob with ``**``, or a directory with all text files below it).
 
     ``start`` says where files begin that are there at first and not known yet: ``beginning``, ``end`` or a size such as
-    ``10MB`` from the end (at the next line). ``labels`` are those of its streams, besides ``host`` and ``path``.
+    ``10MB`` from the end (at the next line). ``labels`` are those of its streams, besides ``host`` and ``path``;
+    ``steps`` is what is done with its lines.
     """
 
     path: str
     start: str = "beginning"
     labels: Mapping[str, str] = field(default_factory=dict)
+    steps: Steps = PLAIN
 
     def __post_init__(self) -> None:
         start_offset(self.start, 0)
@@ -223,7 +226,7 @@ class FileSource:
         quiet = now - file.changed
         soonest = POLL_NOTIFIED_S_MIN if file.notified else POLL_S_MIN
         self._schedule(file, 0.0 if file.more else now + min(max(quiet / 10, soonest), POLL_S_MAX))
-        if file.gone and lines is None and quiet > GONE_QUIET_S and file.acked == file.offset:
+        if file.gone and lines is None and quiet > GONE_QUIET_S and file.acked == file.offset and not file.held:
             self._close(file)
         return lines
 
@@ -373,7 +376,7 @@ class FileSource:
             return
         first_path = known.note.path if known is not None and resumed else path
         stream = Stream.of({"host": self._host, "path": os.path.abspath(first_path), **entry.labels})
-        file = FollowedFile(fd, path, stream, key, time.time_ns())
+        file = FollowedFile(fd, path, stream, key, time.time_ns(), steps=entry.steps)
         if known is not None and resumed:
             file.resume(known)
         elif original is not None:

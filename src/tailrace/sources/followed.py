@@ -12,6 +12,10 @@ Lines. A line is given out when its newline is there. A last line without one wa
 quiet for PARTIAL_QUIET_S, and what is written later becomes a record of its own (a newline alone is not one). A line
 longer than LINE_BYTES_MAX is cut there, between characters, and goes on as the next record. Memory: one block, or one
 line while a long one is taken.
+
+Events. Lines that may be the beginning of a longer event (a stack trace) are given back by who understands them: the
+offset returns to where the event began, and they come again with what was written behind them, or, as ``ended``, when
+the file was quiet for EVENT_QUIET_S or they have waited for EVENT_S_MAX. So no open event is acknowledged in part.
 """
 
 from __future__ import annotations
@@ -26,13 +30,16 @@ import pyarrow as pa
 
 from tailrace.limits import (
     BATCH_ROWS_MAX,
+    EVENT_QUIET_S,
+    EVENT_S_MAX,
     LINE_BYTES_MAX,
     MARK_BYTES,
     PARTIAL_QUIET_S,
     PREFIX_BYTES,
     READ_BYTES,
 )
-from tailrace.record import Lines, Origin, Stream
+from tailrace.lines import PLAIN, Lines, Steps
+from tailrace.record import Origin, Stream
 from tailrace.sources.split import split
 
 _BOM = b"\xef\xbb\xbf"
@@ -90,11 +97,14 @@ class Known:
 class FollowedFile:
     """An open file and the place in it; used by one thread."""
 
-    def __init__(self, fd: int, path: str, stream: Stream, key: tuple[int, int], born_ns: int) -> None:
+    def __init__(
+        self, fd: int, path: str, stream: Stream, key: tuple[int, int], born_ns: int, *, steps: Steps = PLAIN
+    ) -> None:
         self.fd = fd
         self.path = path
         self.first_path = path
         self.stream = stream
+        self.steps = steps
         self.key = key
         self.name = _name(key, born_ns)
         self.offset = 0
@@ -108,6 +118,7 @@ class FollowedFile:
         self.changed = 0.0
         self.more = False
         self.before: FollowedFile | None = None
+        self._held_since: float | None = None
         self._searched = 0
         self._mark = b""
         self._mtime_ns = -1
@@ -126,6 +137,19 @@ class FollowedFile:
         self._mark = os.pread(self.fd, min(MARK_BYTES, offset), max(0, offset - MARK_BYTES))
         self._mtime_ns = -1
 
+    @property
+    def held(self) -> bool:
+        """Whether lines were given back that wait for the rest of their event."""
+        return self._held_since is not None
+
+    def give_back(self, offset: int, rows: int, now_s: float) -> None:
+        """Take the last lines back, from ``offset`` on: they come again, with what belongs to them or as ``ended``."""
+        self.offset = self._searched = offset
+        self._mark = os.pread(self.fd, min(MARK_BYTES, offset), max(0, offset - MARK_BYTES))
+        self.lines -= rows
+        if self._held_since is None:
+            self._held_since = now_s
+
     def known(self) -> Known:
         """Return what a later life needs to go on here."""
         return Known(self.name, self.offset, self._note())
@@ -137,6 +161,7 @@ class FollowedFile:
         self._mark = b""
         self._mtime_ns = -1
         self._prefix = (0, _hash(b""))
+        self._held_since = None
 
     def read(self, now_s: float, observed_ns: int) -> Lines | None:
         """Return the next lines, or None when there is no complete one; ``more`` tells whether to come back at once.
@@ -154,7 +179,8 @@ class FollowedFile:
         if self._searched > self.size:
             self._searched = self.offset
         block = self._block(READ_BYTES) if self._searched == self.offset else self._long_line()
-        return None if block is None else self._take(block, observed_ns)
+        ended = self._held_since is not None and now_s - self._held_since > EVENT_S_MAX
+        return None if block is None else self._take(block, observed_ns, ended=ended)
 
     def _block(self, bytes_max: int) -> bytes:
         before = len(self._mark)
@@ -179,13 +205,13 @@ class FollowedFile:
             return None
         return self._block(length)
 
-    def _take(self, block: bytes, observed_ns: int) -> Lines | None:
+    def _take(self, block: bytes, observed_ns: int, *, ended: bool) -> Lines | None:
         """Make lines of a block that begins at the offset."""
         skip = self._skipped(block)
         lines, begins, taken = split(block[skip:] if skip else block, BATCH_ROWS_MAX)
         if taken:
             self.more |= taken + skip < len(block) and len(lines) == BATCH_ROWS_MAX
-            return self._lines(lines, begins + skip, block[: taken + skip], observed_ns)
+            return self._lines(lines, begins + skip, block[: taken + skip], observed_ns, ended=ended)
         if len(block) >= LINE_BYTES_MAX:
             return self._unended(_whole_characters(block), observed_ns)
         if skip == len(block):
@@ -206,28 +232,35 @@ class FollowedFile:
         return 1 if block.startswith(b"\n") else 2 if block.startswith(b"\r\n") else 0
 
     def _last_line(self, now_s: float, observed_ns: int) -> Lines | None:
-        """Return the last line without its newline once nobody seems to go on with it."""
-        if self.offset == self.size or now_s - self.changed < PARTIAL_QUIET_S:
+        """Return what was held back, then the last line without its newline, once nobody seems to go on with it."""
+        quiet = now_s - self.changed
+        if self.offset == self.size or quiet < (EVENT_QUIET_S if self.held else PARTIAL_QUIET_S):
             return None
+        if self.held:
+            return self._take(self._block(READ_BYTES), observed_ns, ended=True)
         block = self._block(min(self.size - self.offset, LINE_BYTES_MAX))
         self.more = False
         skip = self._skipped(block)
         if b"\n" in block[skip:] or skip == len(block):
-            return self._take(block, observed_ns)
+            return self._take(block, observed_ns, ended=True)
         return self._unended(block, observed_ns)
 
     def _unended(self, block: bytes, observed_ns: int) -> Lines:
         skip = self._skipped(block)
         line = pa.array([block[skip:]], pa.binary())
-        return self._lines(line, np.array([skip], np.int64), block, observed_ns)
+        return self._lines(line, np.array([skip], np.int64), block, observed_ns, ended=True)
 
-    def _lines(self, lines: pa.BinaryArray, begins: np.ndarray, taken: bytes, observed_ns: int) -> Lines:
+    def _lines(
+        self, lines: pa.BinaryArray, begins: np.ndarray, taken: bytes, observed_ns: int, *, ended: bool
+    ) -> Lines:
         first = self.offset
+        if ended:
+            self._held_since = None
         self._advance(taken)
         self.lines += len(lines)
         note = msgspec.json.encode(self._note()).decode()
         origin = Origin(self.name, first, self.offset, len(lines), note)
-        return Lines(lines, begins + first, self.stream, observed_ns, origin)
+        return Lines(lines, begins + first, self.stream, observed_ns, origin, self.steps, ended)
 
     def _advance(self, taken: bytes) -> None:
         self.offset += len(taken)

@@ -46,10 +46,11 @@ from tailrace.limits import (
     PUSH_REJECTED_MAX,
     PUSHES_AT_ONCE_MAX,
 )
+from tailrace.lines import Lines
 from tailrace.metrics import Metrics
 from tailrace.pipeline import Pipeline, process_json
 from tailrace.query.filters.field import ATTRIBUTES
-from tailrace.record import Batch, Lines, Origin, Stream
+from tailrace.record import Batch, Origin, Stream
 from tailrace.sources.body import Body
 from tailrace.sources.split import split
 

@@ -1,0 +1,42 @@
+"""Raw lines on their way from a source to the pipeline, and what is to be done with them there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from tailrace.record import Origin, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What a person wishes to be done with the lines of an entry; what is left alone is found out from the lines.
+
+    ``encoding`` is that of the bytes; empty: UTF-8, or what a byte order mark says.
+    """
+
+    encoding: str = ""
+
+
+PLAIN = Steps()
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of one stream: bytes, not yet understood.
+
+    ``lines`` is a binary array without line ends; ``positions`` (int64, as many) is where each began in its source;
+    ``observed_ns`` is when they were read. ``origin`` covers all of them. ``ended`` says that nothing that belongs to
+    the last of them is expected any more: the pipeline gives out all of them. Otherwise it may hold back the last ones,
+    and the origin of its batch ends where the source has to read again.
+    """
+
+    lines: pa.BinaryArray
+    positions: np.ndarray
+    stream: Stream
+    observed_ns: int
+    origin: Origin
+    steps: Steps = PLAIN
+    ended: bool = True
