@@ -66,6 +66,14 @@ class Collect(Struct, forbid_unknown_fields=True):
         Meta(description="`beginning`, `end` or a size from the end. Empty: named files whole, 10 MB of found ones."),
     ] = ""
     host: Annotated[str, Meta(description="The host label of what is collected. Empty: this machine's name.")] = ""
+    syslog: Annotated[
+        list[str], Meta(description="Receive syslog: `udp://HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT`.")
+    ] = []
+    syslog_cert: Annotated[str, Meta(description="The certificate of syslog over TLS, a PEM file.")] = ""
+    syslog_key: Annotated[str, Meta(description="Its key, a PEM file.")] = ""
+    journal: Annotated[
+        bool, Meta(description="Follow the systemd journal (done by itself where logs are discovered).")
+    ] = False
     demo: Annotated[bool, Meta(description="Write the logs of three invented services and follow them.")] = False
 
 

@@ -49,6 +49,23 @@ SCAN_NOTIFIED_S = 10.0
 """Globs are matched again so often; the second when the kernel also tells about changes in their directories."""
 WATCHES_MAX = 4_096
 """Directories watched by inotify; others are polled."""
+SYSLOG_MESSAGE_BYTES_MAX = 1 * MIB
+"""A syslog message that is longer goes on as the next record: a sender cannot hold more of our memory."""
+SYSLOG_CONNECTIONS_MAX = 1_024
+SYSLOG_BURST_DATAGRAMS = 4_096
+"""Datagrams that are received in one go, before connections have their turn."""
+SYSLOG_FLUSH_S = 0.005
+"""What comes within this time is understood and written together ..."""
+SYSLOG_PENDING_BYTES_MAX = 4 * MIB
+"""... or so many bytes of it."""
+CONTAINER_FILE_BYTES_MAX = 4 * MIB
+"""What a container runtime writes about a container, or about all of them."""
+JOURNAL_READ_BYTES = 1 * MIB
+"""One read of the journal's export stream."""
+JOURNAL_ENTRY_BYTES_MAX = 64 * MIB
+"""An entry of the journal that is larger is not one."""
+JOURNAL_RETRY_S = 1.0
+"""When journalctl ends it is started again after so long, behind what was taken."""
 PUSH_BYTES_MAX = 64 * MIB
 """A request body after decompression: bounds what a compressed bomb may become."""
 PUSH_BATCH_BYTES = 2 * MIB

@@ -9,7 +9,7 @@ import glob
 import socket
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,8 +24,13 @@ from tailrace.config import Config
 from tailrace.http import Status
 from tailrace.limits import START_FOUND
 from tailrace.metrics import Metrics
+from tailrace.pipeline import Pipeline
 from tailrace.sources.file import Entry
 from tailrace.sources.http import Push
+from tailrace.sources.journal import Journal
+from tailrace.sources.journal import is_there as journal_is_there
+from tailrace.sources.stdin import Stdin
+from tailrace.sources.syslog import Syslog
 from tailrace.store.parts.indexer import Indexer
 from tailrace.store.parts.store import PartStore
 from tailrace.store.pool import Pool
@@ -59,6 +64,7 @@ class Process:
         self.push = Push(self.bus, self.metrics, lambda: 0 if self.indexer.error else self._waiting())
         self.hub = Hub(self.bus, self.history)
         self.collector: Collector | None = None
+        self.others: list[Syslog | Journal | Stdin] = []
         self._demo: Demo | None = None
         self._found: list[Found] = []
         self._rediscovery: Rediscovery | None = None
@@ -85,6 +91,8 @@ class Process:
             self._rediscovery.stop()
         if self.collector:
             self.collector.stop()
+        for other in self.others:
+            other.stop()
         self.push.close()
         self.searches.close()
         self.indexer.stop()
@@ -93,7 +101,7 @@ class Process:
 
     def _collect(self) -> None:
         wanted = self._config.collect
-        entries = [Entry(path, wanted.start or "beginning") for path in wanted.paths]
+        entries = [Entry(path, wanted.start or "beginning") for path in wanted.paths if path != "-"]
         own = [self._directory / "bus", self._directory / "store", *(Path(path) for path in wanted.exclude)]
         if wanted.demo:
             self._demo = Demo(self._directory / "demo")
@@ -108,11 +116,29 @@ class Process:
         zone = datetime.now().astimezone().tzinfo
         assert zone is not None
         host = wanted.host or socket.gethostname()
+        self._listen(host, zone)
         self.collector = Collector(self.bus, entries, host=host, exclude=own, zone=zone)
         self.collector.start()
         if wanted.discover and not wanted.paths and not wanted.demo:
             self._rediscovery = Rediscovery([self._directory, *own], self._found, self._add)
             self._rediscovery.start()
+
+    def _listen(self, host: str, zone: tzinfo) -> None:
+        """Start what is no file: syslog, the journal, standard input."""
+        wanted = self._config.collect
+        if wanted.syslog:
+            cert, key = wanted.syslog_cert, wanted.syslog_key
+            self.others.append(Syslog(self.bus, wanted.syslog, pipeline=Pipeline(zone), certificate=cert, key=key))
+        discovering = wanted.discover and not wanted.paths and not wanted.demo
+        if wanted.journal or (discovering and journal_is_there()):
+            start = wanted.start or ("beginning" if wanted.journal else START_FOUND)
+            if start not in ("beginning", "end"):
+                start = str(settings.size(start))
+            self.others.append(Journal(self.bus, host=host, start=start))
+        if "-" in wanted.paths:
+            self.others.append(Stdin(self.bus, pipeline=Pipeline(zone), host=host))
+        for other in self.others:
+            other.start()
 
     def _entries(self, found: list[Found]) -> list[Entry]:
         start = self._config.collect.start or START_FOUND
@@ -173,6 +199,8 @@ class Process:
             found.append(self.indexer.error.message)
         if self.collector and self.collector.error:
             found.append(self.collector.error)
+        others = [other.status() for other in self.others]
+        found += [f"{other.name}: {other.error}" for other in others if other.error]
         files = self.collector.status() if self.collector else []
         found += [f"{file.path}: {file.error}" for file in files if file.error and file.error not in found]
         return list(dict.fromkeys(found))[-_SHOWN:]

@@ -31,12 +31,13 @@ def tailrace(*arguments, server=None, stdin=b"", **more):
 class Server:
     """A process that serves; ends with its test."""
 
-    def __init__(self, directory: Path, *arguments, command="serve", **more):
+    def __init__(self, directory: Path, *arguments, command="serve", stdin=None, **more):
         self.directory = directory
         self.log = directory.with_suffix(".stderr")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*TAILRACE, command, "--data", directory, "--listen", "127.0.0.1:0", *map(str, arguments)],
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment(**more),

@@ -1,8 +1,9 @@
 """What ``tailrace up`` follows when it was told nothing: the logs of this machine, each with the reason.
 
-Three places, in this order: files that running processes hold open for append; readable text logs under ``/var/log``;
-``*.log`` files in the user's state directories. Left out: binary and compressed files, what may not be read, our own
-data. The walk is bounded in depth and in files. ``Rediscovery`` repeats it, for logs that appear later.
+Four places, in this order: files that running processes hold open for append; readable text logs under ``/var/log``
+(those of Kubernetes' pods are there); the logs of Docker's containers; ``*.log`` files in the user's state
+directories. Left out: binary and compressed files, what may not be read, our own data. The walk is bounded in depth and
+in files. ``Rediscovery`` repeats it, for logs that appear later.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _BINARY_NAMES = frozenset({"wtmp", "btmp", "lastlog", "faillog", "utmp", "tallyl
 _NOT_LOGS = frozenset({"journal", "sa", "sysstat"})
 _LOG_NAMES = (".log", ".out", ".err", ".jsonl", ".ndjson", ".logs")
 _SNIFF_BYTES = 1024
+_DOCKER = Path("/var/lib/docker/containers")
 _REST_SHARE = 200  # a walk may take this part of the time
 
 
@@ -43,6 +45,7 @@ def discover(
     for path, reason in (
         *_held_open(),
         *((path, f"a text log in {log_directory}") for path in _walk(log_directory)),
+        *((path, "a container's log") for path in _walk(_DOCKER) if path.endswith("-json.log")),
         *((path, f"a log in {state}") for path in _walk(state) if path.endswith(_LOG_NAMES)),
     ):
         real = os.path.realpath(path)

@@ -1,6 +1,7 @@
 """The pipeline: raw lines of one stream become a batch with times, levels, fields and labels.
 
-Pure: no I/O and no clock. Verbs are files: parse (``parse_json``, ``parse_logfmt``, ``parse_text``), level, label.
+Pure: no I/O and no clock. Verbs are files: parse (``parse_json``, ``parse_logfmt``, ``parse_text``), level, label,
+speaker.
 
 How a stream is written is found out from its first lines and remembered; when none of a block's lines fits any more, or
 while nothing is known and twice as many lines came, it is found out again. Times by rule: the line's own; else
@@ -24,8 +25,9 @@ from tailrace.pipeline import parse_json, parse_logfmt, parse_text, utf8
 from tailrace.pipeline.label import labelled
 from tailrace.pipeline.level import level_of
 from tailrace.pipeline.parse_json import process_json
+from tailrace.pipeline.speaker import speakers
 from tailrace.pipeline.timestamp import read_any
-from tailrace.record import Batch, Origin
+from tailrace.record import Batch, Origin, Stream
 
 __all__ = ["Pipeline", "process_json"]
 
@@ -76,7 +78,7 @@ class Pipeline:
         columns = self._columns(lines, text, state)
         time = self._filled(columns, state, lines.observed_ns)
         fields = _marked(columns.fields, lines.lines, raw)
-        codes, streams = columns.streams or ([0] * len(text), [lines.stream])
+        codes, streams = columns.streams or self._speakers(lines, text)
         origin = lines.origin
         return Batch.of(
             time=time,
@@ -151,6 +153,11 @@ class Pipeline:
             fields.append(orjson.dumps(pairs).decode() if pairs else None)
         ok, time = read_any(pa.array(times, pa.string()), lines.observed_ns, self._zone)
         return _Columns(ok, time, np.array(levels, np.uint8), trace_id=traces, fields=fields)
+
+    def _speakers(self, lines: Lines, text: pa.Array) -> tuple[list[int], list[Stream]]:
+        if lines.stream.labels.get("source") == "syslog":
+            return speakers(text, lines.stream)
+        return [0] * len(text), [lines.stream]
 
     def _filled(self, columns: _Columns, state: _State, observed_ns: int) -> np.ndarray:
         """Give lines without a time the one of the line before."""

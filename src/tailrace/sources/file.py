@@ -51,6 +51,7 @@ from tailrace.limits import (
 )
 from tailrace.lines import PLAIN, Lines, Steps
 from tailrace.record import Origin, Stream
+from tailrace.sources import container
 from tailrace.sources.followed import FollowedFile, Known, Rewritten
 from tailrace.sources.inotify import Watch
 
@@ -375,7 +376,8 @@ class FileSource:
             os.close(fd)
             return
         first_path = known.note.path if known is not None and resumed else path
-        stream = Stream.of({"host": self._host, "path": os.path.abspath(first_path), **entry.labels})
+        place = {"host": self._host, "path": os.path.abspath(first_path)}
+        stream = Stream.of({**place, **container.labels_of(os.path.realpath(path)), **entry.labels})
         file = FollowedFile(fd, path, stream, key, time.time_ns(), steps=entry.steps)
         if known is not None and resumed:
             file.resume(known)
