@@ -158,6 +158,7 @@ class Syslog:
         self.addresses = [Address.parse(text) for text in addresses]
         self._tls = _tls(certificate, key) if any(one.scheme == "tls" for one in self.addresses) else None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="syslog", daemon=True)
+        self._running = threading.Event()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         try:
@@ -173,6 +174,7 @@ class Syslog:
     def start(self) -> None:
         """Begin to receive."""
         self._thread.start()
+        self._running.wait()
 
     def stop(self) -> None:
         """Stop receiving; what was received is appended first, if there is room."""
@@ -202,6 +204,7 @@ class Syslog:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        self._running.set()
         servers: list[asyncio.Server] = []
         datagrams = [one for address, one in self._sockets if address.scheme == "udp"]
         for address, listener in self._sockets:
