@@ -74,6 +74,11 @@ PUSH_BATCH_BYTES = 2 * MIB
 # -- pipeline --------------------------------------------------------------------------------------------------
 DETECT_LINES = 64
 """Lines of a block from which the layout of a stream is found out."""
+REDACT_RULES_MAX = 64
+"""Rules of one's own in one entry: they are all part of one pattern, which has to stay fast."""
+REDACT_PATTERN_BYTES_MAX = 1 * KIB
+REDACT_KEYS_MAX = 16_384
+"""Names of fields of which is remembered whether they are a secret's; beyond it all are forgotten."""
 STREAM_STATES_MAX = 16_384
 """Streams whose layout and newest time are remembered; the least recently seen is forgotten and found out again."""
 

@@ -11,13 +11,45 @@ from tailrace.record import Origin, Stream
 
 
 @dataclass(frozen=True, slots=True)
+class Mask:
+    """A rule of one's own for ``redact``: what ``pattern`` (RE2) finds is masked, in ``field`` or everywhere.
+
+    One of two: ``keep`` (characters kept at the head and the tail of the first group, or of all of it without groups,
+    ``*`` between) or ``template`` (stands instead of all of it; ``{name}`` is what the group of that name found).
+    """
+
+    name: str
+    pattern: str
+    keep: tuple[int, int] | None = None
+    template: str = ""
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Of the records that ``where`` (a filter) means, one of ``one_in`` is kept."""
+
+    where: str
+    one_in: int
+
+
+@dataclass(frozen=True, slots=True)
 class Steps:
     """What a person wishes to be done with the lines of an entry; what is left alone is found out from the lines.
 
-    ``encoding`` is that of the bytes; empty: UTF-8, or what a byte order mark says.
+    ``encoding`` is that of the bytes; empty: UTF-8, or what a byte order mark says. ``levels`` are pairs of a word in
+    the line and the level that it means, ``level_field`` is the name of the field that holds it. ``labels_from`` is a
+    pattern (RE2) on the path whose named groups become labels. ``drop`` is a filter of the query language: what it
+    means is not kept. ``redact`` names groups and rules of what is masked, and has rules of one's own.
     """
 
     encoding: str = ""
+    levels: tuple[tuple[str, str], ...] = ()
+    level_field: str = ""
+    labels_from: str = ""
+    drop: str = ""
+    sample: Sample | None = None
+    redact: tuple[str | Mask, ...] = ()
 
 
 PLAIN = Steps()

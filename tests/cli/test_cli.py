@@ -99,3 +99,20 @@ def test_the_client_commands_import_no_server():
 )
 def test_escape_leaves_nothing_that_commands_a_terminal(text, shown):
     assert escape(text) == shown
+
+
+def test_redact_shows_what_would_be_stored_and_counts_by_rule():
+    done = tailrace("redact", stdin=b'a password=hunter2\n{"msg":"hi","token":"t1"}\n')
+    assert done.stdout == b'a password=[redacted:password]\nhi  {"token":"[redacted:token]"}\n'
+    assert [line.split() for line in done.stderr.splitlines()] == [[b"1", b"password"], [b"1", b"token"]]
+
+
+def test_redact_tries_a_rule_of_ones_own_on_a_file(tmp_path):
+    (tmp_path / "app.log").write_text("order ABCDEF now\n")
+    done = tailrace("redact", "--rule", r"order=order (\w+)", "--keep", "1,2", tmp_path / "app.log")
+    assert done.stdout == b"order A***EF now\n"
+
+
+def test_redact_explains_a_rule_that_cannot_be():
+    done = tailrace("redact", "--rule", "order=(?=x)", stdin=b"")
+    assert (done.returncode, b"RE2 does not take this" in done.stderr) == (2, True)

@@ -27,6 +27,7 @@ TESTED_ELSEWHERE = {
     "cli/__main__.py": "cli/test_cli.py",
     "cli/check.py": "cli/test_cli.py",
     "cli/completion.py": "cli/test_cli.py",
+    "cli/redact.py": "cli/test_cli.py",
     "cli/search.py": "cli/test_cli.py",
     "cli/serve.py": "server/test_process.py",
     "cli/status.py": "cli/test_cli.py",

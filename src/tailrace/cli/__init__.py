@@ -22,6 +22,7 @@ COMMANDS = {
     "tail": "watch what matches, live",
     "search": "find records",
     "pipe": "ship standard input, and pass it through unchanged",
+    "redact": "show what would be masked in lines, and by which rule",
     "streams": "who is speaking",
     "status": "how the server is",
     "token": "make, list and remove the tokens of a server",

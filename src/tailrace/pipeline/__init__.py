@@ -1,7 +1,7 @@
 """The pipeline: raw lines of one stream become a batch with times, levels, fields and labels.
 
 Pure: no I/O and no clock. Verbs are files: parse (``parse_json``, ``parse_logfmt``, ``parse_text``), level, label,
-speaker.
+speaker, drop, sample, redact: what a person does not want to keep goes before anything is written.
 
 How a stream is written is found out from its first lines and remembered; when none of a block's lines fits any more, or
 while nothing is known and twice as many lines came, it is found out again. Times by rule: the line's own; else
@@ -10,7 +10,7 @@ that of the line before in the stream (a continuation belongs to its beginning);
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any
@@ -20,11 +20,14 @@ import orjson
 import pyarrow as pa
 
 from tailrace.limits import DETECT_LINES, LINE_BYTES_MAX, STREAM_STATES_MAX
-from tailrace.lines import Lines
+from tailrace.lines import Lines, Steps
 from tailrace.pipeline import parse_json, parse_logfmt, parse_text, utf8
+from tailrace.pipeline.drop import dropped
 from tailrace.pipeline.label import labelled
-from tailrace.pipeline.level import level_of
+from tailrace.pipeline.level import level_of, levels_by
 from tailrace.pipeline.parse_json import process_json
+from tailrace.pipeline.redact import redactor
+from tailrace.pipeline.sample import sampled
 from tailrace.pipeline.speaker import speakers
 from tailrace.pipeline.timestamp import read_any
 from tailrace.record import Batch, Origin, Stream
@@ -61,7 +64,14 @@ class Pipeline:
     """Gives lines their meaning; keeps what it learned about each stream. Not for several threads at once."""
 
     def __init__(self, zone: tzinfo = UTC) -> None:
-        """``zone`` is that of times which name none: the zone of the machine that wrote them."""
+        """``zone`` is that of times which name none: the zone of the machine that wrote them.
+
+        ``dropped`` and ``sampled`` count what was left out, by the text of the filter; ``redacted`` what was masked, by
+        rule. They may be read from any thread.
+        """
+        self.dropped: Counter[str] = Counter()
+        self.sampled: Counter[str] = Counter()
+        self.redacted: Counter[str] = Counter()
         self._zone = zone
         self._states: OrderedDict[str, _State] = OrderedDict()
 
@@ -72,25 +82,36 @@ class Pipeline:
         return layout.name if isinstance(layout, parse_text.Layout) else layout
 
     def process(self, lines: Lines) -> Batch:
-        """Return the batch of these lines, row by row the same lines."""
+        """Return the batch of these lines: row by row the same lines, without those that were dropped."""
         state = self._state(lines.stream.json)
         text, raw = utf8.decode(lines.lines)
         columns = self._columns(lines, text, state)
         time = self._filled(columns, state, lines.observed_ns)
         fields = _marked(columns.fields, lines.lines, raw)
         codes, streams = columns.streams or self._speakers(lines, text)
-        origin = lines.origin
-        return Batch.of(
+        origin, steps = lines.origin, lines.steps
+        batch = Batch.of(
             time=time,
             observed=np.full(len(text), lines.observed_ns, np.int64),
-            level=columns.level,
-            stream=parse_json.stream_array(codes, [labelled(stream) for stream in streams]),
+            level=levels_by(steps, text, columns.level),
+            stream=parse_json.stream_array(codes, [labelled(stream, steps.labels_from) for stream in streams]),
             message=text if columns.message is None else columns.message,
             position=lines.positions,
             trace_id=columns.trace_id,
             fields=fields,
             origins=[Origin(origin.source, origin.first, origin.next, len(text), origin.note)],
         )
+        return self._wanted(batch, steps)
+
+    def _wanted(self, batch: Batch, steps: Steps) -> Batch:
+        """Leave out and mask what a person does not want to be kept."""
+        if steps.drop:
+            batch = dropped(batch, steps.drop, self.dropped)
+        if steps.sample:
+            batch = sampled(batch, steps.sample, self.sampled)
+        if steps.redact:
+            batch = redactor(steps.redact).apply(batch, self.redacted)
+        return batch
 
     def _state(self, key: str) -> _State:
         state = self._states.pop(key, None) or _State()
