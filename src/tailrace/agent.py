@@ -115,7 +115,8 @@ class Collector:
             batch = self._pipeline.process(lines)
             place = batch.origins[0].next
             if place != lines.origin.next:
-                file.give_back(place, len(lines.lines) - int(lines.positions.searchsorted(place)), time.monotonic())
+                waiting = len(lines.lines) - int(lines.positions.searchsorted(place))
+                batch = batch.noted(file.give_back(place, waiting, time.monotonic()))
             if not len(batch):
                 if file not in self._flying:
                     file.acked = place

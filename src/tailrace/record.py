@@ -27,7 +27,7 @@ what orjson writes (no spaces, no escapes but the necessary ones), so a key can 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Self
@@ -196,6 +196,11 @@ class Batch:
             epoch=batches[0].epoch if batches else 0,
             offsets=offsets,
         )
+
+    def noted(self, note: str) -> Batch:
+        """Return the same batch with another note beside its only origin."""
+        (origin,) = self.origins
+        return Batch(self.columns, origins=[replace(origin, note=note)], epoch=self.epoch, offsets=self.offsets)
 
     def __len__(self) -> int:
         return self.columns.num_rows
