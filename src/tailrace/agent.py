@@ -88,7 +88,8 @@ class Collector:
         lag = max(0, file.size - file.acked)
         state = "failing" if file.error else "gone" if file.gone else "reading" if lag else "quiet"
         layout = self._pipeline.layout_of(file.stream.json)
-        return FileStatus(file.path, state, file.acked, file.size, lag, file.lines, layout, file.error or self.error)
+        why = file.error or self.error or self._pipeline.hint_of(file.stream.json)
+        return FileStatus(file.path, state, file.acked, file.size, lag, file.lines, layout, why)
 
     def _run(self) -> None:
         try:

@@ -24,7 +24,7 @@ import pyarrow as pa
 from tailrace.limits import DETECT_LINES, LINE_BYTES_MAX, STREAM_STATES_MAX
 from tailrace.lines import Lines
 from tailrace.pipeline import parse_json, parse_logfmt, parse_text
-from tailrace.pipeline.decode import decode, encoding_of, newline_of
+from tailrace.pipeline.decode import decode, encoding_of, looks_like, newline_of
 from tailrace.pipeline.join import Events, join
 from tailrace.pipeline.label import labelled
 from tailrace.pipeline.level import level_of
@@ -46,6 +46,7 @@ class _State:
     unknown_lines: int = 0
     detect_at: int = 0
     last_time_ns: int = 0
+    hint: str = ""
 
 
 @dataclass(slots=True)
@@ -75,6 +76,11 @@ class Pipeline:
         layout = state.layout if state else None
         return layout.name if isinstance(layout, parse_text.Layout) else layout
 
+    def hint_of(self, stream_json: str) -> str:
+        """Return what a person should know about how a stream is read; empty when all is well."""
+        state = self._states.get(stream_json)
+        return state.hint if state else ""
+
     def process(self, lines: Lines) -> Batch:
         """Return the batch of these lines: a row for every event, in the order of their first lines.
 
@@ -82,6 +88,9 @@ class Pipeline:
         """
         state = self._state(lines.stream.json)
         text, raw = decode(lines.lines, lines.steps.encoding)
+        if 2 * len(raw) > len(text) and not lines.steps.encoding and not state.hint:
+            guess = looks_like([raw[row] for row in sorted(raw)[:DETECT_LINES]])
+            state.hint = f'not UTF-8, and looks like Chinese: set encoding = "{guess}"' if guess else ""
         events = join(text, lines.steps, ended=lines.ended, more=lines.more)
         if events is not None:
             text, raw = events.texts(text), _raw_of(events, lines, raw)

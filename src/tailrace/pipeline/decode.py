@@ -3,10 +3,10 @@ r"""decode: bytes become text, whatever they are written in; what cannot be read
 A byte that means nothing is ``\xHH``, and the line itself is kept beside. Only that line is touched: the others of its
 block are decoded all at once.
 
-Encodings are those of Python's codecs in which a line can be found without decoding: a newline is the byte 0x0A and that
-byte is part of no other character (so it is in all encodings of ISO 8859, Windows and KOI, and in GBK, GB18030,
-Big5, Shift-JIS, EUC and their relatives, whose second bytes begin at 0x30), or it is UTF-16 or UTF-32. Encodings with a state
-(ISO-2022, HZ, UTF-7) and those of mainframes are not among them.
+Encodings are those of Python's codecs in which a line can be found without decoding: a newline is the byte 0x0A and
+that byte is part of no other character (so it is in all encodings of ISO 8859, Windows and KOI, and in GBK, GB18030,
+Big5, Shift-JIS, EUC and their relatives, whose second bytes begin at 0x30), or it is UTF-16 or UTF-32. Encodings with
+a state (ISO-2022, HZ, UTF-7) and those of mainframes are not among them.
 
 People say GBK and mean what Windows writes; so a line that is not valid in the encoding named is tried in the larger
 one that contains it (``_LARGER``) before it counts as broken.
@@ -25,28 +25,10 @@ from tailrace.api import suggestion
 from tailrace.errors import ConfigError
 
 UTF8 = "utf-8"
-_SUGGESTED = [
-    "utf-8",
-    "utf-16",
-    "utf-16-le",
-    "utf-16-be",
-    "utf-32",
-    "gbk",
-    "gb18030",
-    "big5",
-    "shift_jis",
-    "euc_jp",
-    "euc_kr",
-    "cp932",
-    "cp949",
-    "cp950",
-    "cp1252",
-    "latin-1",
-    "iso8859-15",
-    "windows-1252",
-    "windows-1251",
-    "koi8-r",
-]
+_SUGGESTED = (
+    *("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "gbk", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr"),
+    *("cp932", "cp949", "cp950", "cp1252", "latin-1", "iso8859-15", "windows-1252", "windows-1251", "koi8-r"),
+)
 _LARGER = {
     "gb2312": "gb18030",
     "gbk": "gb18030",
@@ -59,30 +41,13 @@ _LARGER = {
 _WIDE = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 """Without a byte order mark: what Windows writes."""
 _SEVERAL_BYTES = frozenset(
-    [
-        "utf-8",
-        "gb2312",
-        "gbk",
-        "gb18030",
-        "big5",
-        "big5hkscs",
-        "cp950",
-        "cp932",
-        "shift_jis",
-        "shift_jis_2004",
-        "shift_jisx0213",
-        "euc_jp",
-        "euc_jis_2004",
-        "euc_jisx0213",
-        "euc_kr",
-        "cp949",
-        "johab",
-        "utf-16-le",
-        "utf-16-be",
-        "utf-32-le",
-        "utf-32-be",
-    ]
+    (
+        *("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"),
+        *("gb2312", "gbk", "gb18030", "big5", "big5hkscs", "cp950", "euc_kr", "cp949", "johab"),
+        *("cp932", "shift_jis", "shift_jis_2004", "shift_jisx0213", "euc_jp", "euc_jis_2004", "euc_jisx0213"),
+    )
 )
+_SINGLE_BYTES = ("ascii", "iso8859", "cp", "koi8", "mac-", "kz1048", "ptcp154", "tis-620", "hp-roman8")
 _COMMON_SHARE = 0.6
 
 
@@ -104,12 +69,7 @@ def encoding_of(name: str) -> str:
 def _of_single_bytes(codec: str) -> bool:
     """Tell whether every byte is one character, and those of ASCII are themselves."""
     ascii_bytes = bytes(range(128))
-    try:
-        return ascii_bytes.decode(codec) == ascii_bytes.decode("ascii") and all(
-            len(bytes([byte]).decode(codec, "replace")) == 1 for byte in range(128, 256)
-        )
-    except (LookupError, UnicodeError, ValueError):
-        return False
+    return codec.startswith(_SINGLE_BYTES) and ascii_bytes.decode(codec, "replace") == ascii_bytes.decode("ascii")
 
 
 def newline_of(encoding: str) -> bytes:
@@ -161,6 +121,8 @@ def _converted(lines: pa.Array, codec: str) -> tuple[pa.StringArray, dict[int, b
     block = pc.binary_join(pa.ListArray.from_arrays(places, lines.cast(pa.binary())), newline)[0].as_buffer()
     data = memoryview(block)
     lengths = pc.binary_length(lines).to_numpy(zero_copy_only=False).astype(np.int64)
+    if (lengths % len(newline)).any():
+        return _one_by_one(lines.to_pylist(), codec)  # a line that ends inside a unit would shift all behind it
     ends = np.cumsum(lengths + len(newline))
     decoder = codecs.lookup(codec).decode
     pieces: list[str] = []
@@ -182,6 +144,18 @@ def _converted(lines: pa.Array, codec: str) -> tuple[pa.StringArray, dict[int, b
                 raw[row] = line
             begin = int(ends[row])
     return _split("\n".join(pieces), len(lines)), raw
+
+
+def _one_by_one(lines: list[bytes], codec: str) -> tuple[pa.StringArray, dict[int, bytes]]:
+    texts: list[str] = []
+    raw: dict[int, bytes] = {}
+    for row, line in enumerate(lines):
+        try:
+            texts.append(line.decode(codec))
+        except UnicodeDecodeError:
+            texts.append(_alone(line, codec)[0])
+            raw[row] = line
+    return pa.array(texts, pa.string()), raw
 
 
 def _alone(line: bytes, codec: str) -> tuple[str, bool]:

@@ -125,7 +125,7 @@ def join(
         if found is None:
             return None
         starts, waits = found
-        return _events(text, np.arange(len(text)), starts, waits)
+        return _events(text, np.arange(len(text)), starts, waits, one_writer=True)
     return _several(text, steps, codes, ended=ended, more=more)
 
 
@@ -143,16 +143,25 @@ def _several(text: pa.StringArray, steps: Steps, codes: np.ndarray, *, ended: bo
             starts[low:high] = found[0]
             if found[1] < len(rows):
                 waits = min(waits, int(rows[found[1]]))
-    return _events(text, order, starts, waits) if seen else None
+    return _events(text, order, starts, waits, one_writer=False) if seen else None
 
 
-def _events(text: pa.StringArray, order: np.ndarray, starts: np.ndarray, waits: int) -> Events:
+def _events(text: pa.StringArray, order: np.ndarray, starts: np.ndarray, waits: int, *, one_writer: bool) -> Events:
     """Apply the bounds, and let wait what stands behind a line that waits."""
     sizes = pc.binary_length(text).to_numpy(zero_copy_only=False).astype(np.int64)
     behind = np.cumsum(sizes[::-1])[::-1]
+    begins, cut = _bounded(np.flatnonzero(starts), np.concatenate([[0], np.cumsum(sizes[order] + 1)]))
+    if one_writer and waits < len(text):
+        # Of an open event that was cut only the last piece waits.
+        place = int(begins.searchsorted(waits))
+        while place in cut:
+            place += 1
+        waits = int(begins[place])
     if waits < len(text) and behind[waits] > EVENT_BYTES_MAX:
         waits = len(text)
-    begins, cut = _bounded(np.flatnonzero(starts), np.concatenate([[0], np.cumsum(sizes[order] + 1)]))
+    if one_writer:
+        begins = begins[begins < waits]
+        return Events(order[:waits], begins, cut[cut < len(begins)], waits)
     event_of = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(order))))
     firsts = order[begins]
     while waits < len(text):

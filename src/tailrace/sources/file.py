@@ -50,6 +50,8 @@ from tailrace.limits import (
     SCAN_S,
 )
 from tailrace.lines import PLAIN, Lines, Steps
+from tailrace.pipeline.decode import encoding_of
+from tailrace.pipeline.join import check
 from tailrace.record import Origin, Stream
 from tailrace.sources import container
 from tailrace.sources.followed import FollowedFile, Known, Rewritten
@@ -79,6 +81,8 @@ class Entry:
 
     def __post_init__(self) -> None:
         start_offset(self.start, 0)
+        encoding_of(self.steps.encoding)
+        check(self.steps)
 
 
 def start_offset(start: str, size: int) -> int:
