@@ -1,11 +1,14 @@
 """Files, collector and bus: an event comes once and whole, whatever happens while it is open."""
 
+import signal
+
 import pytest
 
 from tailrace.agent import Collector
 from tailrace.bus.disk import DiskBus
 from tailrace.lines import Steps
 from tailrace.sources.file import Entry
+from tests.apps.programs import Server, until
 from tests.apps.test_follow import messages, wait_for
 from tests.pipeline.test_traces import AFTER, BEFORE, JAVA, PYTHON
 
@@ -117,3 +120,15 @@ def test_a_backlog_of_traces_is_the_same_events_wherever_its_blocks_end(tmp_path
     follow()
     wait_for(lambda: bus.next.offset >= len(wanted) + 1)
     assert messages(bus) == [*wanted, "end"]
+
+
+def test_an_open_event_is_whole_after_a_kill(tmp_path):
+    log = tmp_path / "app.log"
+    append(log, f"{BEFORE}\n{JAVA[:HALF]}")
+    server = Server(tmp_path / "data", log, command="up")
+    until(lambda: server.messages() == [BEFORE])
+    server.stop(signal.SIGKILL)
+    append(log, f"{JAVA[HALF:]}\n{AFTER}\n")
+    server = Server(tmp_path / "data", log, command="up")
+    until(lambda: server.messages() == [BEFORE, JAVA, AFTER])
+    server.stop()
