@@ -50,6 +50,8 @@ from tailrace.limits import (
     SCAN_S,
 )
 from tailrace.lines import PLAIN, Lines, Steps
+from tailrace.pipeline.decode import encoding_of
+from tailrace.pipeline.join import check
 from tailrace.record import Origin, Stream
 from tailrace.sources import container
 from tailrace.sources.followed import FollowedFile, Known, Rewritten
@@ -79,6 +81,8 @@ class Entry:
 
     def __post_init__(self) -> None:
         start_offset(self.start, 0)
+        encoding_of(self.steps.encoding)
+        check(self.steps)
 
 
 def start_offset(start: str, size: int) -> int:
@@ -384,7 +388,7 @@ class FileSource:
         elif original is not None:
             file.seek(original.offset)
         elif first and entry.start != "beginning":
-            file.seek(_line_after(fd, start_offset(entry.start, status.st_size), status.st_size))
+            file.seek(file.line_after(start_offset(entry.start, status.st_size), status.st_size))
         file.acked = file.offset
         file.changed = now
         self._parked.pop(key, None)
@@ -432,19 +436,3 @@ def _beside(copy: str, original: str) -> bool:
 def _same_end(fd: int, other: int, size: int) -> bool:
     start = max(0, size - 4096)
     return os.pread(fd, size - start, start) == os.pread(other, size - start, start)
-
-
-def _line_after(fd: int, offset: int, size: int) -> int:
-    """Return where the first line begins that begins at ``offset`` or behind."""
-    if offset == 0:
-        return 0
-    place = offset - 1
-    while place < size:
-        block = os.pread(fd, 65_536, place)
-        end = block.find(b"\n")
-        if end >= 0:
-            return place + end + 1
-        if not block:
-            break
-        place += len(block)
-    return size
