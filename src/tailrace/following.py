@@ -198,9 +198,9 @@ class Following:
             wanted = self._settings.load()
         except ConfigError as error:
             state.failures += 1
-            if state.error != str(error):
-                self._say(f"the configuration was not changed: {error}")
-            state.error = str(error)
+            if state.error != error.message:
+                self._say(f"the configuration stays as it was: {error}")
+            state.error = error.message
             return
         if state.error:
             self._say("the configuration makes sense again")

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     collect = wanted.collect
     wishes = [*collect.entries, *(Wish(path, start=collect.start) for path in collect.paths)]
     entries = [entry_of(wish, exclude=collect.exclude) for wish in wishes]
-    fence = Fence([wanted.directory / "bus", wanted.directory / "store"], collect.allow)
+    fence = Fence([str(wanted.directory / part) for part in ("bus", "store")], collect.allow)
     for entry, finds, warning in _explained(entries, look(entries, fence)):
         for line in _lines(entry, finds):
             print(f"# {escape(line)}")
@@ -45,10 +45,8 @@ def run(args: argparse.Namespace) -> int:
 def _explained(entries: Sequence[Entry], finds: Sequence[Finds]) -> Iterator[tuple[Entry, Finds, str]]:
     """Yield each entry, what it finds, and what may not be meant so."""
     for entry, found in zip(entries, finds, strict=True):
-        shared = [
-            f"{count} of its files belong to {entries[n].path}, which comes first"
-            for n, count in found.overlaps.items()
-        ]
+        counts = found.overlaps.items()
+        shared = [f"{count} of its files belong to {entries[place].path}, which comes first" for place, count in counts]
         if not found.files and not shared:
             shared = ["finds no file now"]
         yield entry, found, "; ".join(shared)

@@ -56,9 +56,9 @@ def _collecting(answer: dict[str, Any]) -> str:
     if answer["total"] > len(answer["files"]):
         parts.append(f"and {count_text(answer['total'] - len(answer['files']))} more")
     states = ", ".join(f"{count_text(count)} {state}" for state, count in answer["states"].items()) or "no files"
-    lag = (
-        f"{bytes_text(answer['lag_bytes'])} behind, up to {answer['lag_s']:.1f} s" if answer["lag_bytes"] else "no lag"
-    )
+    lag = "no lag"
+    if answer["lag_bytes"]:
+        lag = f"{bytes_text(answer['lag_bytes'])} behind, up to {answer['lag_s']:.1f} s"
     parts.append(f"{states} · {lag} · {count_text(answer['lines'])} lines read")
     parts += [f"entry {entry['path']}: {entry['problem']}" for entry in answer["entries"] if entry["problem"]]
     parts += [f"PROBLEM: {problem}" for problem in answer["problems"]]

@@ -257,6 +257,7 @@ def look(entries: Sequence[Entry], fence: Fence) -> list[Finds]:
                 taken[key] = number
                 finds.files.append((path, status.st_size))
         finds.more = next(names, None) is not None
+        finds.files.sort()
         found.append(finds)
     return found
 

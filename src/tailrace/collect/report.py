@@ -149,7 +149,7 @@ class Report:
         return Summary(dict(sorted(states.items())), sum(behind), max(behind, default=0), waited)
 
     def _lag_s(self, seen: _Seen, now: float) -> float:
-        """Return how long the oldest byte behind the offset has waited; one that was not seen yet, since the last look."""
+        """Return how long the oldest byte has waited that the bus has not; one not seen yet, since the last look."""
         if seen.file is None or not seen.lag:
             return 0.0
         since = seen.file.waiting.since(seen.file.acked)
