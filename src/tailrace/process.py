@@ -15,7 +15,6 @@ import tailrace
 from tailrace.bus.disk import DiskBus
 from tailrace.collect.words import Collecting, CollectParameters
 from tailrace.config import Config, Settings, seconds, size
-from tailrace.errors import Refused
 from tailrace.following import Following
 from tailrace.http import Status
 from tailrace.metrics import Metrics
@@ -132,10 +131,8 @@ class Process:
         return list(dict.fromkeys(found))[-_SHOWN:]
 
     def collecting(self, given: CollectParameters) -> Collecting:
-        """Answer a question about collecting; from any thread. Raises Refused where nothing is collected."""
-        if self.following is None:
-            raise Refused("this server follows no files", cure="`tailrace up` does, and `tailrace agent`.")
-        return self.following.answer(given)
+        """Answer a question about collecting; from any thread."""
+        return self.following.answer(given) if self.following else Collecting()
 
     def _files(self) -> int:
         return self.following.collector.report.count() if self.following else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from tailrace.api import JSON, Call
@@ -58,17 +59,17 @@ class Collecting(Struct):
     ``states``, ``lag_bytes`` (the sum), ``lag_s`` (the longest) and ``lines`` (since the start) are over all files.
     """
 
-    files: list[FileStatus]
-    total: int
-    states: dict[str, int]
-    lag_bytes: int
-    lag_s: float
-    lines: int
-    read_errors: int
-    entries: list[EntryStatus]
-    entries_total: int
-    configuration: ConfigurationStatus
-    problems: list[str]
+    files: list[FileStatus] = []
+    total: int = 0
+    states: dict[str, int] = {}
+    lag_bytes: int = 0
+    lag_s: float = 0.0
+    lines: int = 0
+    read_errors: int = 0
+    entries: list[EntryStatus] = []
+    entries_total: int = 0
+    configuration: ConfigurationStatus = msgspec.field(default_factory=ConfigurationStatus)
+    problems: list[str] = []
 
 
 class CollectParameters(Struct, forbid_unknown_fields=True):
