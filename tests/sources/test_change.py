@@ -158,10 +158,10 @@ def test_start_applies_to_the_files_that_a_new_entry_finds_at_first(tmp_path, fo
 
 
 def test_a_problem_of_an_entry_goes_with_it(tmp_path, follow):
-    (tmp_path / "dir").mkdir()
     (tmp_path / "loop.log").symlink_to("loop.log")
     source = follow(Entry(str(tmp_path / "loop.log")))
-    source.problems["/gone"] = "Permission denied"
+    texts(source)
+    assert list(source.problems) == [str(tmp_path / "loop.log")]
     source.set([])
     texts(source)
     assert source.problems == {}
