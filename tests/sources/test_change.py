@@ -1,6 +1,11 @@
 """Other entries for a source that is following already: see ``change`` at the head of sources/file.py."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tailrace.lines import Steps
 from tailrace.sources.entry import Entry
@@ -165,3 +170,37 @@ def test_a_problem_of_an_entry_goes_with_it(tmp_path, follow):
     source.set([])
     texts(source)
     assert source.problems == {}
+
+
+WISHES = [[], ["a.log"], ["*.log"], ["b.*"], ["b.log", "*.log*"], ["*.log*"]]
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.sampled_from(["a.log", "b.log"])),
+        st.tuples(st.just("rename"), st.sampled_from(["a.log", "b.log"])),
+        st.tuples(st.just("read"), st.booleans()),
+        st.tuples(st.just("set"), st.sampled_from(WISHES)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS)
+def test_whatever_is_wished_meanwhile_each_line_comes_once(steps):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        source, written, found = FileSource([]), [], []
+        for number, (what, how) in enumerate([*steps, ("set", ["*.log*"]), ("read", True)]):
+            if what == "append":
+                append(folder / how, f"{how} {number}\n")
+                written.append(f"{how} {number}")
+            elif what == "rename" and (folder / how).exists():
+                (folder / how).rename(folder / f"{how}.{number}")
+            elif what == "set":
+                source.set([Entry(str(folder / pattern)) for pattern in how])
+            elif what == "read":
+                found += texts(source, acknowledge=how)
+                for file in source.files if how else ():
+                    file.acked = file.offset
+        source.close()
+    assert sorted(found) == sorted(written)

@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     collect = wanted.collect
     wishes = [*collect.entries, *(Wish(path, start=collect.start) for path in collect.paths)]
     entries = [entry_of(wish, exclude=collect.exclude) for wish in wishes]
+    if not entries and collect.discover:
+        print("# nothing is named: `tailrace up` looks for the logs of this machine")
     fence = Fence([str(wanted.directory / part) for part in ("bus", "store")], collect.allow)
     for entry, finds, warning in _explained(entries, look(entries, fence)):
         for line in _lines(entry, finds):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import has_magic
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,20 +35,16 @@ _STALE_S = 2 * POLL_S_MAX
 _PROBLEMS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """One file at one moment; ``file`` is absent when it is not open."""
+class _Seen(NamedTuple):
+    """One file at one moment; ``file`` is absent when it is not open. A tuple, because there are thousands."""
 
     path: str
     state: State
     offset: int
     size: int
-    error: str = ""
-    file: FollowedFile | None = None
-
-    @property
-    def lag(self) -> int:
-        return max(0, self.size - self.offset)
+    lag: int
+    error: str
+    file: FollowedFile | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,27 +123,30 @@ class Report:
         stale = now - self._source.polled > _STALE_S
         for file in self._source.files:
             size = _size(file) if stale else file.size
-            yield _Seen(file.path, self._state(file, size), file.acked, size, file.error or self.error, file)
+            acked = file.acked
+            lag = max(0, size - acked)
+            yield _Seen(file.path, self._state(file, lag), acked, size, lag, file.error or self.error, file)
         for path, size in self._source.parked:
-            yield _Seen(path, "parked", size, size)
+            yield _Seen(path, "parked", size, size, 0, "", None)
         for path, why in self._source.problems.copy().items():
-            yield _Seen(path, "failing", 0, 0, why)
+            yield _Seen(path, "failing", 0, 0, 0, why, None)
 
-    def _state(self, file: FollowedFile, size: int) -> State:
+    def _state(self, file: FollowedFile, lag: int) -> State:
         if file.error:
             return "failing"
         if file.gone:
             return "gone"
-        if size <= file.acked:
+        if not lag:
             return "quiet"
         unended = file.acked == file.offset < file.size and not file.more
         return "waiting" if self.error or file.held or unended else "reading"
 
     def _summary(self, seen: list[_Seen], now: float) -> Summary:
-        behind = [one.lag for one in seen if one.lag]
         states = Counter(one.state for one in seen)
-        waited = max((self._lag_s(one, now) for one in seen), default=0.0)
-        return Summary(dict(sorted(states.items())), sum(behind), max(behind, default=0), waited)
+        behind = [one for one in seen if one.lag]
+        lags = [one.lag for one in behind]
+        waited = max((self._lag_s(one, now) for one in behind), default=0.0)
+        return Summary(dict(sorted(states.items())), sum(lags), max(lags, default=0), waited)
 
     def _lag_s(self, seen: _Seen, now: float) -> float:
         """Return how long the oldest byte has waited that the bus has not; one not seen yet, since the last look."""

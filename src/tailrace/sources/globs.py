@@ -64,17 +64,17 @@ class Index:
         """``patterns`` are pairs of a pattern and what is excluded from it."""
         self._patterns = patterns
         self._plain: dict[str, list[int]] = {}
-        self._magic: list[int] = []
+        self._magic: list[tuple[int, re2._Regexp]] = []
         for place, (pattern, _) in enumerate(patterns):
             if has_magic(pattern):
-                self._magic.append(place)
+                self._magic.append((place, _compiled((os.path.abspath(pattern),))))
             else:
                 self._plain.setdefault(os.path.abspath(pattern), []).append(place)
 
     def find(self, path: str) -> int | None:
         """Return the place of the pattern."""
         path = above = os.path.abspath(path)
-        places = [place for place in self._magic if fits((os.path.abspath(self._patterns[place][0]),), path)]
+        places = [place for place, pattern in self._magic if pattern.fullmatch(path) is not None]
         while above:
             places += self._plain.get(above, ())
             above = above.rpartition("/")[0]
