@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = config.load(args.config, os.environ, {})
     print(config.toml(wanted))
     collect = wanted.collect
-    wishes = [*collect.entries, *(Wish(path, start=collect.start) for path in collect.paths)]
+    wishes = [*collect.entries, *(Wish(path, start=collect.start) for path in collect.paths if path != "-")]
     entries = [entry_of(wish, exclude=collect.exclude) for wish in wishes]
     if not entries and collect.discover:
         print("# nothing is named: `tailrace up` looks for the logs of this machine")
