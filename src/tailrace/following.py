@@ -254,7 +254,7 @@ class Following:
             start = wanted.start or START_FOUND
             wishes += [Wish(glob.escape(one.path), start=start) for one in self.found]
         for wish in wishes:
-            yield entry_of(wish, host=host, exclude=wanted.exclude)
+            yield entry_of(wish, wanted.rules, host=host, exclude=wanted.exclude)
 
 
 def _counts(added: list[str], removed: list[str], changed: list[str]) -> str:

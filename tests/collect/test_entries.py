@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from tailrace import lines
 from tailrace.collect.entries import Multiline, Rule, Sample, Wish, check, difference, entry_of, look
 from tailrace.errors import ConfigError
 from tailrace.lines import Steps
@@ -61,10 +62,17 @@ def test_everything_that_can_be_wished_can_be_wished_at_once():
 
 def test_an_entry_has_what_was_wished_and_what_holds_for_all():
     wish = Wish("~/a.log", ["*.1"], labels={"team": "red"}, encoding="gbk")
-    made = entry_of(wish, host="web", exclude=["/b"], start="end")
+    made = entry_of(wish, {}, host="web", exclude=["/b"], start="end")
     assert made == Entry(
         os.path.expanduser("~/a.log"), "end", {"host": "web", "team": "red"}, Steps(encoding="gbk"), ("*.1", "/b")
     )
+
+
+def test_the_verbs_of_an_entry_become_steps():
+    wish = Wish("/a", redact=["secrets", "mine"], drop="level:debug", sample=Sample(10, "level:info"))
+    steps = entry_of(wish, {"mine": Rule("x+", keep=[1, 2])}).steps
+    assert (steps.drop, steps.sample) == ("level:debug", lines.Sample("level:info", 10))
+    assert steps.redact == ("secrets", lines.Mask("mine", "x+", (1, 2)))
 
 
 def test_the_difference_names_what_was_added_removed_and_changed():

@@ -20,10 +20,11 @@ from typing import Annotated
 import re2
 from msgspec import Meta, Struct
 
+from tailrace import lines
 from tailrace.api import suggestion
 from tailrace.errors import ConfigError, QueryError
 from tailrace.limits import CHECK_FILES_MAX, ENTRIES_MAX, LABEL_BYTES_MAX, LABELS_MAX
-from tailrace.lines import Steps
+from tailrace.lines import Mask, Steps
 from tailrace.query import parse
 from tailrace.sources.entry import COMPRESSED, SNIFF_BYTES, Entry, start_offset
 from tailrace.sources.globs import Fence, fits
@@ -187,18 +188,31 @@ def _check_query(query: str, key: str, place: _Place) -> None:
         raise place.fault(key, "a query without pipes is needed", "Leave out what stands behind the |.")
 
 
-def steps_of(wish: Wish) -> Steps:
+def steps_of(wish: Wish, rules: Mapping[str, Rule]) -> Steps:
     """Return what the pipeline is to do: the one place where the keys of an entry become steps."""
-    return Steps(encoding=wish.encoding)
+    sample = wish.sample
+    return Steps(
+        encoding=wish.encoding,
+        drop=wish.drop,
+        sample=lines.Sample(sample.where, sample.one_in) if sample else None,
+        redact=tuple(_mask(name, rules[name]) if name in rules else name for name in wish.redact),
+    )
 
 
-def entry_of(wish: Wish, *, host: str = "", exclude: Sequence[str] = (), start: str = "") -> Entry:
+def _mask(name: str, rule: Rule) -> Mask:
+    keep = (rule.keep[0], rule.keep[1]) if rule.keep else None
+    return Mask(name, rule.pattern, keep, rule.template or "")
+
+
+def entry_of(
+    wish: Wish, rules: Mapping[str, Rule], *, host: str = "", exclude: Sequence[str] = (), start: str = ""
+) -> Entry:
     """Return what to follow, with what holds for all entries."""
     return Entry(
         os.path.expanduser(wish.path),
         wish.start or start or "beginning",
         {**({"host": host} if host else {}), **wish.labels},
-        steps_of(wish),
+        steps_of(wish, rules),
         tuple(dict.fromkeys(form for pattern in (*wish.exclude, *exclude) for form in _forms(pattern))),
     )
 
