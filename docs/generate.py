@@ -11,8 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import fields
+
 from tailrace import config
 from tailrace.cli import COMMANDS
+from tailrace.collect.entries import Rule, Wish
 from tailrace.openapi import document
 from tailrace.server import CALLS
 
@@ -29,9 +33,10 @@ The whole description, with every answer, is at `/openapi.json`; `python -m tail
 """
 _CONFIGURATION = """# Configuration
 
-One TOML file (`--config`); every key also as `TAILRACE_SECTION__KEY` in the environment. Flags win over the
-environment, the environment over the file. Unknown keys are errors. `tailrace check` prints what is in effect. The
-defaults:
+One TOML file (`--config`); every key but entries and rules also as `TAILRACE_SECTION__KEY` in the environment. Flags
+win over the environment, the environment over the file. Unknown keys are errors. `tailrace check` prints what is in
+effect and which files each entry finds. [Choosing what is followed](../guide/configuration.md) has examples.
+The defaults:
 
 """
 
@@ -106,7 +111,18 @@ def _parameter(parameter: dict[str, Any]) -> str:
 
 def configuration() -> str:
     """Return the page of the settings."""
-    return f"{_CONFIGURATION}```toml\n{config.toml(config.Config()).strip()}\n```\n"
+    live = ", ".join(f"`{key.encode_name}`" for key in fields(config.Collect) if key.name in config.LIVE)
+    parts = [f"{_CONFIGURATION}```toml\n{config.toml(config.Config()).strip()}\n```"]
+    parts.append(
+        f"While the program runs, changes of these keys of `collect` apply: {live}. The others need a restart."
+    )
+    parts += ["## [[collect.entries]]", _keys(Wish), "## [collect.rules.NAME]", _keys(Rule)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _keys(kind: type[Struct]) -> str:
+    rows = [(key.encode_name, config.describe(key.type), " Required." * key.required) for key in fields(kind)]
+    return "\n".join(["| key | meaning |\n|---|---|", *(f"| `{n}` | {_cell(text)}{must} |" for n, text, must in rows)])
 
 
 PAGES = {"cli.md": cli, "api.md": api, "configuration.md": configuration}

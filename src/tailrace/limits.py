@@ -66,6 +66,9 @@ JOURNAL_ENTRY_BYTES_MAX = 64 * MIB
 """An entry of the journal that is larger is not one."""
 JOURNAL_RETRY_S = 1.0
 """When journalctl ends it is started again after so long, behind what was taken."""
+LAG_STEP_S = 0.1
+LAG_MARKS_MAX = 64
+"""Of each file that lags it is remembered when it reached which size: so exactly, and so often."""
 PUSH_BYTES_MAX = 64 * MIB
 """A request body after decompression: bounds what a compressed bomb may become."""
 PUSH_BATCH_BYTES = 2 * MIB
@@ -95,6 +98,19 @@ DEMO_FILE_BYTES_MAX = 32 * MIB
 """The demo begins a file again at this size."""
 DISCOVER_S = 5.0
 """A log that appears is found so soon; a walk takes milliseconds."""
+
+ENTRIES_MAX = 10_000
+"""Entries of a configuration: each is a walk through directories every few seconds."""
+CONFIG_BYTES_MAX = 4 * MIB
+CONFIG_LOOK_S = 0.5
+"""The configuration is read so often; a change applies when it was the same twice, for editors write in pieces."""
+COLLECT_FILES_DEFAULT = 100
+COLLECT_FILES_MAX = 1_000
+"""Files, and entries, that one answer about collecting lists; the totals count all of them."""
+CHECK_FILES_SHOWN = 5
+"""Files of an entry that `tailrace check` names."""
+CHECK_FILES_MAX = 100_000
+"""Names of an entry that `tailrace check` looks at."""
 
 # -- bus -------------------------------------------------------------------------------------------------------
 BATCH_ROWS_MAX = 65_536

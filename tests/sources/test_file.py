@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tailrace.errors import ConfigError
 from tailrace.record import Origin
 from tailrace.sources import followed
-from tailrace.sources.file import Entry, FileSource, family, start_offset
+from tailrace.sources.entry import Entry, start_offset
+from tailrace.sources.file import FileSource, family
 
 DEADLINE_S = 4
 

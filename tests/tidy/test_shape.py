@@ -19,10 +19,13 @@ TESTS = ROOT / "tests"
 TESTED_ELSEWHERE = {
     # Wiring, which only a whole process can show.
     "agent.py": "apps/test_follow.py",
+    "collect/words.py": "collect/test_http.py",
+    "following.py": "apps/test_entries.py",
     "lines.py": "sources/test_file.py",
     "http.py": "server/test_http.py",
     "process.py": "server/test_process.py",
     "server.py": "server/test_process.py",
+    "sources/entry.py": "sources/test_file.py",
     # Commands, as a person runs them.
     "cli/__main__.py": "cli/test_cli.py",
     "cli/check.py": "cli/test_cli.py",

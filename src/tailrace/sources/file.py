@@ -5,8 +5,12 @@ thread drives it; nothing here writes: the position of a file is what the bus ha
 
 Rules.
   find     Globs and paths are matched again every second or so, and at once when a directory reports a change. A file
-           is followed once, whatever number of paths and links lead to it. What is no regular file is left out,
-           compressed files too. On the first look ``start`` applies; what appears later is read from its first byte.
+           is followed once, whatever number of paths and links lead to it, for the first entry that finds it. What is
+           no regular file is left out, compressed files too, and whatever leads to /proc, /sys or /dev. On the first
+           look of an entry ``start`` applies; what appears later is read from its first byte.
+  change   New entries take the place of the old ones at any time: a file that is still wanted goes on where it is, with
+           the labels and steps of its entry from the next line on; one that is not is closed when the bus has what was
+           read of it, and goes on there when it is wanted again.
   known    A file that the bus knows by device and inode goes on at its offset when the bytes there and at its
            beginning are those that were read (followed.py); otherwise it is a new one. A file that was renamed while
            nobody looked is found beside its old path, outside of the globs too, as long as it has something unread.
@@ -33,78 +37,54 @@ import re
 import resource
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
 
-from tailrace.errors import ConfigError
 from tailrace.limits import (
     FILES_OPEN_MAX,
     GENERATIONS_MAX,
     GONE_QUIET_S,
     LOOKS_MAX,
-    MIB,
     POLL_NOTIFIED_S_MIN,
     POLL_S_MAX,
     POLL_S_MIN,
     SCAN_NOTIFIED_S,
     SCAN_S,
 )
-from tailrace.lines import PLAIN, Lines, Steps
-from tailrace.pipeline.decode import encoding_of
-from tailrace.pipeline.join import check
+from tailrace.lines import Lines
 from tailrace.record import Origin, Stream
 from tailrace.sources import container
+from tailrace.sources.entry import COMPRESSED, SNIFF_BYTES, Entry, start_offset
 from tailrace.sources.followed import FollowedFile, Known, Rewritten
+from tailrace.sources.globs import Fence, Index, fits
 from tailrace.sources.inotify import Watch
 
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".Z")
-_UNITS = {"KB": 1024, "MB": MIB, "GB": 1024 * MIB}
-_SNIFF_BYTES = 512
 _SCAN_SHARE = 50
 _ROTATED = re.compile(r"[-._]?(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d(?:[-_.T:]?\d+)*|(?<=[a-z])(?:[-._]\d{1,3})+$")
 """The date in a name, or the number at its end, that rotation gives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A wish: follow ``path`` (a file, a glob with ``**``, or a directory with all text files below it).
-
-    ``start`` says where files begin that are there at first and not known yet: ``beginning``, ``end`` or a size such as
-    ``10MB`` from the end (at the next line). ``labels`` are those of its streams, besides ``host`` and ``path``;
-    ``steps`` is what is done with its lines.
-    """
-
-    path: str
-    start: str = "beginning"
-    labels: Mapping[str, str] = field(default_factory=dict)
-    steps: Steps = PLAIN
-
-    def __post_init__(self) -> None:
-        start_offset(self.start, 0)
-        encoding_of(self.steps.encoding)
-        check(self.steps)
-
-
-def start_offset(start: str, size: int) -> int:
-    """Return the byte that ``start`` means in a file of ``size`` bytes. Raises ConfigError."""
-    if start in ("beginning", "end"):
-        return size if start == "end" else 0
-    number, unit = start[:-2], start[-2:].upper()
-    if not number.isdigit() or unit not in _UNITS:
-        raise ConfigError(f"{start!r} is no place to start", cure="Use beginning, end, or a size such as 10MB.")
-    return max(0, size - int(number) * _UNITS[unit])
 
 
 class FileSource:
     """Follows the files of its entries; see the head of this module. Used by one thread, except ``wake``."""
 
     def __init__(
-        self, entries: Sequence[Entry], known: Iterable[Origin] = (), *, host: str = "", exclude: Sequence[str] = ()
+        self,
+        entries: Sequence[Entry],
+        known: Iterable[Origin] = (),
+        *,
+        host: str = "",
+        exclude: Sequence[str] = (),
+        allow: Sequence[str] = (),
     ) -> None:
-        """``known`` is ``bus.sources("file:")``; nothing below the directories of ``exclude`` is followed."""
+        """``known`` is ``bus.sources("file:")``; nothing below the directories of ``exclude`` is followed.
+
+        With ``allow`` nothing is followed but what really lies below its directories.
+        """
         self._entries = [(entry, True) for entry in entries]
+        self._index = _index(entries)
+        self._changed = False
         self._host = host
-        self._exclude = tuple(os.path.realpath(path) + "/" for path in exclude)
+        self._fence = Fence(exclude, allow)
         self._watch = Watch()
         self._notified = True
         self._open: dict[tuple[int, int], FollowedFile] = {}
@@ -119,6 +99,10 @@ class FileSource:
         self._scan_next_min = 0.0
         self.forgotten: list[str] = []
         self.problems: dict[str, str] = {}
+        self.failing: dict[tuple[int, int], FollowedFile] = {}
+        self.read_errors = 0
+        self.matched: Counter[str] = Counter()
+        self.polled = 0.0
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._files_max = max(8, min(FILES_OPEN_MAX, soft // 2))
         for generation in sorted(filter(None, map(Known.of, known)), key=lambda one: one.born):
@@ -132,10 +116,20 @@ class FileSource:
         """Return the open files."""
         return list(self._open.values())
 
-    def add(self, entries: Iterable[Entry]) -> None:
-        """Follow more."""
-        have = {entry.path for entry, _ in self._entries}
-        self._entries += [(entry, True) for entry in entries if entry.path not in have]
+    @property
+    def parked(self) -> list[tuple[str, int]]:
+        """Return path and size of the files that are quiet and were closed to have few descriptors; from any thread."""
+        known = ((self._known.get(key), size) for key, (size, _) in self._parked.copy().items())
+        return [(one.note.path, size) for one, size in known if one is not None]
+
+    def set(self, entries: Sequence[Entry]) -> None:
+        """Follow these from now on; see ``change`` at the head of this module."""
+        looked = {entry.path for entry, first in self._entries if not first}
+        self._entries = [(entry, entry.path not in looked) for entry in entries]
+        self._index = _index(entries)
+        self.problems = {}
+        self._changed = True
+        self._looked_beside = False
         self._scan_at = 0.0
 
     def wake(self) -> None:
@@ -151,7 +145,7 @@ class FileSource:
     def poll(self) -> Iterator[tuple[FollowedFile, Lines]]:
         """Yield what can be read now: at most one block of each file."""
         self.look()
-        now = time.monotonic()
+        self.polled = now = time.monotonic()
         due: list[FollowedFile] = []
         while self._queue and self._queue[0][0] <= now:
             when, _, file = heapq.heappop(self._queue)
@@ -216,10 +210,19 @@ class FileSource:
     # -- reading -----------------------------------------------------------------------------------------------
 
     def _read(self, file: FollowedFile, now: float) -> Lines | None:
+        if file.unwanted:
+            file.more = False
+            if file.acked == file.offset:
+                self._close(file)
+            else:
+                self._schedule(file, now + POLL_S_MIN)
+            return None
         lines = None
         try:
             lines = file.read(now, time.time_ns())
-            file.error = ""
+            if file.error:
+                file.error = ""
+                del self.failing[file.key]
         except Rewritten:
             self._end(file.known())
             file.begin_again(time.time_ns())
@@ -227,6 +230,8 @@ class FileSource:
             self._scan_at = 0.0
         except OSError as error:
             file.error = str(error)
+            self.failing[file.key] = file
+            self.read_errors += 1
             file.more = False
         quiet = now - file.changed
         soonest = POLL_NOTIFIED_S_MIN if file.notified else POLL_S_MIN
@@ -247,6 +252,7 @@ class FileSource:
             self._known[file.key] = file.known()
         os.close(file.fd)
         del self._open[file.key]
+        self.failing.pop(file.key, None)
 
     def _end(self, generation: Known) -> None:
         """Remember content that was truncated away: a copy of it may stand beside; the oldest are forgotten."""
@@ -266,6 +272,7 @@ class FileSource:
                 if status is not None:
                     found.setdefault((status.st_dev, status.st_ino), (path, status, entry, first))
             self._entries[place] = (entry, False)
+        self.matched = Counter(entry.path for _, _, entry, _ in found.values())
         if not self._looked_beside:
             self._looked_beside = True
             self._find_beside(found)
@@ -275,14 +282,38 @@ class FileSource:
             file = self._open.get(key)
             if file is not None:
                 file.path, file.gone = path, False
+                if self._changed:
+                    self._dress(file, entry)
             elif self._parked.get(key) != (status.st_size, status.st_mtime_ns):
                 self._follow(path, key, entry, first=first, now=now)
         for file in self._open.values():
             if file.key not in found and not file.gone:
                 file.gone = True
                 self._schedule(file, 0.0)
+        if self._changed:
+            self._changed = False
+            self._let_go(found.keys())
         self._by_path = {file.path: file for file in self._open.values()}
         self._chain([file for key, file in self._open.items() if key not in opened])
+
+    def _dress(self, file: FollowedFile, entry: Entry) -> None:
+        """Have a file read on as this entry wishes."""
+        file.unwanted = False
+        file.entry = entry.path
+        file.steps = entry.steps
+        file.stream = Stream.of({**file.place, **entry.labels})
+
+    def _let_go(self, found: Container[tuple[int, int]]) -> None:
+        """Part with the files that no entry wants any more; what a wanted one was renamed from is read to its end."""
+        for file in self._open.values():
+            if file.key not in found:
+                place = self._index.find(file.path)
+                status = self._regular(file.path)
+                if place is None or (status is not None and (status.st_dev, status.st_ino) == file.key):
+                    file.unwanted = file.gone = True
+                    self._schedule(file, 0.0)
+                else:
+                    self._dress(file, self._entries[place][0])
 
     def _chain(self, fresh: list[FollowedFile]) -> None:
         """Put each file that was just found behind the generation before it."""
@@ -305,10 +336,10 @@ class FileSource:
             path = os.path.join(glob.escape(path), "**")
         self._notice(path)
         for match in glob.iglob(path, recursive=True):
-            if match.endswith(_COMPRESSED):
+            if match.endswith(COMPRESSED):
                 continue
             real = os.path.realpath(match)
-            if self._exclude and (real + "/").startswith(self._exclude):
+            if self._fence.refuses(real) or fits(entry.exclude, match) or fits(entry.exclude, real):
                 continue
             if whole and not self._is_text(match):
                 continue
@@ -331,7 +362,7 @@ class FileSource:
             if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) in self._open:
                 return stat.S_ISREG(status.st_mode)
             with open(path, "rb") as file:
-                return b"\0" not in file.read(_SNIFF_BYTES)
+                return b"\0" not in file.read(SNIFF_BYTES)
         except OSError as error:
             self.problems[path] = str(error)
             return False
@@ -347,7 +378,11 @@ class FileSource:
 
     def _find_beside(self, found: dict[tuple[int, int], tuple[str, os.stat_result, Entry, bool]]) -> None:
         """Add files that were renamed out of the globs while nobody looked, when they have something unread."""
-        wanted = {key: known for key, known in self._known.items() if key not in found}
+        wanted = {
+            key: known
+            for key, known in self._known.items()
+            if key not in found and key not in self._open and self._index.find(known.note.path) is not None
+        }
         for directory in {os.path.dirname(known.note.path) for known in wanted.values()}:
             try:
                 listed = list(os.scandir(directory))
@@ -356,8 +391,9 @@ class FileSource:
             for one in listed:
                 known = wanted.get((one.stat(follow_symlinks=False).st_dev, one.inode()))
                 status = self._regular(one.path) if known is not None else None
-                if known is not None and status is not None and status.st_size > known.offset:
-                    found[known.key] = (one.path, status, Entry(one.path), False)
+                place = self._index.find(known.note.path) if known is not None else None
+                if known is not None and place is not None and status is not None and status.st_size > known.offset:
+                    found[known.key] = (one.path, status, self._entries[place][0], False)
 
     def _follow(self, path: str, key: tuple[int, int], entry: Entry, *, first: bool, now: float) -> None:
         try:
@@ -380,9 +416,11 @@ class FileSource:
             os.close(fd)
             return
         first_path = known.note.path if known is not None and resumed else path
-        place = {"host": self._host, "path": os.path.abspath(first_path)}
-        stream = Stream.of({**place, **container.labels_of(os.path.realpath(path)), **entry.labels})
+        named = {"host": self._host, "path": os.path.abspath(first_path)}
+        place = {**named, **container.labels_of(os.path.realpath(path))}
+        stream = Stream.of({**place, **entry.labels})
         file = FollowedFile(fd, path, stream, key, time.time_ns(), steps=entry.steps)
+        file.place, file.entry = place, entry.path
         if known is not None and resumed:
             file.resume(known)
         elif original is not None:
@@ -420,6 +458,10 @@ class FileSource:
         status = os.fstat(file.fd)
         self._parked[file.key] = (status.st_size, status.st_mtime_ns)
         self._close(file)
+
+
+def _index(entries: Sequence[Entry]) -> Index:
+    return Index([(entry.path, entry.exclude) for entry in entries])
 
 
 def family(path: str) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -45,6 +46,7 @@ from tailrace.lines import PLAIN, Lines, Steps
 from tailrace.pipeline.decode import UTF8, encoding_of, newline_of
 from tailrace.record import Origin, Stream
 from tailrace.sources.split import split
+from tailrace.sources.waiting import Waiting
 from tailrace.sources.wide import find, mark_of, split_wide
 
 _HEAD_BYTES = 4
@@ -118,6 +120,11 @@ class FollowedFile:
         self.lines = 0
         self.error = ""
         self.gone = False
+        self.entry = ""
+        self.place: Mapping[str, str] = {}
+        self.unwanted = False
+        self.waiting = Waiting()
+        self.read_ns = 0
         self.notified = False
         self.due = 0.0
         self.changed = 0.0
@@ -187,6 +194,7 @@ class FollowedFile:
         """Take the content for a new generation, from its first byte."""
         self.name = _name(self.key, born_ns)
         self.offset = self.acked = self._searched = 0
+        self.waiting = Waiting()
         self._mark = b""
         self._mtime_ns = -1
         self._prefix = (0, _hash(b""))
@@ -205,6 +213,7 @@ class FollowedFile:
             return self._last_line(now_s, observed_ns)
         self.changed = now_s
         self.size = stat.st_size
+        self.waiting.saw(self.size, self.acked, now_s)
         self._mtime_ns = stat.st_mtime_ns
         if self._searched > self.size:
             self._searched = self.offset
@@ -305,6 +314,7 @@ class FollowedFile:
             self._held_since = None
         self._advance(taken)
         self.lines += len(lines)
+        self.read_ns = observed_ns
         note = msgspec.json.encode(self._note()).decode()
         origin = Origin(self.name, first, self.offset, len(lines), note)
         more = self.more or len(taken) < size
