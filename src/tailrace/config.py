@@ -12,13 +12,17 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from tailrace.api import suggestion
 from tailrace.errors import ConfigError
+from tailrace.limits import SPOOL_BYTES, SPOOL_BYTES_MIN
+
+if TYPE_CHECKING:
+    from tailrace.ship.connection import Server as Output
 
 _SIZES = {
     "": 1,
@@ -77,6 +81,28 @@ class Collect(Struct, forbid_unknown_fields=True):
     demo: Annotated[bool, Meta(description="Write the logs of three invented services and follow them.")] = False
 
 
+class Agent(Struct, forbid_unknown_fields=True):
+    """Where `tailrace agent` ships to."""
+
+    servers: Annotated[list[str], Meta(description="Addresses; each gets everything, and none waits for another.")] = []
+    token_file: Annotated[
+        str, Meta(description="A file with the token for them, read for every call. Empty: $TAILRACE_TOKEN.")
+    ] = ""
+    ca_file: Annotated[
+        str, Meta(description="The authorities (PEM) that https servers are verified with. Empty: the system's.")
+    ] = ""
+    spool: Annotated[
+        str, Meta(description="So much waits on this disk for servers that are away; then reading stops.")
+    ] = SPOOL_BYTES
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The servers, each with how it is reached. Raises ConfigError."""
+        from tailrace.ship.connection import Server as Output  # only agents pay for it
+
+        return [Output(url, self.token_file, self.ca_file) for url in self.servers]
+
+
 class Config(Struct, forbid_unknown_fields=True):
     """All sections."""
 
@@ -84,6 +110,7 @@ class Config(Struct, forbid_unknown_fields=True):
     server: Server = msgspec.field(default_factory=Server)
     store: Store = msgspec.field(default_factory=Store)
     collect: Collect = msgspec.field(default_factory=Collect)
+    agent: Agent = msgspec.field(default_factory=Agent)
 
     @property
     def directory(self) -> Path:
@@ -127,6 +154,12 @@ def _values(config: Config) -> None:
     address(config.server.listen)
     seconds(config.store.retain)
     size(config.store.retain_bytes)
+    if size(config.agent.spool) < SPOOL_BYTES_MIN:
+        raise ConfigError(
+            f"agent.spool: {config.agent.spool!r} is too small", cure=f"It has {SPOOL_BYTES_MIN} bytes at least."
+        )
+    if config.agent.servers:
+        _ = config.agent.outputs
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
         config.collect.start = config.collect.start.upper().replace(" ", "")

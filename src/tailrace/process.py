@@ -25,6 +25,7 @@ from tailrace.http import Status
 from tailrace.limits import START_FOUND
 from tailrace.metrics import Metrics
 from tailrace.pipeline import Pipeline
+from tailrace.ship.http import Blocks
 from tailrace.sources.file import Entry
 from tailrace.sources.http import Push
 from tailrace.sources.journal import Journal
@@ -62,6 +63,7 @@ class Process:
         self.history = History(self.bus, self.store)
         self.searches = Pool(self.metrics)
         self.push = Push(self.bus, self.metrics, lambda: 0 if self.indexer.error else self._waiting())
+        self.blocks = Blocks(self.bus, self.metrics, self.push.let_catch_up)
         self.hub = Hub(self.bus, self.history)
         self.collector: Collector | None = None
         self.others: list[Syslog | Journal | Stdin] = []
@@ -94,6 +96,7 @@ class Process:
         for other in self.others:
             other.stop()
         self.push.close()
+        self.blocks.close()
         self.searches.close()
         self.indexer.stop()
         self.store.close()
@@ -183,6 +186,7 @@ class Process:
             tails=self.hub.stats().viewers,
             searches=len(self.searches),
             files=len(self.collector.status()) if self.collector else 0,
+            agents=self.blocks.agents(),
             problems=self.problems(),
         )
 

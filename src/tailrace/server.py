@@ -28,6 +28,7 @@ from starlette.types import ASGIApp
 
 import tailrace.access.http
 import tailrace.http
+import tailrace.ship.http
 import tailrace.sources.http
 import tailrace.store.http
 import tailrace.tail.http
@@ -40,6 +41,7 @@ from tailrace.process import Process
 
 CALLS: list[Call] = [
     *tailrace.sources.http.CALLS,
+    *tailrace.ship.http.CALLS,
     *tailrace.store.http.CALLS.values(),
     *tailrace.tail.http.CALLS,
     *tailrace.http.CALLS,
@@ -88,6 +90,7 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
     app = Starlette(
         routes=[
             *tailrace.sources.http.routes(process.push),
+            *tailrace.ship.http.routes(process.blocks),
             *tailrace.store.http.routes(process.history, process.bus, process.searches),
             *tailrace.tail.http.routes(process.hub),
             *tailrace.access.http.routes(access),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from tailrace.cli import client
 from tailrace.cli.terminal import table
@@ -32,4 +33,13 @@ def _shown(name: str, value: object) -> str:
         if name.endswith("_bytes"):
             return bytes_text(value)
         return f"{value:.1f} s" if name.endswith("_s") else count_text(value)
+    if name == "agents" and isinstance(value, list):
+        return "; ".join(map(_agent, value)) or "none"
     return "; ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+
+
+def _agent(agent: dict[str, Any]) -> str:
+    waiting = agent["waiting_records"]
+    return (
+        f"{agent['host']} ({agent['seen_s_ago']:.0f} s ago{f', {count_text(waiting)} records wait' if waiting else ''})"
+    )

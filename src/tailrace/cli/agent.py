@@ -1,0 +1,177 @@
+"""``tailrace agent``: the collector alone; it ships what it follows to servers, from a spool on this disk.
+
+Start: lock the data directory, open the spool, ship what it still has, follow files. Stop, at SIGTERM or SIGINT: no
+more reading, what was read goes to the spool, servers that take get SHIP_DRAIN_S_MAX, and what waits is said; it is
+shipped after the next start. A second signal ends the process at once, which costs nothing. SIGHUP reads the
+configuration again: servers that are new, gone or have another token file or CA are changed, the others ship on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tailrace import config
+from tailrace.config import Config
+from tailrace.errors import ConfigError, TailraceError
+
+_SAY_S = 0.5
+_SHOWN = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take what to follow, where to ship it, and where to keep the spool."""
+    parser.add_argument("paths", nargs="*", metavar="PATH|GLOB", help="what to follow; default: this machine's logs")
+    parser.add_argument("--server", action="append", metavar="URL", help="ship there; may be given more than once")
+    parser.add_argument("--start", metavar="WHERE", help="beginning, end, or a size from the end, like 10MB")
+    parser.add_argument("--data", metavar="DIR", help="directory of the spool (default: in $XDG_DATA_HOME)")
+    parser.add_argument("--config", metavar="FILE", help="a TOML file; `tailrace check` prints every key")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Follow and ship until told to stop."""
+    wanted = _wanted(args)
+    if not wanted.agent.servers:
+        raise ConfigError("there is no server to ship to", cure="Name one: --server http://logs.example.com:7800")
+    from tailrace.directory import held
+
+    stopping, reloading = threading.Event(), threading.Event()
+
+    def told(number: int, _: object) -> None:
+        if stopping.is_set() and number != signal.SIGHUP:
+            os._exit(1)
+        (reloading if number == signal.SIGHUP else stopping).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, told)
+    with held(_directory(wanted)) as directory:
+        _Agent(wanted, directory).run(stopping, reloading, lambda: _wanted(args))
+    return 0
+
+
+def _wanted(args: argparse.Namespace) -> Config:
+    given: dict[str, Mapping[str, Any]] = {
+        "data": {"directory": args.data},
+        "agent": {"servers": args.server},
+        "collect": {"paths": [str(Path(path).absolute()) for path in args.paths] or None, "start": args.start},
+    }
+    flags = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in given.items()}
+    return config.load(args.config, os.environ, flags)
+
+
+def _directory(wanted: Config) -> Path:
+    """Return where the spool is: not where a server of the same user has its data, unless somebody says so."""
+    return wanted.directory if wanted.data.directory else wanted.directory.with_name("tailrace-agent")
+
+
+class _Agent:
+    """The stages of one agent, opened and closed in their order."""
+
+    def __init__(self, wanted: Config, directory: Path) -> None:
+        """Open the spool and read its end. Raises DataError."""
+        from tailrace.agent import Collector
+        from tailrace.bus.disk import DiskBus
+        from tailrace.limits import SEGMENT_BYTES, SPOOL_RING_BYTES_MAX, SPOOL_SEGMENT_BYTES_MIN, SPOOL_SEGMENTS
+        from tailrace.ship.shipping import Shipping
+        from tailrace.sources.file import Entry
+
+        spool = config.size(wanted.agent.spool)
+        self._bus = DiskBus(
+            directory / "spool",
+            bytes_max=0,
+            segment_bytes=max(min(spool // SPOOL_SEGMENTS, SEGMENT_BYTES), SPOOL_SEGMENT_BYTES_MIN),
+            ring_bytes_max=SPOOL_RING_BYTES_MAX,
+            spool_bytes=spool,
+        )
+        host = wanted.collect.host or socket.gethostname()
+        self._shipping = Shipping(self._bus, directory / "dead", host=host)
+        self._own = [directory, *(Path(path) for path in wanted.collect.exclude)]
+        entries = [Entry(path, wanted.collect.start or "beginning") for path in wanted.collect.paths]
+        self._rediscovery: Any = None
+        if not entries and wanted.collect.discover:
+            entries = self._discover(wanted.collect.start, Entry)
+        zone = datetime.now().astimezone().tzinfo
+        assert zone is not None
+        self._collector = Collector(self._bus, entries, host=host, exclude=self._own, zone=zone)
+        self._followed = [entry.path for entry in entries]
+        self._said: dict[str, str] = {}
+
+    def _discover(self, start: str, entry: Callable[[str, str], Any]) -> list[Any]:
+        from tailrace.collect.discover import Found, Rediscovery, discover
+        from tailrace.limits import START_FOUND
+
+        def entries(found: list[Found]) -> list[Any]:
+            return [entry(glob.escape(one.path), start or START_FOUND) for one in found]
+
+        known = discover(self._own)
+        self._rediscovery = Rediscovery(self._own, known, lambda found: self._collector.add(entries(found)))
+        return entries(known)
+
+    def run(self, stopping: threading.Event, reloading: threading.Event, wanted: Callable[[], Config]) -> None:
+        """Ship and follow until ``stopping``."""
+        self._change(wanted())
+        for path in self._followed[:_SHOWN]:
+            _say(f"  {path}")
+        if len(self._followed) > _SHOWN:
+            _say(f"  and {len(self._followed) - _SHOWN} more")
+        self._collector.start()
+        if self._rediscovery:
+            self._rediscovery.start()
+        try:
+            while not stopping.wait(_SAY_S):
+                if reloading.is_set():
+                    reloading.clear()
+                    self._reload(wanted)
+                self._say_what_changed()
+        finally:
+            self._stop()
+
+    def _change(self, wanted: Config) -> None:
+        servers = wanted.agent.outputs
+        self._shipping.change(servers)
+        _say(f"shipping to {', '.join(server.url for server in servers) or 'nobody: the spool keeps everything'}")
+        for server in servers:
+            if server.exposed:
+                _say(f"  {server.url}: what is sent can be read on the way; https:// would prevent it")
+
+    def _reload(self, wanted: Callable[[], Config]) -> None:
+        try:
+            self._change(wanted())
+        except TailraceError as error:
+            _say(f"PROBLEM: the configuration stays as it was: {error.message}")
+
+    def _say_what_changed(self) -> None:
+        """Say a problem once when it comes, and once when it has gone."""
+        files = {file.path: file.error for file in self._collector.status() if file.error}
+        now = {output.server: output.error for output in self._shipping.status() if output.error}
+        now |= dict(list(files.items())[:_SHOWN])
+        if self._collector.error:
+            now = {"spool": self._collector.error, **{key: why for key, why in now.items() if key not in files}}
+        for name in self._said.keys() | now.keys():
+            if now.get(name) != self._said.get(name):
+                _say(f"PROBLEM: {name}: {now[name]}" if name in now else f"{name}: well again")
+        self._said = now
+
+    def _stop(self) -> None:
+        if self._rediscovery:
+            self._rediscovery.stop()
+        self._collector.stop()
+        self._shipping.stop()
+        for output in self._shipping.status():
+            if output.waiting:
+                _say(f"{output.waiting} records wait in the spool for {output.server}; the next start ships them")
+        self._bus.close()
+
+
+def _say(text: str) -> None:
+    print(text)
+    sys.stdout.flush()
