@@ -125,7 +125,7 @@ SPOOL_SEGMENTS = 16
 SPOOL_SEGMENT_BYTES_MIN = 1 * MIB
 SPOOL_RING_BYTES_MAX = 8 * MIB
 """Newest batches that an agent keeps decoded: its outputs are at the end of the log, or behind by far more."""
-BLOCK_READ_BYTES = 4 * MIB
+BLOCK_READ_BYTES = 2 * MIB
 """What an output takes from the bus for one request: so much is sent again when an answer is lost."""
 BLOCK_BYTES_MAX = 128 * MIB
 """A block, decoded: the longest line, none of whose bytes is UTF-8, is 64 MiB as text and 22 MiB in ``raw_base64``."""
@@ -156,6 +156,8 @@ SHIP_BRANCHES_MAX = 100
 """How often the disk of an agent may be put back to an older state."""
 SHIP_REST_S = 0.05
 """After a block that was not full an output rests, so that many lone lines become few requests."""
+SHIP_END_S_MAX = 1.0
+"""A call that is under way when an output ends has so long; what it brings, the server will tell."""
 SHIP_DRAIN_S_MAX = 5.0
 """How long an agent that ends goes on delivering to servers that take; the rest waits in the spool."""
 DEAD_BYTES_MAX = 64 * MIB

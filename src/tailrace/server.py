@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -37,6 +36,7 @@ from tailrace.api import PROBLEM, Call, Problem
 from tailrace.config import Config
 from tailrace.directory import held
 from tailrace.limits import STOP_SECONDS_MAX
+from tailrace.memory import few_arenas
 from tailrace.process import Process
 
 CALLS: list[Call] = [
@@ -60,9 +60,6 @@ STATUS: list[tuple[type[errors.TailraceError], int, str]] = [
     (errors.DiskFull, 507, "No room on the disk"),
     (errors.TailraceError, 500, "Failed"),
 ]
-
-
-_M_ARENA_MAX = -8  # malloc.h
 
 
 def problem(_: Request, error: Exception) -> Response:
@@ -103,18 +100,12 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
 
 def run(config: Config, *, collecting: bool) -> None:
     """Serve until told to stop. Raises ConfigError, DataError and what keeps the address from being bound."""
-    _few_arenas()
+    few_arenas()
     host, port = config.address
     with held(config.directory) as directory:
         access = tailrace.access.http.guarding(directory, config)
         with listening(host, port) as listener, Process(config, directory, collecting=collecting) as process:
             uvloop.run(_serve(process, access, listener, print))
-
-
-def _few_arenas() -> None:
-    """Have threads share what glibc keeps of freed memory: an arena for each holds 40 MiB more while lines pour in."""
-    with contextlib.suppress(OSError, AttributeError):  # another libc has no arenas
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 async def _serve(

@@ -244,7 +244,7 @@ class Output:
                     raise Again(f"it is not where it was: it has what is before {taken}")
                 self._heard, self._again = taken, False
                 self._shipped += len(piece.batch)
-                self._moved(taken)
+                self._moved(piece.following)
             elif _is_poison(answer) and len(piece.batch) > 1:
                 pieces += reversed(piece.halves())
             elif _is_poison(answer):

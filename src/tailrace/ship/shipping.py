@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tailrace.bus import Bus
-from tailrace.limits import SHIP_DRAIN_S_MAX
+from tailrace.limits import SHIP_DRAIN_S_MAX, SHIP_END_S_MAX
 from tailrace.ship.connection import Server
 from tailrace.ship.dead import DeadLetters
 from tailrace.ship.output import Output, OutputStatus
@@ -50,16 +50,17 @@ class Shipping:
         for output in added:
             output.start()
 
-    def stop(self) -> None:
-        """Go on as long as servers take, for SHIP_DRAIN_S_MAX at most, then end."""
+    def stop(self, drain_s: float = SHIP_DRAIN_S_MAX) -> None:
+        """Go on as long as servers take, for ``drain_s`` at most, then end."""
         outputs = list(self._outputs.values())
-        deadline = time.monotonic() + SHIP_DRAIN_S_MAX
+        deadline = time.monotonic() + drain_s
         while time.monotonic() < deadline and not all(output.done for output in outputs):
             time.sleep(_LOOK_S)
         for output in outputs:
             output.stop()
+        deadline = time.monotonic() + SHIP_END_S_MAX
         for output in outputs:
-            output.join(max(deadline - time.monotonic(), _LOOK_S))
+            output.join(max(deadline - time.monotonic(), 0))
 
     def status(self) -> list[OutputStatus]:
         """Return how each output is doing. From any thread."""
