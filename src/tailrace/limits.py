@@ -123,9 +123,9 @@ SPOOL_BYTES_MIN = 16 * MIB
 SPOOL_SEGMENTS = 16
 """A spool is cut into so many segments (of SEGMENT_BYTES at most): the part that becomes free at once."""
 SPOOL_SEGMENT_BYTES_MIN = 1 * MIB
-SPOOL_RING_BYTES_MAX = 8 * MIB
+SPOOL_RING_BYTES_MAX = 4 * MIB
 """Newest batches that an agent keeps decoded: its outputs are at the end of the log, or behind by far more."""
-BLOCK_READ_BYTES = 2 * MIB
+BLOCK_READ_BYTES = 1 * MIB
 """What an output takes from the bus for one request: so much is sent again when an answer is lost."""
 BLOCK_BYTES_MAX = 128 * MIB
 """A block, decoded: the longest line, none of whose bytes is UTF-8, is 64 MiB as text and 22 MiB in ``raw_base64``."""

@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     if not wanted.agent.servers:
         raise ConfigError("there is no server to ship to", cure="Name one: --server http://logs.example.com:7800")
     from tailrace.directory import held
-    from tailrace.memory import few_arenas
+    from tailrace.memory import one_allocator
 
-    few_arenas()
+    one_allocator()
     stopping, reloading = threading.Event(), threading.Event()
 
     def told(number: int, _: object) -> None:

@@ -117,7 +117,7 @@ def encode(batch: Batch, first: int, following: int, *, branch: int, after: int 
         "stream": column.indices.to_numpy(),
         "level": batch.numpy("level"),
     }
-    pieces = [np.ascontiguousarray(fixed[name], kind).tobytes() for name, kind in _FIXED]
+    pieces = [np.ascontiguousarray(fixed[name], kind).data.cast("B") for name, kind in _FIXED]
     for name in _TEXTS:
         pieces += _text_bytes(batch.array(name))
     meta = orjson.dumps({"host": host, "end": end, "after": after, "streams": column.dictionary.to_pylist()})
@@ -129,17 +129,17 @@ def encode(batch: Batch, first: int, following: int, *, branch: int, after: int 
     return zstd.compress(whole, _ZSTD_LEVEL)
 
 
-def _text_bytes(texts: pa.StringArray) -> list[bytes]:
+def _text_bytes(texts: pa.StringArray) -> list[memoryview]:
     """Return the lengths and the bytes of a column; a slice gives only its own."""
     lengths = pa.compute.binary_length(texts).fill_null(-1).to_numpy().astype(np.int32)
     _, _, data = texts.buffers()
     if data is None or not len(texts):
-        return [lengths.tobytes(), b""]
+        return [lengths.data.cast("B")]
     bounds = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
     kept = memoryview(data)[int(bounds[0]) : int(bounds[-1])]
     if len(kept) != int(np.maximum(lengths, 0).sum()):  # bytes under nulls: Arrow allows them, a block does not
-        kept = b"".join(text.encode() for text in texts.to_pylist() if text is not None)
-    return [lengths.tobytes(), bytes(kept)]
+        kept = memoryview(b"".join(text.encode() for text in texts.to_pylist() if text is not None))
+    return [lengths.data.cast("B"), kept]
 
 
 def decode(data: bytes | bytearray) -> Block:

@@ -228,6 +228,9 @@ class Output:
         pieces = [piece]
         while pieces and not self._stopping.is_set():
             piece = pieces.pop()
+            if len(piece.batch) > 1 and piece.batch.nbytes > 2 * BLOCK_READ_BYTES:  # a large frame of the bus
+                pieces += reversed(piece.halves())
+                continue
             body = encode(
                 piece.batch,
                 piece.first,
