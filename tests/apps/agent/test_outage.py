@@ -53,8 +53,9 @@ def test_an_outage_of_any_number_of_tries_with_agents_that_begin_again_loses_not
     tmp_path, start, port, agent, writer
 ):
     """E02"""
-    for _ in range(4):
+    for life in range(4):
         shipping = agent(logs(tmp_path), servers=[f"http://127.0.0.1:{port}"])
+        until(lambda: shipping.said().count("shipping to") > life)  # noqa: B023 - it is called in this turn
         wait_for_lines(writer, 300)
         assert shipping.stop(random.choice([signal.SIGTERM, signal.SIGKILL])) in (0, -9)
     agent(logs(tmp_path), servers=[f"http://127.0.0.1:{port}"])
