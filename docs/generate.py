@@ -111,7 +111,7 @@ def _parameter(parameter: dict[str, Any]) -> str:
 
 def configuration() -> str:
     """Return the page of the settings."""
-    live = ", ".join(f"`{key.encode_name}`" for key in fields(config.Collect) if key.name in config.LIVE)
+    live = ", ".join(f"`{key.encode_name}`" for key in fields(config.Collect) if key.name in config.LIVE["collect"])
     parts = [f"{_CONFIGURATION}```toml\n{config.toml(config.Config()).strip()}\n```"]
     parts.append(
         f"While the program runs, changes of these keys of `collect` apply: {live}. The others need a restart."

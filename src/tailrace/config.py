@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -23,7 +23,10 @@ from tailrace.api import suggestion
 from tailrace.collect import entries
 from tailrace.collect.entries import Rule, Wish
 from tailrace.errors import ConfigError
-from tailrace.limits import CONFIG_BYTES_MAX
+from tailrace.limits import CONFIG_BYTES_MAX, SPOOL_BYTES, SPOOL_BYTES_MIN
+
+if TYPE_CHECKING:
+    from tailrace.ship.connection import Server as Output
 
 _SIZES = {
     "": 1,
@@ -91,8 +94,33 @@ class Collect(Struct, forbid_unknown_fields=True):
     rules: Annotated[dict[str, Rule], Meta(description="Own rules of redaction, by name.")] = {}
 
 
-LIVE = frozenset({"paths", "discover", "exclude", "start", "host", "entries", "rules"})
-"""Keys of ``collect`` that apply while the program runs, when the file changes."""
+LIVE = {
+    "collect": {"paths", "discover", "exclude", "start", "host", "entries", "rules"},
+    "agent": {"servers", "token_file", "ca_file"},
+}
+"""Keys that apply while the program runs, when the file changes; by section."""
+
+
+class Agent(Struct, forbid_unknown_fields=True):
+    """Where `tailrace agent` ships to."""
+
+    servers: Annotated[list[str], Meta(description="Addresses; each gets everything, and none waits for another.")] = []
+    token_file: Annotated[
+        str, Meta(description="A file with the token for them, read for every call. Empty: $TAILRACE_TOKEN.")
+    ] = ""
+    ca_file: Annotated[
+        str, Meta(description="The authorities (PEM) that https servers are verified with. Empty: the system's.")
+    ] = ""
+    spool: Annotated[
+        str, Meta(description="So much waits on this disk for servers that are away; then reading stops.")
+    ] = SPOOL_BYTES
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The servers, each with how it is reached. Raises ConfigError."""
+        from tailrace.ship.connection import Server as Output  # only agents pay for it
+
+        return [Output(url, self.token_file, self.ca_file) for url in self.servers]
 
 
 class Config(Struct, forbid_unknown_fields=True):
@@ -102,6 +130,7 @@ class Config(Struct, forbid_unknown_fields=True):
     server: Server = msgspec.field(default_factory=Server)
     store: Store = msgspec.field(default_factory=Store)
     collect: Collect = msgspec.field(default_factory=Collect)
+    agent: Agent = msgspec.field(default_factory=Agent)
 
     @property
     def directory(self) -> Path:
@@ -136,7 +165,7 @@ def frozen_changes(old: Config, new: Config) -> list[str]:
     for section in msgspec.structs.fields(Config):
         before, after = getattr(old, section.name), getattr(new, section.name)
         for key in msgspec.structs.fields(section.type):
-            live = section.name == "collect" and key.name in LIVE
+            live = key.name in LIVE.get(section.name, ())
             if not live and getattr(before, key.name) != getattr(after, key.name):
                 found.append(f"{section.encode_name}.{key.encode_name}")
     return found
@@ -170,6 +199,12 @@ def _values(config: Config) -> None:
     address(config.server.listen)
     seconds(config.store.retain)
     size(config.store.retain_bytes)
+    if size(config.agent.spool) < SPOOL_BYTES_MIN:
+        raise ConfigError(
+            f"agent.spool: {config.agent.spool!r} is too small", cure=f"It has {SPOOL_BYTES_MIN} bytes at least."
+        )
+    if config.agent.servers:
+        _ = config.agent.outputs
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
         config.collect.start = config.collect.start.upper().replace(" ", "")

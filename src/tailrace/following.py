@@ -20,8 +20,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from typing import TYPE_CHECKING
 
 from tailrace.agent import Collector
 from tailrace.bus import Bus
@@ -37,7 +36,11 @@ from tailrace.sources.entry import Entry
 from tailrace.sources.journal import Journal
 from tailrace.sources.journal import is_there as journal_is_there
 from tailrace.sources.stdin import Stdin
-from tailrace.sources.syslog import Syslog
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+    from tailrace.sources.syslog import Syslog
 
 
 def to_stderr(what: str) -> None:
@@ -57,13 +60,18 @@ class Following:
         settings: Settings | None = None,
         *,
         say: Callable[[str], None] = to_stderr,
+        applied: Callable[[Config], None] | None = None,
     ) -> None:
-        """``directory`` is our own data, of which nothing is followed; ``settings`` is where ``config`` came from."""
+        """``directory`` is our own data, of which nothing is followed; ``settings`` is where ``config`` came from.
+
+        ``applied`` is called, in a thread, with a configuration that makes sense; it may raise ConfigError.
+        """
         self._started = config
         self._config = config
         self._directory = directory
         self._settings = settings if settings and settings.path else None
         self._say = say
+        self._applied = applied
         self._lock = threading.Lock()
         self._entries: list[Entry] = []
         self.found: list[Found] = []
@@ -74,7 +82,7 @@ class Following:
         self._bus = bus
         self.others: list[Syslog | Journal | Stdin] = []
         self._zone = datetime.now().astimezone().tzinfo or UTC
-        own = [directory / "bus", directory / "store"]
+        own = [directory / "bus", directory / "spool", directory / "store"]
         self.collector = Collector(bus, [], exclude=own, allow=config.collect.allow, zone=self._zone)
         self._stopping = False
         self._asked = threading.Event()
@@ -110,6 +118,8 @@ class Following:
         wanted = self._config.collect
         host = wanted.host or socket.gethostname()
         if wanted.syslog:
+            from tailrace.sources.syslog import Syslog  # asyncio and TLS, which few need
+
             cert, key = wanted.syslog_cert, wanted.syslog_key
             pipeline = Pipeline(self._zone)
             self.others.append(Syslog(self._bus, wanted.syslog, pipeline=pipeline, certificate=cert, key=key))
@@ -133,6 +143,11 @@ class Following:
         wanted = self._config.collect
         return wanted.discover and not (wanted.paths or wanted.entries or self._demo)
 
+    @property
+    def paths(self) -> list[str]:
+        """What is followed now: the paths of the entries."""
+        return [entry.path for entry in self._entries]
+
     def problems(self) -> list[str]:
         """Return what is wrong, a bounded number of sentences."""
         found = [f"the configuration: {self.configuration.error}"] if self.configuration.error else []
@@ -144,11 +159,12 @@ class Following:
 
     def answer(self, given: CollectParameters) -> Collecting:
         """Answer a question about collecting. From any thread."""
-        paths = [entry.path for entry in self._entries]
-        return self.collector.report.answer(given, paths, self.configuration, self.problems())
+        return self.collector.report.answer(given, self.paths, self.configuration, self.problems())
 
     def metrics(self) -> Iterator[Metric]:
         """Yield what ``/metrics`` says about collecting. From any thread."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # an agent does not pay for it
+
         report = self.collector.report
         summary = report.summary()
         states = GaugeMetricFamily("tailrace_files_by_state", "Files that are followed, by state.", labels=["state"])
@@ -196,6 +212,8 @@ class Following:
         state = self.configuration
         try:
             wanted = self._settings.load()
+            if self._applied:
+                self._applied(wanted)
         except ConfigError as error:
             state.failures += 1
             if state.error != error.message:

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from tailrace.api import JSON, TEXT, Call
 from tailrace.metrics import MEDIA_TYPE, Metrics
 from tailrace.openapi import document
+from tailrace.ship.http import AgentStatus
 
 _PAGE = Path(__file__).parent / "page"
 _NO_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">
@@ -45,6 +46,7 @@ class Status(Struct):
     tails: int
     searches: int
     files: int
+    agents: list[AgentStatus]
     problems: list[str]
 
 

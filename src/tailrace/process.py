@@ -18,6 +18,7 @@ from tailrace.config import Config, Settings, seconds, size
 from tailrace.following import Following
 from tailrace.http import Status
 from tailrace.metrics import Metrics
+from tailrace.ship.http import Blocks
 from tailrace.sources.http import Push
 from tailrace.store.parts.indexer import Indexer
 from tailrace.store.parts.store import PartStore
@@ -49,6 +50,7 @@ class Process:
         self.history = History(self.bus, self.store)
         self.searches = Pool(self.metrics)
         self.push = Push(self.bus, self.metrics, lambda: 0 if self.indexer.error else self._waiting())
+        self.blocks = Blocks(self.bus, self.metrics, self.push.let_catch_up)
         self.hub = Hub(self.bus, self.history)
         self.following = Following(self.bus, config, directory, settings) if collecting else None
         self._measure()
@@ -71,6 +73,7 @@ class Process:
         if self.following:
             self.following.stop()
         self.push.close()
+        self.blocks.close()
         self.searches.close()
         self.indexer.stop()
         self.store.close()
@@ -112,6 +115,7 @@ class Process:
             tails=self.hub.stats().viewers,
             searches=len(self.searches),
             files=self._files(),
+            agents=self.blocks.agents(),
             problems=self.problems(),
         )
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -30,6 +29,7 @@ import tailrace.access.http
 import tailrace.collect.http
 import tailrace.collect.words
 import tailrace.http
+import tailrace.ship.http
 import tailrace.sources.http
 import tailrace.store.http
 import tailrace.tail.http
@@ -38,10 +38,12 @@ from tailrace.api import PROBLEM, Call, Problem
 from tailrace.config import Settings
 from tailrace.directory import held
 from tailrace.limits import STOP_SECONDS_MAX
+from tailrace.memory import few_arenas
 from tailrace.process import Process
 
 CALLS: list[Call] = [
     *tailrace.sources.http.CALLS,
+    *tailrace.ship.http.CALLS,
     *tailrace.store.http.CALLS.values(),
     *tailrace.tail.http.CALLS,
     *tailrace.collect.words.CALLS,
@@ -61,9 +63,6 @@ STATUS: list[tuple[type[errors.TailraceError], int, str]] = [
     (errors.DiskFull, 507, "No room on the disk"),
     (errors.TailraceError, 500, "Failed"),
 ]
-
-
-_M_ARENA_MAX = -8  # malloc.h
 
 
 def problem(_: Request, error: Exception) -> Response:
@@ -91,6 +90,7 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
     app = Starlette(
         routes=[
             *tailrace.sources.http.routes(process.push),
+            *tailrace.ship.http.routes(process.blocks),
             *tailrace.store.http.routes(process.history, process.bus, process.searches),
             *tailrace.tail.http.routes(process.hub),
             *tailrace.collect.http.routes(process.collecting),
@@ -104,7 +104,7 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
 
 def run(settings: Settings, *, collecting: bool) -> None:
     """Serve until told to stop. Raises ConfigError, DataError and what keeps the address from being bound."""
-    _few_arenas()
+    few_arenas()
     config = settings.load()
     host, port = config.address
     with held(config.directory) as directory:
@@ -114,12 +114,6 @@ def run(settings: Settings, *, collecting: bool) -> None:
             Process(config, directory, collecting=collecting, settings=settings) as process,
         ):
             uvloop.run(_serve(process, access, listener, print))
-
-
-def _few_arenas() -> None:
-    """Have threads share what glibc keeps of freed memory: an arena for each holds 40 MiB more while lines pour in."""
-    with contextlib.suppress(OSError, AttributeError):  # another libc has no arenas
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 async def _serve(

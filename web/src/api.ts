@@ -21,6 +21,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/push/blocks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far an agent's log was taken */
+        get: operations["push_blocks"];
+        put?: never;
+        /** Take a block of an agent (docs/formats/wire.md); 409 says how far it was taken before */
+        post: operations["post_push_blocks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/search": {
         parameters: {
             query?: never;
@@ -369,6 +387,20 @@ export interface components {
             error: string;
         };
         /**
+         * Taken
+         * @description How far a server has taken an agent's log: ``taken`` is the offset to go on with, null when it knows nothing.
+         *
+         *         ``mark`` is that of the last record before it.
+         */
+        Taken: {
+            source: string;
+            taken: number | null;
+            /** @default  */
+            mark?: string;
+            /** @default  */
+            cursor?: string;
+        };
+        /**
          * Found
          * @description Records, the token of the next page, and whether all was looked at. With pipes, rows as in ``Counted``.
          */
@@ -602,7 +634,17 @@ export interface components {
             tails: number;
             searches: number;
             files: number;
+            agents: components["schemas"]["AgentStatus"][];
             problems: string[];
+        };
+        /**
+         * AgentStatus
+         * @description An agent that has shipped since the server started: how long ago, and how many of its records still wait.
+         */
+        AgentStatus: {
+            host: string;
+            seen_s_ago: number;
+            waiting_records: number;
         };
     };
     responses: never;
@@ -639,6 +681,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Pushed"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    push_blocks: {
+        parameters: {
+            query: {
+                source: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Taken"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_push_blocks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/vnd.tailrace.block": unknown;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Taken"];
                 };
             };
             /** @description What went wrong */

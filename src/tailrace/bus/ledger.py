@@ -47,13 +47,14 @@ class Ledger:
         return answers == {True}
 
     def take(self, origins: Iterable[Origin]) -> None:
-        """Note that these places are taken; the least recently used push keys go when there are too many."""
+        """Note that these places are taken; of too many, the oldest push keys go, then agents."""
         for origin in origins:
             self.origins.pop(origin.source, None)
             self.origins[origin.source] = origin
         if len(self.origins) > ORIGINS_MAX:
             spare = len(self.origins) - ORIGINS_MAX
             keys = [source for source in self.origins if source.startswith("push:")]
+            keys += [source for source in self.origins if source.startswith("agent:")]
             for source in keys[:spare]:
                 del self.origins[source]
 

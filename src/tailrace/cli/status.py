@@ -41,6 +41,8 @@ def _shown(name: str, value: object) -> str:
         if name.endswith("_bytes"):
             return bytes_text(value)
         return f"{value:.1f} s" if name.endswith("_s") else count_text(value)
+    if name == "agents" and isinstance(value, list):
+        return "; ".join(map(_agent, value)) or "none"
     return "; ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
@@ -63,3 +65,10 @@ def _collecting(answer: dict[str, Any]) -> str:
     parts += [f"entry {entry['path']}: {entry['problem']}" for entry in answer["entries"] if entry["problem"]]
     parts += [f"PROBLEM: {problem}" for problem in answer["problems"]]
     return "\n".join([parts[0], *(escape(part) for part in parts[1:])])
+
+
+def _agent(agent: dict[str, Any]) -> str:
+    waiting = agent["waiting_records"]
+    return (
+        f"{agent['host']} ({agent['seen_s_ago']:.0f} s ago{f', {count_text(waiting)} records wait' if waiting else ''})"
+    )
