@@ -142,6 +142,7 @@ def test_a_log_that_logrotate_compresses_comes_once(agent, place, tmp_path, how)
     assert sorted(int(line.partition(" line ")[2].split()[0]) for line in found) == list(range(LINES))
 
 
+@pytest.mark.xfail(strict=False, reason="a copy that was seen before it had any content is taken for a new file")
 @pytest.mark.scenario(
     "I02t", "logrotate copies and empties a log: `copytruncate`", others="beats#39731 (the copies are sent again)"
 )

@@ -149,6 +149,35 @@ def test_copies_that_move_on_to_higher_numbers_are_not_read_again(agent, place, 
     assert agent.verdict(place, log) == KEPT
 
 
+def copy_in_two_steps(agent, place, seen_bytes: int) -> Log:
+    """Copy and truncate; the agent looks when so much of the copy is there."""
+    log = Log(place / "wide" / "app.log")
+    log.write(100)
+    agent.comes_to(place, 100)
+    data = log.path.read_bytes()
+    with (place / "wide" / "app.log.1").open("wb", buffering=0) as copy:
+        copy.write(data[:seen_bytes])
+        agent.fence()
+        copy.write(data[seen_bytes:])
+    os.truncate(log.path, 0)
+    log.next_generation()
+    log.write(50)
+    return log
+
+
+@pytest.mark.xfail(strict=True, reason="a copy that was seen before it had any content is taken for a new file")
+@pytest.mark.scenario("B10e", "the copy of copytruncate is seen when it is still empty")
+def test_a_copy_that_is_seen_empty_is_not_read_again(agent, place):
+    log = copy_in_two_steps(agent, place, 0)
+    assert agent.verdict(place, log) == KEPT
+
+
+@pytest.mark.scenario("B10h", "the copy of copytruncate is seen when it is half done")
+def test_a_copy_that_is_seen_half_done_is_not_read_again(agent, place):
+    log = copy_in_two_steps(agent, place, 1000)
+    assert agent.verdict(place, log) == KEPT
+
+
 @pytest.mark.scenario("B10c", "copied and truncated while some of it is unread")
 def test_what_only_the_copy_of_copytruncate_holds_is_read_from_it(agent, place):
     log = Log(place / "wide" / "app.log")
