@@ -168,7 +168,6 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(follow, logs):
     assert agent.verdict(logs, log) == KEPT
 
 
-@pytest.mark.xfail(strict=True, reason="byte order marks of UTF-16 are not understood yet")
 @pytest.mark.scenario("C16", "UTF-16 with a byte order mark, written in odd pieces")
 def test_utf_16_is_known_by_its_mark(agent, place):
     lines = [f"2026-11-20T08:00:00Z INFO line {number} 订单 café" for number in range(200)]
@@ -179,7 +178,6 @@ def test_utf_16_is_known_by_its_mark(agent, place):
     until(lambda: agent.messages(place) == lines)
 
 
-@pytest.mark.xfail(strict=True, reason="lines of one event are not joined yet")
 @pytest.mark.scenario(
     "C18",
     "a stack trace is half written when the agent is killed",
@@ -201,7 +199,6 @@ def test_an_open_event_survives_a_kill_whole(follow, logs):
     assert agent.messages(logs) == [NEXT.format(mark="before").rstrip(), whole.rstrip("\n"), next_line.rstrip()]
 
 
-@pytest.mark.xfail(strict=True, reason="lines of one event are not joined yet")
 @pytest.mark.scenario("C18r", "a stack trace is half written when the log is rotated")
 def test_an_open_event_is_whole_over_a_rotation(agent, place):
     log = place / "wide" / "a.log"
@@ -221,7 +218,6 @@ def test_an_open_event_is_whole_over_a_rotation(agent, place):
     )
 
 
-@pytest.mark.xfail(strict=True, reason="lines of one event are not joined yet")
 @pytest.mark.scenario("C19", "stack traces are written to four files, line by line, in turn")
 def test_events_of_several_files_are_never_mixed(agent, place):
     marks = "abcd"

@@ -124,7 +124,6 @@ def quiet_trace(place, agent):
     assert len(agent.messages(place)) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="lines of one event are not joined yet")
 @pytest.mark.scenario("C17", "a stack trace, and no line after it for a long time")
 def test_a_stack_trace_is_one_event_and_does_not_wait_for_the_next_line(outcome):
     outcome(quiet_trace)
