@@ -1,4 +1,4 @@
-"""Write docs/reference/{cli,api,configuration}.md from the program. `make docs` runs it, a test finds stale ones.
+"""Write docs/reference/*.md from the program and its tests. `make docs` runs it, a test finds stale pages.
 
 The tables are made here and not by argparse, whose layout differs between versions of Python.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,7 +127,18 @@ def _keys(kind: type[Struct]) -> str:
     return "\n".join(["| key | meaning |\n|---|---|", *(f"| `{n}` | {_cell(text)}{must} |" for n, text, must in rows)])
 
 
-PAGES = {"cli.md": cli, "api.md": api, "configuration.md": configuration}
+def collection() -> str:
+    """Return the page of the scenarios."""
+    spec = importlib.util.spec_from_file_location("scenarios", Path(__file__).with_name("scenarios.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module.page()
+
+
+PAGES = {"cli.md": cli, "api.md": api, "configuration.md": configuration, "collection.md": collection}
 
 
 def main() -> None:
