@@ -1,7 +1,8 @@
 """The pipeline: raw lines of one stream become a batch with times, levels, fields and labels.
 
-Pure: no I/O and no clock. Verbs are files: parse (``parse_json``, ``parse_logfmt``, ``parse_text``), level, label,
-speaker, drop, sample, redact: what a person does not want to keep goes before anything is written.
+Pure: no I/O and no clock. Verbs are files: unwrap, parse (``format``, ``parse_json``, ``parse_logfmt``, ``parse_text``,
+``pattern``, ``w3c``), level, label, speaker, drop, sample, redact: what a person does not want to keep goes before
+anything is written.
 
 How a stream is written is found out from its first lines and remembered; when none of a block's lines fits any more, or
 while nothing is known and twice as many lines came, it is found out again. Times by rule: the line's own; else
@@ -21,11 +22,14 @@ import pyarrow as pa
 
 from tailrace.limits import DETECT_LINES, LINE_BYTES_MAX, STREAM_STATES_MAX
 from tailrace.lines import Lines, Steps
-from tailrace.pipeline import parse_json, parse_logfmt, parse_text, utf8
+from tailrace.pipeline import layouts, parse_json, parse_logfmt, parse_text, unwrap, utf8, w3c
 from tailrace.pipeline.drop import dropped
+from tailrace.pipeline.fields import with_stream
+from tailrace.pipeline.format import JSON, LOGFMT, Format, format_of, zone_of
 from tailrace.pipeline.label import labelled
 from tailrace.pipeline.level import level_of, levels_by
 from tailrace.pipeline.parse_json import process_json
+from tailrace.pipeline.pattern import Pattern
 from tailrace.pipeline.redact import redactor
 from tailrace.pipeline.sample import sampled
 from tailrace.pipeline.speaker import speakers
@@ -37,11 +41,16 @@ __all__ = ["Pipeline", "process_json"]
 _UTF8_BYTES_MAX = 4
 
 
+Layout = parse_text.Layout | Pattern | str
+"""How lines are written: "plain", "json", "logfmt", "w3c" (its names not yet known), a text layout, a pattern."""
+
+
 @dataclass(slots=True)
 class _State:
-    """What is remembered of one stream; ``layout`` is "json", "logfmt", a row of LAYOUTS, or None (plain text)."""
+    """What is remembered of one stream; without a layout it is plain text."""
 
-    layout: parse_text.Layout | str | None = None
+    layout: Layout | None = None
+    envelope: str = ""
     unknown_lines: int = 0
     detect_at: int = 0
     last_time_ns: int = 0
@@ -49,15 +58,17 @@ class _State:
 
 @dataclass(slots=True)
 class _Columns:
-    """What a layout read of each line."""
+    """What a layout read of each line; ``fits`` says in which, ``zoned`` which times are sure of their zone."""
 
     ok: np.ndarray
     time: np.ndarray
     level: np.ndarray
     message: pa.Array | None = None
-    trace_id: list[str | None] | None = None
-    fields: list[str | None] | None = None
+    trace_id: list[str | None] | pa.Array | None = None
+    fields: list[str | None] | pa.Array | None = None
     streams: tuple[list[int], list[Any]] | None = None
+    fits: np.ndarray | None = None
+    zoned: np.ndarray | None = None
 
 
 class Pipeline:
@@ -76,30 +87,45 @@ class Pipeline:
         self._states: OrderedDict[str, _State] = OrderedDict()
 
     def layout_of(self, stream_json: str) -> str | None:
-        """Return the name of the layout that a stream was found to be written in."""
+        """Return the name of the layout that a stream was found to be written in, behind that of its envelope."""
         state = self._states.get(stream_json)
-        layout = state.layout if state else None
-        return layout.name if isinstance(layout, parse_text.Layout) else layout
+        if state is None:
+            return None
+        layout = state.layout if isinstance(state.layout, str | None) else state.layout.name
+        return " ".join(filter(None, (state.envelope, layout))) or None
 
     def process(self, lines: Lines) -> Batch:
-        """Return the batch of these lines: row by row the same lines, without those that were dropped."""
+        """Return the batch of these lines: row by row the same, but for what was joined, held back or dropped.
+
+        Raises ConfigError when the steps name a format or a zone that there is not.
+        """
         state = self._state(lines.stream.json)
+        wished = format_of(lines.steps.format)
+        zone = zone_of(lines.steps.zone) or self._zone
         text, raw = utf8.decode(lines.lines)
-        columns = self._columns(lines, text, state)
+        marks: dict[int, dict[str, Any]] = {row: {"raw_base64": line} for row, line in raw.items()}
+        inside = self._unwrapped(lines, text, state, wished)
+        if inside is not None:
+            text, marks = inside.text, inside.marks(marks)
+        columns = self._columns(lines, text, state, wished, zone)
+        if inside is not None:
+            _enveloped(columns, inside, sure=bool(lines.steps.zone))
         time = self._filled(columns, state, lines.observed_ns)
-        fields = _marked(columns.fields, lines.lines, raw)
+        fields = _marked(columns.fields, lines.lines if inside is None else text, marks)
         codes, streams = columns.streams or self._speakers(lines, text)
         origin, steps = lines.origin, lines.steps
+        held = inside is not None and inside.held < len(lines.lines)
+        last = int(lines.positions[inside.held]) if inside is not None and held else origin.next
         batch = Batch.of(
             time=time,
             observed=np.full(len(text), lines.observed_ns, np.int64),
             level=levels_by(steps, text, columns.level),
             stream=parse_json.stream_array(codes, [labelled(stream, steps.labels_from) for stream in streams]),
             message=text if columns.message is None else columns.message,
-            position=lines.positions,
+            position=lines.positions if inside is None else lines.positions[inside.first],
             trace_id=columns.trace_id,
             fields=fields,
-            origins=[Origin(origin.source, origin.first, origin.next, len(text), origin.note)],
+            origins=[Origin(origin.source, origin.first, last, len(text), origin.note)],
         )
         return self._wanted(batch, steps)
 
@@ -120,47 +146,81 @@ class Pipeline:
             self._states.popitem(last=False)
         return state
 
-    def _columns(self, lines: Lines, text: pa.Array, state: _State) -> _Columns:
+    def _unwrapped(self, lines: Lines, text: pa.StringArray, state: _State, wished: Format) -> unwrap.Unwrapped | None:
+        """Return the lines inside the envelope; None without one."""
+        if wished.envelope:
+            state.envelope = wished.envelope
+        elif len(text):
+            # One line is looked at for each block; the others only when that one has an envelope.
+            first = unwrap.looks(text[0].as_py(), wished.envelopes)
+            if first and first != state.envelope:
+                state.envelope = unwrap.detect(text.slice(0, DETECT_LINES), wished.envelopes) or state.envelope
+            elif state.envelope and not first and not unwrap.detect(text.slice(0, DETECT_LINES), wished.envelopes):
+                state.envelope = ""
+        return unwrap.unwrap(state.envelope, text, ended=lines.ended) if state.envelope else None
+
+    def _columns(self, lines: Lines, text: pa.StringArray, state: _State, wished: Format, zone: tzinfo) -> _Columns:
+        if wished.layout is not None and wished.layout != w3c.NAME:
+            state.layout = wished.layout
+            return self._read(wished.layout, lines, text, zone)
+        named = self._w3c(lines, text, state, wished)
+        if named:
+            state.layout = named
         if state.layout is not None:
-            columns = self._read(state.layout, lines, text)
-            if columns.ok.any() or state.layout in ("json", "logfmt"):
+            columns = self._read(state.layout, lines, text, zone)
+            fits = columns.ok if columns.fits is None else columns.fits
+            if fits.any() or wished.layout is not None or state.layout in (JSON, LOGFMT):
                 return columns
         elif state.unknown_lines < state.detect_at:
             state.unknown_lines += len(text)
             return _plain(len(text))
-        state.layout = self._detect(lines, text)
+        state.layout = self._detect(lines, text, zone)
         if state.layout is not None:
-            return self._read(state.layout, lines, text)
+            return self._read(state.layout, lines, text, zone)
         state.unknown_lines += len(text)
         state.detect_at = 2 * state.unknown_lines
         return _plain(len(text))
 
-    def _detect(self, lines: Lines, text: pa.Array) -> parse_text.Layout | str | None:
+    def _w3c(self, lines: Lines, text: pa.StringArray, state: _State, wished: Format) -> parse_text.Layout | None:
+        """Return the layout that a header names, when these lines are W3C's; the head of the file is read once."""
+        known = isinstance(state.layout, parse_text.Layout) and state.layout.name == w3c.NAME
+        if not known and wished.layout is None and (state.layout is not None or state.unknown_lines):
+            return None
+        line = w3c.header(text, b"" if known else lines.head)
+        return w3c.layout_of(line) if line else None
+
+    def _detect(self, lines: Lines, text: pa.StringArray, zone: tzinfo) -> Layout | None:
         sample = text.slice(0, DETECT_LINES)
-        if parse_json.fits(lines.lines.slice(0, DETECT_LINES)):
-            return "json"
+        if parse_json.fits(sample.cast(pa.binary())):
+            return JSON
         if parse_logfmt.fits(sample):
-            return "logfmt"
-        return parse_text.detect(sample, lines.observed_ns, self._zone)
+            return LOGFMT
+        return layouts.detect(sample, lines.observed_ns, zone)
 
-    def _read(self, layout: parse_text.Layout | str, lines: Lines, text: pa.Array) -> _Columns:
-        if layout == "json":
-            return self._json(lines, text)
+    def _read(self, layout: Layout, lines: Lines, text: pa.StringArray, zone: tzinfo) -> _Columns:
+        if layout == JSON:
+            return self._json(lines, text, zone)
+        if layout == LOGFMT:
+            return self._logfmt(lines, text, zone)
+        if isinstance(layout, Pattern):
+            found = layout.read(text, lines.observed_ns, zone)
+            message = None if found.message is None else pa.compute.coalesce(found.message, text)
+            return _Columns(found.ok, found.time, found.level, message, found.trace_id, found.fields, fits=found.fits)
         if isinstance(layout, str):
-            return self._logfmt(lines, text)
-        read = parse_text.read(layout, text, lines.observed_ns, self._zone)
-        return _Columns(read.ok, read.time, read.level)
+            return _plain(len(text))
+        read = parse_text.read(layout, text, lines.observed_ns, zone)
+        return _Columns(read.ok, read.time, read.level, fields=read.fields, fits=read.fits, zoned=read.zoned)
 
-    def _json(self, lines: Lines, text: pa.Array) -> _Columns:
-        parsed = parse_json.parse(lines.lines, lines.stream)
-        ok, time = parsed.read_times(lines.observed_ns, self._zone)
+    def _json(self, lines: Lines, text: pa.StringArray, zone: tzinfo) -> _Columns:
+        parsed = parse_json.parse(text.cast(pa.binary()), lines.stream)
+        ok, time = parsed.read_times(lines.observed_ns, zone)
         messages = pa.array(parsed.messages, pa.string())
         if messages.null_count:
             messages = pa.compute.coalesce(messages, text)
         level = np.array(parsed.levels, np.uint8)
         return _Columns(ok, time, level, messages, parsed.traces, parsed.texts(), parsed.stream_column())
 
-    def _logfmt(self, lines: Lines, text: pa.Array) -> _Columns:
+    def _logfmt(self, lines: Lines, text: pa.StringArray, zone: tzinfo) -> _Columns:
         # A Python loop over lines: pairs have no fixed place and become JSON; about 4 us a line.
         times: list[str | None] = []
         levels: list[int] = []
@@ -172,7 +232,7 @@ class Pipeline:
             levels.append(next((level_of(pairs[key]) for key in parse_json.LEVEL_KEYS if key in pairs), 0))
             traces.append(next((pairs[key] for key in parse_json.TRACE_KEYS if key in pairs), None))
             fields.append(orjson.dumps(pairs).decode() if pairs else None)
-        ok, time = read_any(pa.array(times, pa.string()), lines.observed_ns, self._zone)
+        ok, time = read_any(pa.array(times, pa.string()), lines.observed_ns, zone)
         return _Columns(ok, time, np.array(levels, np.uint8), trace_id=traces, fields=fields)
 
     def _speakers(self, lines: Lines, text: pa.Array) -> tuple[list[int], list[Stream]]:
@@ -197,16 +257,26 @@ def _plain(rows: int) -> _Columns:
     return _Columns(np.zeros(rows, bool), np.zeros(rows, np.int64), np.zeros(rows, np.uint8))
 
 
-def _marked(fields: list[str | None] | None, lines: pa.Array, raw: dict[int, str]) -> list[str | None] | None:
-    """Add what was done to a line to its fields: ``raw_base64`` when it was not UTF-8, ``cut`` when it was too long."""
-    marks: dict[int, dict[str, Any]] = {row: {"raw_base64": text} for row, text in raw.items()}
+def _enveloped(columns: _Columns, inside: unwrap.Unwrapped, *, sure: bool) -> None:
+    """Add what the envelope says: the time where the line's own is missing or not ``sure`` of its zone; the stream."""
+    own = columns.ok if sure or columns.zoned is None else columns.ok & columns.zoned
+    columns.time = np.where(own | ~inside.timed, columns.time, inside.time)
+    columns.ok = columns.ok | inside.timed
+    columns.fields = with_stream(columns.fields, inside.stream, unwrap.STREAMS)
+
+
+def _marked(
+    fields: list[str | None] | pa.Array | None, lines: pa.Array, marks: dict[int, dict[str, Any]]
+) -> list[str | None] | pa.Array | None:
+    """Add what was done to a line to its fields: ``marks``, and ``cut`` when it was too long."""
     if lines.nbytes >= LINE_BYTES_MAX - _UTF8_BYTES_MAX:
         lengths = pa.compute.binary_length(lines).to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(lengths > LINE_BYTES_MAX - _UTF8_BYTES_MAX).tolist():
             marks.setdefault(row, {})["cut"] = True
     if not marks:
         return fields
-    marked: list[str | None] = fields or [None] * len(lines)
+    known_fields = fields if fields is None or isinstance(fields, list) else fields.to_pylist()
+    marked: list[str | None] = known_fields or [None] * len(lines)
     for row, mark in marks.items():
         known = marked[row]
         marked[row] = orjson.dumps({**(orjson.loads(known) if known else {}), **mark}).decode()
