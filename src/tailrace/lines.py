@@ -40,9 +40,9 @@ class Steps:
     ``encoding`` is that of the bytes; empty: UTF-8, or what a byte order mark says. ``format`` says how lines are
     written (pipeline/format.py), ``zone`` is the IANA name of the zone of times that name none; empty: the machine's.
     ``levels`` are pairs of a word in the line and the level that it means, ``level_field`` is the name of the field
-    that holds it. ``labels_from`` is a pattern (RE2) on the path whose named groups become labels. ``drop`` is a filter of
-    the query language: what it means is not kept. ``redact`` names groups and rules of what is masked, and has rules of
-    one's own.
+    that holds it. ``labels_from`` is a pattern (RE2) on the path whose named groups become labels. ``drop`` is a filter
+    of the query language: what it means is not kept. ``redact`` names groups and rules of what is masked, and has rules
+    of one's own.
     """
 
     encoding: str = ""
