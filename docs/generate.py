@@ -1,6 +1,7 @@
-"""Write docs/reference/*.md from the program and its tests. `make docs` runs it, a test finds stale pages.
+"""Write docs/reference/*.md from the program and its tests.
 
-The tables are made here and not by argparse, whose layout differs between versions of Python.
+`make docs` runs it, a test finds stale ones. The tables are made here and not by argparse, whose layout differs between
+versions of Python.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from tailrace import config
 from tailrace.cli import COMMANDS
 from tailrace.collect.entries import Rule, Wish
 from tailrace.openapi import document
+from tailrace.pipeline.format import WORDS
+from tailrace.pipeline.grok import GROK
+from tailrace.pipeline.layouts import LAYOUTS
 from tailrace.server import CALLS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -41,6 +45,90 @@ effect and which files each entry finds. [Choosing what is followed](../guide/co
 The defaults:
 
 """
+
+_LAYOUTS = """# Layouts
+
+How the lines of a file are written is found out from its first lines, for each file by itself, and found out again when
+it changes. `format` of an entry says it instead: the name of a layout below, one of WORDS, or a
+[pattern](#patterns). The message is the whole line; time, level and fields are read beside it. What cannot be read is
+kept whole as the message.
+
+`plain` reads nothing from the lines. `cri` and `docker` are what container runtimes write around a line: it is taken
+off, parts of long lines are joined, `stdout` or `stderr` becomes the field `stream`, and what is inside is understood
+like any other line. A line without it gets the field `corrupt`; a part whose end never came gets `partial`, and an end
+that stands in the next file after a rotation is a record of its own. `w3c` is what IIS writes: the newest `#Fields:`
+line names the columns, and after a restart in the middle of a file that of its first KiB.
+
+| layout | what | fields | a line of it |
+|---|---|---|---|
+"""
+_TIMES = """
+What a request asked for is `url`, not `path`: `path` is the file that the line stands in. Fields that are missing,
+empty or `-` are left out.
+
+## Times
+
+Fractions of one to nine digits behind a point or a comma; zones `Z`, `+08`, `+0800`, `+08:00`, ` UTC`, ` GMT`.
+`Y y m d H M S f` are digits, `e` is a digit or a space, `bbb` an English month, `?` is `T`, `t`, `_`, `-` or a space,
+and `*` is any byte.
+
+RULES
+Forms:
+
+"""
+_OPEN = {
+    "without a zone": "in the zone of the entry (`zone`, an IANA name), else of the machine; in a container's line the "
+    "time of the envelope is taken, unless the entry names a zone",
+    "without a year": "in the year that puts it closest to when it was observed, at most a day behind that: a line of "
+    "December that is read in January is of last year",
+    "without a date": "on the day that puts it closest before when it was observed, at most an hour behind that",
+    "in the hour that a clock shows twice": "the later one when that is not behind when it was observed, else the "
+    "earlier one",
+    "in the hour that a clock leaves out": "as if the clock had not been put forward",
+    "no time at all": "the time of the line before it; without one, when it was observed",
+}
+_PATTERNS = """
+## Patterns
+
+A pattern is [RE2](https://github.com/google/re2/wiki/Syntax) with named groups, `(?P<name>...)` or `(?<name>...)`, and
+grok's `%{NAME:field:int}`. The groups become fields, with `int` and `float` as numbers. Groups called `time`, `level`,
+`message` and `trace_id` are the record's own. It is matched anywhere in a line; `^` and `$` tie it.
+
+    format = '^%{IP:client} %{WORD:method} %{URIPATHPARAM:url} %{NUMBER:duration:float}$'
+
+| name | takes, for example |
+|---|---|
+"""
+
+
+def layouts() -> str:
+    """Return the page of layouts, times and patterns."""
+    words = ", ".join(f"`{word}`" for word in WORDS)
+    rows = []
+    for layout in LAYOUTS:
+        names = dict.fromkeys(name.split(":")[0] for template in layout.templates for name in template.names)
+        fields = " ".join(f"`{name}`" for name in names if name != "level")
+        rows.append(f"| `{layout.name}` | {_cell(layout.about)} | {fields} | {_code(layout.sample)} |")
+    forms = dict.fromkeys(_code(layout.form.shown) for layout in LAYOUTS if layout.form is not None)
+    rules = "\n".join(f"| {what} | {meant} |" for what, meant in _OPEN.items())
+    names = [f"| `{name}` | {_code(example)} |" for name, (_, example) in GROK.items()]
+    return "".join(
+        [
+            _LAYOUTS.replace("WORDS", words),
+            *(f"{row}\n" for row in rows),
+            _TIMES.replace("RULES", f"| a time | is read as |\n|---|---|\n{rules}\n"),
+            *(f"- {form}\n" for form in forms),
+            _PATTERNS,
+            *(f"{name}\n" for name in names),
+        ]
+    )
+
+
+def _code(text: str) -> str:
+    """Return a text between marks that it does not hold, with what does not print shown."""
+    mark = "``" if "`" in text else "`"
+    shown = _cell(text.replace("\x1b", "\\x1b"))
+    return f"{mark}{shown}{mark}"
 
 
 def cli() -> str:
@@ -138,7 +226,13 @@ def collection() -> str:
     return module.page()
 
 
-PAGES = {"cli.md": cli, "api.md": api, "configuration.md": configuration, "collection.md": collection}
+PAGES = {
+    "cli.md": cli,
+    "api.md": api,
+    "configuration.md": configuration,
+    "collection.md": collection,
+    "layouts.md": layouts,
+}
 
 
 def main() -> None:

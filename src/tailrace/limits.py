@@ -84,6 +84,10 @@ REDACT_KEYS_MAX = 16_384
 """Names of fields of which is remembered whether they are a secret's; beyond it all are forgotten."""
 STREAM_STATES_MAX = 16_384
 """Streams whose layout and newest time are remembered; the least recently seen is forgotten and found out again."""
+PATTERN_BYTES_MAX = 8 * KIB
+"""A pattern of somebody's own; RE2 bounds what it becomes."""
+GROK_DEPTH_MAX = 16
+"""Names of a pattern that use names; the deepest of ours is seven."""
 
 EVENT_LINES_MAX = 2_000
 EVENT_BYTES_MAX = 128 * KIB

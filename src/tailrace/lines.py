@@ -39,15 +39,19 @@ class Steps:
 
     ``encoding`` is that of the bytes; empty: UTF-8, or what a byte order mark says. ``multiline`` says how lines become
     events: ``auto`` (stack traces), ``off``, ``start`` (a line in which ``pattern`` is found begins one) or
-    ``continue`` (such a line belongs to the one before); the pattern is RE2. ``levels`` are pairs of a word in the line
-    and the level that it means, ``level_field`` is the name of the field that holds it. ``labels_from`` is a pattern
-    (RE2) on the path whose named groups become labels. ``drop`` is a filter of the query language: what it means is not
-    kept. ``redact`` names groups and rules of what is masked, and has rules of one's own.
+    ``continue`` (such a line belongs to the one before); the pattern is RE2. ``format`` says how lines are written
+    (pipeline/format.py), ``zone`` is the IANA name of the zone of times that name none; empty: the machine's.
+    ``levels`` are pairs of a word in the line and the level that it means, ``level_field`` is the name of the field
+    that holds it. ``labels_from`` is a pattern (RE2) on the path whose named groups become labels. ``drop`` is a filter
+    of the query language: what it means is not kept. ``redact`` names groups and rules of what is masked, and has rules
+    of one's own.
     """
 
     encoding: str = ""
     multiline: str = "auto"
     pattern: str = ""
+    format: str = ""
+    zone: str = ""
     levels: tuple[tuple[str, str], ...] = ()
     level_field: str = ""
     labels_from: str = ""
@@ -67,7 +71,8 @@ class Lines:
     ``observed_ns`` is when they were read. ``origin`` covers all of them. ``ended`` says that nothing that belongs to
     the last of them is expected any more: the pipeline gives out all of them. Otherwise it may hold back the last ones,
     and the origin of its batch ends where the source has to read again. ``more`` says that the source has more bytes
-    already, so that it costs nothing to hold a line back.
+    already, so that it costs nothing to hold a line back. ``head`` is the beginning of the source, where some formats
+    keep the names of their columns.
     """
 
     lines: pa.BinaryArray
@@ -78,3 +83,4 @@ class Lines:
     steps: Steps = PLAIN
     ended: bool = True
     more: bool = False
+    head: bytes = b""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import glob
 import os
 import stat
-import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,6 +24,7 @@ from tailrace.errors import ConfigError, QueryError
 from tailrace.limits import CHECK_FILES_MAX, ENTRIES_MAX, LABEL_BYTES_MAX, LABELS_MAX
 from tailrace.lines import Mask, Steps
 from tailrace.pipeline.decode import encoding_of
+from tailrace.pipeline.format import format_of, zone_of
 from tailrace.query import parse
 from tailrace.sources.entry import COMPRESSED, SNIFF_BYTES, Entry, start_offset
 from tailrace.sources.globs import Fence, fits
@@ -142,12 +142,11 @@ def _check_files(wish: Wish, place: _Place) -> None:
 
 
 def _check_text(wish: Wish, place: _Place) -> None:
-    try:
-        encoding_of(wish.encoding)
-    except ConfigError as error:
-        raise place.fault("encoding", error.message, error.cure) from error
-    if wish.zone and wish.zone not in zoneinfo.available_timezones():
-        raise place.fault("zone", f"{wish.zone!r} is no time zone", "Name one like Europe/Berlin or UTC.")
+    for key, look_up in (("encoding", encoding_of), ("format", format_of), ("zone", zone_of)):
+        try:
+            look_up(getattr(wish, key))
+        except ConfigError as error:
+            raise place.fault(key, error.message, error.cure) from error
     if isinstance(wish.multiline, str):
         if wish.multiline not in ("auto", "off"):
             cure = 'Write "auto", "off", { start = "..." } or { continue = "..." }.'
@@ -201,6 +200,8 @@ def steps_of(wish: Wish, rules: Mapping[str, Rule]) -> Steps:
         encoding=wish.encoding,
         multiline=joined[0],
         pattern=joined[1],
+        format=wish.format,
+        zone=wish.zone,
         drop=wish.drop,
         sample=lines.Sample(sample.where, sample.one_in) if sample else None,
         redact=tuple(_mask(name, rules[name]) if name in rules else name for name in wish.redact),

@@ -1,7 +1,8 @@
 """The pipeline: raw lines of one stream become a batch with times, levels, fields and labels.
 
-Pure: no I/O and no clock. Verbs are files: decode, join, parse (``parse_json``, ``parse_logfmt``, ``parse_text``),
-level, label, speaker, drop, sample, redact: what a person does not want to keep goes before anything is written.
+Pure: no I/O and no clock. Verbs are files: decode, unwrap, join (``assemble`` puts the two together), parse
+(``format``, ``parse_json``, ``parse_logfmt``, ``parse_text``, ``pattern``, ``w3c``), level, label, speaker, drop,
+sample, redact: what a person does not want to keep goes before anything is written.
 
 How a stream is written is found out from its first lines and remembered; when none of a block's lines fits any more, or
 while nothing is known and twice as many lines came, it is found out again. Times by rule: the line's own; else
@@ -10,10 +11,8 @@ that of the line before in the stream (a continuation belongs to its beginning);
 
 from __future__ import annotations
 
-import base64
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -23,13 +22,16 @@ import pyarrow as pa
 
 from tailrace.limits import DETECT_LINES, LINE_BYTES_MAX, STREAM_STATES_MAX
 from tailrace.lines import Lines, Steps
-from tailrace.pipeline import parse_json, parse_logfmt, parse_text
-from tailrace.pipeline.decode import decode, encoding_of, looks_like, newline_of
+from tailrace.pipeline import layouts, parse_json, parse_logfmt, parse_text, unwrap, w3c
+from tailrace.pipeline.assemble import Envelope, assemble
+from tailrace.pipeline.decode import decode, looks_like
 from tailrace.pipeline.drop import dropped
-from tailrace.pipeline.join import Events, join
+from tailrace.pipeline.fields import with_stream
+from tailrace.pipeline.format import JSON, LOGFMT, Format, format_of, zone_of
 from tailrace.pipeline.label import labelled
 from tailrace.pipeline.level import level_of, levels_by
 from tailrace.pipeline.parse_json import process_json
+from tailrace.pipeline.pattern import Pattern
 from tailrace.pipeline.redact import redactor
 from tailrace.pipeline.sample import sampled
 from tailrace.pipeline.speaker import speakers
@@ -41,11 +43,16 @@ __all__ = ["Pipeline", "process_json"]
 _UTF8_BYTES_MAX = 4
 
 
+Layout = parse_text.Layout | Pattern | str
+"""How lines are written: "plain", "json", "logfmt", "w3c" (its names not yet known), a text layout, a pattern."""
+
+
 @dataclass(slots=True)
 class _State:
-    """What is remembered of one stream; ``layout`` is "json", "logfmt", a row of LAYOUTS, or None (plain text)."""
+    """What is remembered of one stream; without a layout it is plain text."""
 
-    layout: parse_text.Layout | str | None = None
+    layout: Layout | None = None
+    envelope: str = ""
     unknown_lines: int = 0
     detect_at: int = 0
     last_time_ns: int = 0
@@ -54,15 +61,17 @@ class _State:
 
 @dataclass(slots=True)
 class _Columns:
-    """What a layout read of each line."""
+    """What a layout read of each line; ``fits`` says in which, ``zoned`` which times are sure of their zone."""
 
     ok: np.ndarray
     time: np.ndarray
     level: np.ndarray
     message: pa.Array | None = None
-    trace_id: list[str | None] | None = None
-    fields: list[str | None] | None = None
+    trace_id: list[str | None] | pa.Array | None = None
+    fields: list[str | None] | pa.Array | None = None
     streams: tuple[list[int], list[Any]] | None = None
+    fits: np.ndarray | None = None
+    zoned: np.ndarray | None = None
 
 
 class Pipeline:
@@ -81,10 +90,12 @@ class Pipeline:
         self._states: OrderedDict[str, _State] = OrderedDict()
 
     def layout_of(self, stream_json: str) -> str | None:
-        """Return the name of the layout that a stream was found to be written in."""
+        """Return the name of the layout that a stream was found to be written in, behind that of its envelope."""
         state = self._states.get(stream_json)
-        layout = state.layout if state else None
-        return layout.name if isinstance(layout, parse_text.Layout) else layout
+        if state is None:
+            return None
+        layout = state.layout if isinstance(state.layout, str | None) else state.layout.name
+        return " ".join(filter(None, (state.envelope, layout))) or None
 
     def hint_of(self, stream_json: str) -> str:
         """Return what a person should know about how a stream is read; empty when all is well."""
@@ -94,32 +105,35 @@ class Pipeline:
     def process(self, lines: Lines) -> Batch:
         """Return the batch of these lines: a row for every event that is wanted, in the order of their first lines.
 
-        Where lines wait, the origin of the batch ends at the first of them.
+        Where lines wait, the origin of the batch ends at the first of them. Raises ConfigError when the steps name an
+        encoding, a format or a zone that there is not.
         """
+        steps, origin = lines.steps, lines.origin
         state = self._state(lines.stream.json)
-        text, raw = decode(lines.lines, lines.steps.encoding)
-        if 2 * len(raw) > len(text) and not lines.steps.encoding and not state.hint:
+        wished = format_of(steps.format)
+        zone = zone_of(steps.zone) or self._zone
+        text, raw = decode(lines.lines, steps.encoding)
+        if 2 * len(raw) > len(text) and not steps.encoding and not state.hint:
             guess = looks_like([raw[row] for row in sorted(raw)[:DETECT_LINES]])
             state.hint = f'not UTF-8, and looks like Chinese: set encoding = "{guess}"' if guess else ""
-        events = join(text, lines.steps, ended=lines.ended, more=lines.more)
-        if events is not None:
-            text, raw = events.texts(text), _raw_of(events, lines, raw)
-            lines = _taken(events, lines)
-        columns = self._columns(lines, text, state)
+        events = assemble(lines, text, raw, self._unwrapped(lines, text, state, wished))
+        text = events.text
+        columns = self._columns(lines, text, state, wished, zone)
+        if events.envelope is not None:
+            _enveloped(columns, events.envelope, sure=bool(steps.zone))
         time = self._filled(columns, state, lines.observed_ns)
-        fields = _marked(columns.fields, lines.lines, raw, () if events is None else events.cut.tolist())
+        fields = _marked(columns.fields, text, events.marks)
         codes, streams = columns.streams or self._speakers(lines, text)
-        origin, steps = lines.origin, lines.steps
         batch = Batch.of(
             time=time,
             observed=np.full(len(text), lines.observed_ns, np.int64),
             level=levels_by(steps, text, columns.level),
             stream=parse_json.stream_array(codes, [labelled(stream, steps.labels_from) for stream in streams]),
             message=text if columns.message is None else columns.message,
-            position=lines.positions,
+            position=events.positions,
             trace_id=columns.trace_id,
             fields=fields,
-            origins=[Origin(origin.source, origin.first, origin.next, len(text), origin.note)],
+            origins=[Origin(origin.source, origin.first, events.next, len(text), origin.note)],
         )
         return self._wanted(batch, steps)
 
@@ -140,47 +154,82 @@ class Pipeline:
             self._states.popitem(last=False)
         return state
 
-    def _columns(self, lines: Lines, text: pa.Array, state: _State) -> _Columns:
+    def _unwrapped(self, lines: Lines, text: pa.StringArray, state: _State, wished: Format) -> unwrap.Unwrapped | None:
+        """Return the lines inside the envelope; None without one."""
+        if wished.envelope:
+            state.envelope = wished.envelope
+        elif len(text):
+            # One line is looked at for each block; the others only when that one has an envelope.
+            first = unwrap.looks(text[0].as_py(), wished.envelopes)
+            if first and first != state.envelope:
+                state.envelope = unwrap.detect(text.slice(0, DETECT_LINES), wished.envelopes) or state.envelope
+            elif state.envelope and not first and len(text) >= DETECT_LINES:
+                fits = unwrap.any_fits(state.envelope, text.slice(0, DETECT_LINES))
+                state.envelope = state.envelope if fits else ""
+        return unwrap.unwrap(state.envelope, text, ended=lines.ended) if state.envelope else None
+
+    def _columns(self, lines: Lines, text: pa.StringArray, state: _State, wished: Format, zone: tzinfo) -> _Columns:
+        if wished.layout is not None and wished.layout != w3c.NAME:
+            state.layout = wished.layout
+            return self._read(wished.layout, lines, text, zone)
+        named = self._w3c(lines, text, state, wished)
+        if named:
+            state.layout = named
         if state.layout is not None:
-            columns = self._read(state.layout, lines, text)
-            if columns.ok.any() or state.layout in ("json", "logfmt"):
+            columns = self._read(state.layout, lines, text, zone)
+            fits = columns.ok if columns.fits is None else columns.fits
+            if fits.any() or wished.layout is not None or state.layout in (JSON, LOGFMT):
                 return columns
         elif state.unknown_lines < state.detect_at:
             state.unknown_lines += len(text)
             return _plain(len(text))
-        state.layout = self._detect(lines, text)
+        state.layout = self._detect(lines, text, zone)
         if state.layout is not None:
-            return self._read(state.layout, lines, text)
+            return self._read(state.layout, lines, text, zone)
         state.unknown_lines += len(text)
         state.detect_at = 2 * state.unknown_lines
         return _plain(len(text))
 
-    def _detect(self, lines: Lines, text: pa.Array) -> parse_text.Layout | str | None:
+    def _w3c(self, lines: Lines, text: pa.StringArray, state: _State, wished: Format) -> parse_text.Layout | None:
+        """Return the layout that a header names, when these lines are W3C's; the head of the file is read once."""
+        known = isinstance(state.layout, parse_text.Layout) and state.layout.name == w3c.NAME
+        if not known and wished.layout is None and (state.layout is not None or state.unknown_lines):
+            return None
+        line = w3c.header(text, b"" if known else lines.head)
+        return w3c.layout_of(line) if line else None
+
+    def _detect(self, lines: Lines, text: pa.StringArray, zone: tzinfo) -> Layout | None:
         sample = text.slice(0, DETECT_LINES)
         if parse_json.fits(sample.cast(pa.binary())):
-            return "json"
+            return JSON
         if parse_logfmt.fits(sample):
-            return "logfmt"
-        return parse_text.detect(sample, lines.observed_ns, self._zone)
+            return LOGFMT
+        return layouts.detect(sample, lines.observed_ns, zone)
 
-    def _read(self, layout: parse_text.Layout | str, lines: Lines, text: pa.Array) -> _Columns:
-        if layout == "json":
-            return self._json(lines, text)
+    def _read(self, layout: Layout, lines: Lines, text: pa.StringArray, zone: tzinfo) -> _Columns:
+        if layout == JSON:
+            return self._json(lines, text, zone)
+        if layout == LOGFMT:
+            return self._logfmt(lines, text, zone)
+        if isinstance(layout, Pattern):
+            found = layout.read(text, lines.observed_ns, zone)
+            message = None if found.message is None else pa.compute.coalesce(found.message, text)
+            return _Columns(found.ok, found.time, found.level, message, found.trace_id, found.fields, fits=found.fits)
         if isinstance(layout, str):
-            return self._logfmt(lines, text)
-        read = parse_text.read(layout, text, lines.observed_ns, self._zone)
-        return _Columns(read.ok, read.time, read.level)
+            return _plain(len(text))
+        read = parse_text.read(layout, text, lines.observed_ns, zone)
+        return _Columns(read.ok, read.time, read.level, fields=read.fields, fits=read.fits, zoned=read.zoned)
 
-    def _json(self, lines: Lines, text: pa.Array) -> _Columns:
+    def _json(self, lines: Lines, text: pa.StringArray, zone: tzinfo) -> _Columns:
         parsed = parse_json.parse(text.cast(pa.binary()), lines.stream)
-        ok, time = parsed.read_times(lines.observed_ns, self._zone)
+        ok, time = parsed.read_times(lines.observed_ns, zone)
         messages = pa.array(parsed.messages, pa.string())
         if messages.null_count:
             messages = pa.compute.coalesce(messages, text)
         level = np.array(parsed.levels, np.uint8)
         return _Columns(ok, time, level, messages, parsed.traces, parsed.texts(), parsed.stream_column())
 
-    def _logfmt(self, lines: Lines, text: pa.Array) -> _Columns:
+    def _logfmt(self, lines: Lines, text: pa.StringArray, zone: tzinfo) -> _Columns:
         # A Python loop over lines: pairs have no fixed place and become JSON; about 4 us a line.
         times: list[str | None] = []
         levels: list[int] = []
@@ -192,7 +241,7 @@ class Pipeline:
             levels.append(next((level_of(pairs[key]) for key in parse_json.LEVEL_KEYS if key in pairs), 0))
             traces.append(next((pairs[key] for key in parse_json.TRACE_KEYS if key in pairs), None))
             fields.append(orjson.dumps(pairs).decode() if pairs else None)
-        ok, time = read_any(pa.array(times, pa.string()), lines.observed_ns, self._zone)
+        ok, time = read_any(pa.array(times, pa.string()), lines.observed_ns, zone)
         return _Columns(ok, time, np.array(levels, np.uint8), trace_id=traces, fields=fields)
 
     def _speakers(self, lines: Lines, text: pa.Array) -> tuple[list[int], list[Stream]]:
@@ -217,47 +266,26 @@ def _plain(rows: int) -> _Columns:
     return _Columns(np.zeros(rows, bool), np.zeros(rows, np.int64), np.zeros(rows, np.uint8))
 
 
-def _taken(events: Events, lines: Lines) -> Lines:
-    """Return the first lines of the events, and an origin that ends where lines wait."""
-    firsts = events.firsts
-    origin = lines.origin
-    if events.rows < len(lines.lines):
-        origin = replace(origin, next=int(lines.positions[events.rows]))
-    return replace(lines, lines=lines.lines.take(pa.array(firsts)), positions=lines.positions[firsts], origin=origin)
-
-
-def _raw_of(events: Events, lines: Lines, raw: dict[int, bytes]) -> dict[int, bytes]:
-    """Return the bytes of the events that hold a line of ``raw``: all of their lines."""
-    if not raw:
-        return raw
-    newline = newline_of(encoding_of(lines.steps.encoding))
-    of_row = np.full(len(lines.lines), -1, np.int64)
-    of_row[events.order] = np.repeat(
-        np.arange(len(events.begins)), np.diff(np.append(events.begins, len(events.order)))
-    )
-    broken = {event for event in of_row[list(raw)].tolist() if event >= 0}
-    return {event: newline.join(lines.lines[row].as_py() for row in events.rows_of(event)) for event in broken}
+def _enveloped(columns: _Columns, envelope: Envelope, *, sure: bool) -> None:
+    """Add what the envelope says: the time where the line's own is missing or not ``sure`` of its zone; the stream."""
+    own = columns.ok if sure or columns.zoned is None else columns.ok & columns.zoned
+    columns.time = np.where(own | ~envelope.timed, columns.time, envelope.time)
+    columns.ok = columns.ok | envelope.timed
+    columns.fields = with_stream(columns.fields, envelope.stream, unwrap.STREAMS)
 
 
 def _marked(
-    fields: list[str | None] | None, lines: pa.Array, raw: dict[int, bytes], cut: Sequence[int]
-) -> list[str | None] | None:
-    """Add what was done to an event to its fields.
-
-    ``raw_base64`` is its bytes when they were not valid in their encoding; ``cut`` says that it was too long.
-    """
-    marks: dict[int, dict[str, Any]] = {
-        row: {"raw_base64": base64.b64encode(data).decode()} for row, data in raw.items()
-    }
-    for event in cut:
-        marks.setdefault(event, {})["cut"] = True
+    fields: list[str | None] | pa.Array | None, lines: pa.Array, marks: dict[int, dict[str, Any]]
+) -> list[str | None] | pa.Array | None:
+    """Add what was done to a line to its fields: ``marks``, and ``cut`` when it was too long."""
     if lines.nbytes >= LINE_BYTES_MAX - _UTF8_BYTES_MAX:
         lengths = pa.compute.binary_length(lines).to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(lengths > LINE_BYTES_MAX - _UTF8_BYTES_MAX).tolist():
             marks.setdefault(row, {})["cut"] = True
     if not marks:
         return fields
-    marked: list[str | None] = fields or [None] * len(lines)
+    known_fields = fields if fields is None or isinstance(fields, list) else fields.to_pylist()
+    marked: list[str | None] = known_fields or [None] * len(lines)
     for row, mark in marks.items():
         known = marked[row]
         marked[row] = orjson.dumps({**(orjson.loads(known) if known else {}), **mark}).decode()

@@ -85,10 +85,11 @@ class Events:
         places = np.append(self.begins, len(self.order)).astype(np.int32)
         return pc.binary_join(pa.ListArray.from_arrays(pa.array(places), ordered), "\n")
 
-    def rows_of(self, event: int) -> list[int]:
-        """Return the rows of one event."""
-        end = self.begins[event + 1] if event + 1 < len(self.begins) else len(self.order)
-        return self.order[self.begins[event] : end].tolist()
+    def event_of(self, rows: int) -> np.ndarray:
+        """Return the event of each of so many rows, -1 for those that wait."""
+        event = np.full(rows, -1, np.int64)
+        event[self.order] = np.repeat(np.arange(len(self.begins)), np.diff(np.append(self.begins, len(self.order))))
+        return event
 
 
 def check(steps: Steps) -> None:
@@ -246,23 +247,29 @@ def _traces(text: pa.StringArray, *, ended: bool, more: bool) -> tuple[np.ndarra
     places = np.insert(looked, breaks, -1)
     kinds = word.tobytes()
     starts = np.ones(rows, bool)
-    begin = end = 0
+    before = begin = end = 0
     joined = False
     for match in TRACE.finditer(kinds):
+        before = end
         begin, end = match.span()
         if end - begin > 1:
             joined = True
             starts[places[begin] + 1 : places[end - 1] + 1] = False
-    waits = rows if ended else _waiting(kinds, begin, end, places, rows, more=more)
+    waits = rows if ended else _waiting(kinds, (before, begin, end), places, rows, more=more)
     return (starts, waits) if joined or waits < rows else None
 
 
-def _waiting(kinds: bytes, begin: int, end: int, places: np.ndarray, rows: int, *, more: bool) -> int:
-    """Return the row from which on lines wait; the last trace stands at [begin, end) of the kinds."""
-    if end and (AFTER_MORE if more else AFTER).fullmatch(kinds, end):
-        return int(places[begin])
-    open_ = (HEAD_MORE if more else HEAD).search(kinds, max(end, len(kinds) - BEFORE_ROWS))
-    return int(places[open_.start()]) if open_ and open_.start() < len(kinds) else rows
+def _waiting(kinds: bytes, last: tuple[int, int, int], places: np.ndarray, rows: int, *, more: bool) -> int:
+    """Return the row from which on lines wait; the last trace stands at [begin, end) of the kinds.
+
+    A trace that reaches the end may be the rest of one that began earlier, but behind the one ``before`` it.
+    """
+    before, begin, end = last
+    reaches = bool(end) and (AFTER_MORE if more else AFTER).fullmatch(kinds, end) is not None
+    open_ = (HEAD_MORE if more else HEAD).search(kinds, max(before if reaches else end, len(kinds) - BEFORE_ROWS))
+    first = open_.start() if open_ else len(kinds)
+    first = min(first, begin) if reaches else first
+    return int(places[first]) if first < len(kinds) else rows
 
 
 def _seeds(text: pa.StringArray) -> np.ndarray:

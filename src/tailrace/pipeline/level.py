@@ -14,12 +14,12 @@ from tailrace.lines import Steps
 from tailrace.record import Level
 
 _WORDS: dict[Level, str] = {
-    Level.TRACE: "trace trc t v verbose finest finer silly",
-    Level.DEBUG: "debug dbg d fine config",
-    Level.INFO: "info inf i information informational notice note n log statement system success default",
-    Level.WARN: "warn warning wrn w",
-    Level.ERROR: "error err e severe failure failed eror",
-    Level.FATAL: "fatal ftl f critical crit c alert emerg emergency panic dpanic",
+    Level.TRACE: "trace trc t v verbose finest finer silly vrb",
+    Level.DEBUG: "debug dbg d fine config 调试",
+    Level.INFO: "info inf i information informational notice note n log statement system success default 信息 提示",
+    Level.WARN: "warn warning wrn w 警告",
+    Level.ERROR: "error err e severe failure failed eror 错误",
+    Level.FATAL: "fatal ftl f critical crit c alert emerg emergency panic dpanic 严重 致命",
 }
 LEVELS: dict[str, int] = {word: int(level) for level, words in _WORDS.items() for word in words.split()}
 

@@ -1,22 +1,29 @@
 """Times in text, read for a whole block at once: digits are columns of a byte matrix, never a loop over lines.
 
-A ``TimeFormat`` is a template with one character per byte. ``Y y m d H M S f`` are digits of the year (four or two),
+A ``TimeFormat`` is a template of the bytes of a time. ``Y y m d H M S f`` are digits of the year (four or two),
 month, day, hour, minute, second and its fraction; ``e`` is a digit of the day or a space; ``bbb`` is an English month;
 ``?`` is one of ``T t _ -`` or a space; ``*`` is any byte; everything else stands for itself. Behind the template a
-fraction of one to nine digits (after ``. , :``) and a zone (``Z``, ``+08:00``, ``+0800``, `` UTC``, `` GMT``) are taken
-when they are there.
+fraction of one to nine digits (after ``. , :``) and a zone (``Z``, ``+08:00``, ``+0800``, ``+08``, `` UTC``, `` GMT``)
+are taken when they are there. A ``LooseFormat`` is an RE2 pattern, for times whose parts have no fixed width.
 
-Rules for what a text leaves out. No zone: the zone that the caller gives. No year: the year that puts the time closest
-before the moment it was observed, or within a day after it.
+Rules for what a text leaves out or leaves open:
+
+- no zone: the zone that the caller gives;
+- no year: the year that puts the time closest to the moment it was observed, but not more than a day behind that
+  moment (a line of December that is read in January is of last year);
+- no date: the day that puts it closest before the moment it was observed, or within an hour behind it;
+- a clock that is put back shows an hour twice: the later of the two when it is not after the moment of observation,
+  else the earlier; a time in the hour that is left out when it is put forward is read as if it had not been.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tailrace.limits import DAY_NS, SECOND_NS
 
@@ -25,6 +32,11 @@ _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _MONTH_CODES = np.array([int.from_bytes(name.encode(), "big") for name in _MONTHS])
 _FRACTION_DIGITS = 9
 _WINDOW_BYTES_MAX = 256
+_SPACE = ord(" ")
+_QUOTE = ord('"')
+_BACKSLASH = ord("\\")
+_LOOSE_BYTES = 48
+"""The longest time of a ``LooseFormat``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,7 @@ class Text:
     data: np.ndarray
     begins: np.ndarray
     ends: np.ndarray
+    _places: dict[bytes, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
     def of(lines: pa.Array) -> Text:
@@ -55,24 +68,72 @@ class Text:
             found[short] = np.where(np.arange(width) < left[short, None], found[short], 0)
         return found
 
+    def take(self, rows: np.ndarray) -> Text:
+        """Return only these lines, over the same bytes."""
+        return Text(self.data, self.begins[rows], self.ends[rows], self._places)
+
+    def next_of(self, literal: bytes, starts: np.ndarray) -> np.ndarray:
+        """Return where ``literal`` stands first at or behind each start; the line's end where it does not.
+
+        A quotation mark that a backslash escapes is none.
+        """
+        places = self._places.get(literal)
+        if places is None:
+            places = np.append(self._find(literal), len(self.data))
+            self._places[literal] = places
+        found = places[np.searchsorted(places, starts)]
+        return np.where(found + len(literal) <= self.ends, found, self.ends)
+
+    def _single(self, byte: bytes) -> np.ndarray:
+        places = self._places.get(byte)
+        if places is None:
+            places = self._places[byte] = np.append(self._find(byte), len(self.data))
+        return places[:-1]
+
+    def _find(self, literal: bytes) -> np.ndarray:
+        anchor = next((at for at, byte in enumerate(literal) if byte != _SPACE), 0)  # spaces are many
+        byte = literal[anchor : anchor + 1]
+        if literal == byte:
+            places = np.flatnonzero(self.data == byte[0])
+        else:
+            places = self._single(byte) - anchor
+            places = places[(places >= 0) & (places + len(literal) <= len(self.data))]
+            for at, other in enumerate(literal):
+                if at != anchor:
+                    places = places[self.data[places + at] == other]
+        if literal[0] != _QUOTE:
+            return places
+        escaped = np.zeros(len(places), bool)
+        before = np.where(places > 0, self.data[places - 1] == _BACKSLASH, False)
+        step = 1
+        while before.any():
+            escaped ^= before
+            step += 1
+            before &= (places >= step) & (self.data[places - step] == _BACKSLASH)
+        return places[~escaped]
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
     """What was read per line: whether there was a time (``ok``), and where it ended in the data.
 
     ``ns`` is nanoseconds since 1970 as if UTC was meant; where ``zoned``, a zone was given and is taken off already.
+    Without ``dated`` it is the time of an unknown day.
     """
 
     ok: np.ndarray
     ns: np.ndarray
     zoned: np.ndarray
     ends: np.ndarray
+    dated: bool = True
 
 
 class TimeFormat:
     """One template; see the head of this module."""
 
-    def __init__(self, template: str) -> None:
+    def __init__(self, shown: str) -> None:
+        self.shown = shown
+        template = shown.encode().decode("latin-1")
         self._columns = {
             letter: [column for column, char in enumerate(template) if char == letter] for letter in "YymdeHMSfb?"
         }
@@ -84,7 +145,8 @@ class TimeFormat:
         self._literal = [(column, ord(char)) for column, char in enumerate(template) if char not in "YymdeHMSfb?*"]
         self._any = self._columns["?"]
         self.width = len(template)
-        self.has_year = bool(self._columns["Y"] or self._columns["y"])
+        self._has_year = bool(self._columns["Y"] or self._columns["y"])
+        self._has_day = bool(self._columns["d"])
 
     def read(self, text: Text, starts: np.ndarray, observed_ns: int) -> Times:
         """Read the time at ``starts`` of every line."""
@@ -101,7 +163,7 @@ class TimeFormat:
             nanos = self._number(head, "f") * 10 ** (_FRACTION_DIGITS - len(self._columns["f"]))
         zone, zoned, zone_length = _zone(head, length)
         ns = (np.where(ok, seconds, 0) - zone) * SECOND_NS + nanos
-        return Times(ok, ns, zoned & ok, starts + length + zone_length)
+        return Times(ok, ns, zoned & ok, starts + length + zone_length, self._has_day)
 
     def _fits(self, head: np.ndarray) -> np.ndarray:
         ok: np.ndarray = np.all(head[:, self._digits] - np.uint8(48) <= 9, axis=1)
@@ -126,6 +188,8 @@ class TimeFormat:
 
     def _days(self, head: np.ndarray, clock: np.ndarray, observed_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Return days since 1970 and whether there is such a day."""
+        if not self._has_day:
+            return np.zeros(len(head), np.int64), np.ones(len(head), bool)
         if self._columns["b"]:
             lower = head[:, self._columns["b"]].astype(np.int64) | 0x20
             names = (lower[:, 0] << 16) | (lower[:, 1] << 8) | lower[:, 2]
@@ -136,7 +200,7 @@ class TimeFormat:
         day = self._number(head, "d")
         named &= (month >= 1) & (month <= 12)
         month = np.clip(month, 1, 12)
-        if self.has_year:
+        if self._has_year:
             short = self._number(head, "y")
             year = self._number(head, "Y") if self._columns["Y"] else short + np.where(short < 70, 2000, 1900)
             days, exists = _date(year, month, day)
@@ -187,23 +251,44 @@ def _fraction(head: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _zone(head: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return seconds east of UTC, whether a zone stands at ``column``, and its length."""
-    places = column[:, None] + np.arange(7)
     width = head.shape[1]
-    tail = np.where(places < width, np.take_along_axis(head, np.minimum(places, width - 1), axis=1), 0)
+    if len(column) and (column == column[0]).all() and column[0] + 8 <= width:
+        tail = head[:, column[0] : column[0] + 8]
+    else:
+        places = column[:, None] + np.arange(8)
+        tail = np.where(places < width, np.take_along_axis(head, np.minimum(places, width - 1), axis=1), 0)
     zulu = (tail[:, 0] == 90) & ~_letter(tail[:, 1])
-    named = (tail[:, 0] == 32) & ((tail[:, 1:4] == (85, 84, 67)).all(1) | (tail[:, 1:4] == (71, 77, 84)).all(1))
-    if not ((tail[:, 0] == 43) | (tail[:, 0] == 45) | (tail[:, 0] == 32)).any():
-        return np.zeros(len(head), np.int64), zulu, zulu.astype(np.int64)
+    if not _signed(tail[:, 0]).any():
+        blank = tail[:, 0] == 32
+        if not blank.any():
+            return np.zeros(len(head), np.int64), zulu, zulu.astype(np.int64)
+        named = blank & _named(tail)
+        if not (blank & _signed(tail[:, 1])).any():
+            return np.zeros(len(head), np.int64), zulu | named, np.where(named, 4, zulu)
+    named = (tail[:, 0] == 32) & _named(tail)
     spaced = tail[:, 0] == 32
     tail = np.where(spaced[:, None], np.roll(tail, -1, axis=1), tail)
-    sign = tail[:, 0]
+    signed = _signed(tail[:, 0])
     colon = tail[:, 3] == 58
     digits = np.where(colon[:, None], tail[:, [1, 2, 4, 5]], tail[:, [1, 2, 3, 4]]).astype(np.int64) - 48
-    given = ((sign == 43) | (sign == 45)) & (digits >= 0).all(1) & (digits <= 9).all(1)
-    east = (digits[:, 0] * 10 + digits[:, 1]) * 3600 + (digits[:, 2] * 10 + digits[:, 3]) * 60
-    given &= east <= 18 * 3600
-    length = np.where(given, 5 + colon + spaced, np.where(zulu, 1, np.where(named, 4, 0)))
-    return np.where(given, np.where(sign == 45, -east, east), 0), given | zulu | named, length
+    digit = (digits >= 0) & (digits <= 9)
+    full = signed & digit.all(1)
+    hours = signed & digit[:, 0] & digit[:, 1] & ~digit[:, 2] & ~colon & ~spaced & ~_letter(tail[:, 3])
+    minutes = np.where(full, digits[:, 2] * 10 + digits[:, 3], 0)
+    east = (digits[:, 0] * 10 + digits[:, 1]) * 3600 + minutes * 60
+    given = (full | hours) & (east <= 18 * 3600)
+    length = np.where(given, np.where(full, 5 + colon + spaced, 3), np.where(zulu, 1, np.where(named, 4, 0)))
+    return np.where(given, np.where(tail[:, 0] == 45, -east, east), 0), given | zulu | named, length
+
+
+def _named(tail: np.ndarray) -> np.ndarray:
+    first, second, third = tail[:, 1], tail[:, 2], tail[:, 3]
+    utc = (first == 85) & (second == 84) & (third == 67)
+    return utc | ((first == 71) & (second == 77) & (third == 84))
+
+
+def _signed(column: np.ndarray) -> np.ndarray:
+    return (column == 43) | (column == 45)
 
 
 def _letter(column: np.ndarray) -> np.ndarray:
@@ -213,7 +298,7 @@ def _letter(column: np.ndarray) -> np.ndarray:
 class EpochFormat:
     """Seconds since 1970 (ten digits, with a fraction or without), or milli-, micro- or nanoseconds (13, 16, 19)."""
 
-    has_year = True
+    shown = "1795161600"
 
     def read(self, text: Text, starts: np.ndarray, observed_ns: int) -> Times:  # noqa: ARG002 - as TimeFormat
         """Read the number at ``starts`` of every line."""
@@ -235,23 +320,114 @@ class EpochFormat:
         return Times(ok, value + np.where(seconds & ok, nanos, 0), ok, ends)
 
 
-def to_utc(times: Times, zone: tzinfo) -> np.ndarray:
+class LooseFormat:
+    """An RE2 pattern whose groups ``Y m d H M S f`` are numbers, ``b`` an English month, ``half`` AM or PM.
+
+    About ten times as slow as a template: for times that people read rather than programs.
+    """
+
+    def __init__(self, shown: str, pattern: str, literal: str) -> None:
+        """Every time has ``literal`` in it: without one nearby, a line is not matched at all."""
+        self.shown = shown
+        self._literal = literal.encode()
+        self._pattern = f"^(?P<all>{pattern})"
+
+    def read(self, text: Text, starts: np.ndarray, observed_ns: int) -> Times:  # noqa: ARG002 - as TimeFormat
+        """Read the time at ``starts`` of every line."""
+        if not (text.next_of(self._literal, starts) < np.minimum(starts + _LOOSE_BYTES, text.ends)).any():
+            none = np.zeros(len(starts), bool)
+            return Times(none, np.zeros(len(starts), np.int64), none, starts)
+        heads = np.ascontiguousarray(text.window(starts, _LOOSE_BYTES))
+        places = np.arange(0, heads.size + 1, _LOOSE_BYTES, dtype=np.int32)
+        buffers = [None, pa.py_buffer(places), pa.py_buffer(heads)]
+        groups = pc.extract_regex(pa.Array.from_buffers(pa.binary(), len(starts), buffers), self._pattern)
+        whole = groups.field("all")
+        ok = groups.is_valid().to_numpy(zero_copy_only=False)
+        year, day, hour, minute, second = (_numbers(groups, name) for name in "YdHMS")
+        if groups.type.get_field_index("b") >= 0:
+            names = [name.encode() for name in _MONTHS]
+            month = pc.index_in(
+                pc.binary_slice(pc.ascii_lower(groups.field("b").cast(pa.string())).cast(pa.binary()), 0, 3),
+                pa.array(names),
+            )
+            month = month.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+        else:
+            month = _numbers(groups, "m")
+        if groups.type.get_field_index("half") >= 0:
+            half = groups.field("half")
+            late = pc.fill_null(pc.is_in(half, _AFTERNOON), False).to_numpy(zero_copy_only=False)
+            early = pc.fill_null(pc.is_in(half, _MORNING), False).to_numpy(zero_copy_only=False)
+            hour = np.where(late & (hour < 12), hour + 12, np.where(early & (hour == 12), 0, hour))
+        ok &= (month >= 1) & (month <= 12) & (hour < 24) & (minute < 60) & (second < 61)
+        days, exists = _date(np.where(ok, year, 1970), np.where(ok, month, 1), day)
+        ok &= exists
+        length = pc.fill_null(pc.binary_length(whole), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        window = text.window(starts + length, 20)
+        nanos, more = _fraction(window, 0)
+        ns = (np.where(ok, days, 0) * 86_400 + hour * 3600 + minute * 60 + second) * SECOND_NS + nanos
+        return Times(ok, ns, np.zeros(len(ok), bool), starts + length + more)
+
+
+def _numbers(groups: pa.StructArray, name: str) -> np.ndarray:
+    texts = groups.field(name).cast(pa.string())
+    texts = pc.if_else(pc.fill_null(pc.equal(texts, ""), True), "0", texts)
+    return texts.cast(pa.int64()).to_numpy(zero_copy_only=False)
+
+
+_AFTERNOON = pa.array([half.encode() for half in ("PM", "pm", "下午")])
+_MORNING = pa.array([half.encode() for half in ("AM", "am", "上午")])
+
+
+def to_utc(times: Times, zone: tzinfo, observed_ns: int) -> np.ndarray:
     """Return UTC nanoseconds: times without a zone of their own are in ``zone``."""
+    if not times.dated:
+        return _today(times, zone, observed_ns)
     if zone is UTC or times.zoned.all():
         return times.ns
     quarter_ns = 900 * SECOND_NS
     quarters, places = np.unique(times.ns // quarter_ns, return_inverse=True)
-    offsets = np.array([_offset_ns(quarter * 900, zone) for quarter in quarters.tolist()], np.int64)[places]
-    return np.where(times.zoned, times.ns, times.ns - offsets)
+    earlier, later = (
+        np.array([_offset_ns(quarter * 900, zone, fold) for quarter in quarters.tolist()], np.int64)[places]
+        for fold in (0, 1)
+    )
+    first, second = times.ns - earlier, times.ns - later
+    twice = (second > first) & (second <= observed_ns)
+    return np.where(times.zoned, times.ns, np.where(twice, second, first))
 
 
-def _offset_ns(local_s: int, zone: tzinfo) -> int:
+def _today(times: Times, zone: tzinfo, observed_ns: int) -> np.ndarray:
+    local_ns = (
+        observed_ns
+        + int((datetime.fromtimestamp(observed_ns // SECOND_NS, zone).utcoffset() or timedelta()).total_seconds())
+        * SECOND_NS
+    )
+    days = (local_ns + 3600 * SECOND_NS - times.ns) // DAY_NS
+    return to_utc(Times(times.ok, times.ns + days * DAY_NS, times.zoned, times.ends), zone, observed_ns)
+
+
+def _offset_ns(local_s: int, zone: tzinfo, fold: int) -> int:
     local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=local_s)
-    offset = local.replace(tzinfo=zone).utcoffset()
+    offset = local.replace(tzinfo=zone, fold=fold).utcoffset()
     return int(offset.total_seconds()) * SECOND_NS if offset else 0
 
 
 ISO = TimeFormat("YYYY-mm-dd?HH:MM:SS")
+CHINESE = LooseFormat(
+    "2026年11月20日 08:00:00",
+    r"(?P<Y>\d{4})年(?P<m>\d{1,2})月(?P<d>\d{1,2})日\s*(?P<half>上午|下午)?\s*"
+    r"(?P<H>\d{1,2})(?::|时|点)(?P<M>\d{2})(?::|分)(?P<S>\d{2})(?:秒)?",
+    "年",
+)
+AMERICAN = LooseFormat(
+    "11/20/2026 8:00:00 AM",
+    r"(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<Y>\d{4}),? (?P<H>\d{1,2}):(?P<M>\d{2}):(?P<S>\d{2})(?: ?(?P<half>[AP]M))?",
+    "/",
+)
+JAVA = LooseFormat(
+    "Nov 20, 2026 8:00:00 AM",
+    r"(?P<b>[A-Z][a-z]{2}) (?P<d>\d{1,2}), (?P<Y>\d{4}),? (?P<H>\d{1,2}):(?P<M>\d{2}):(?P<S>\d{2}) (?P<half>[AP]M)",
+    ", ",
+)
 
 
 def read_any(texts: pa.Array, observed_ns: int, zone: tzinfo) -> tuple[np.ndarray, np.ndarray]:
@@ -261,11 +437,18 @@ def read_any(texts: pa.Array, observed_ns: int, zone: tzinfo) -> tuple[np.ndarra
     ns = np.zeros(len(texts), np.int64)
     for form in _VALUE_FORMATS:
         times = form.read(text, text.begins, observed_ns)
-        ns = np.where(times.ok & ~ok, to_utc(times, zone), ns)
+        ns = np.where(times.ok & ~ok, to_utc(times, zone, observed_ns), ns)
         ok |= times.ok
         if ok.all():
             break
     return ok, ns
+
+
+def read_utc(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return (ok, nanoseconds) of ISO 8601 texts that name their zone."""
+    text = Text.of(texts)
+    times = ISO.read(text, text.begins, 0)
+    return times.ok & times.zoned, times.ns
 
 
 _VALUE_FORMATS = (
@@ -276,4 +459,5 @@ _VALUE_FORMATS = (
     TimeFormat("YYYYmmdd?HHMMSS"),
     TimeFormat("***, dd bbb YYYY HH:MM:SS"),
     TimeFormat("bbb ee HH:MM:SS"),
+    CHINESE,
 )
