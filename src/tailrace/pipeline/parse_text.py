@@ -21,6 +21,8 @@ import re2
 from tailrace.pipeline.level import SYSLOG, level_of
 from tailrace.pipeline.timestamp import EpochFormat, Text, TimeFormat, to_utc
 
+_WORD_BYTES = 32
+"""How far behind the time the first word is looked for."""
 _HEAD_BYTES = 128
 """How far behind the time a level is looked for."""
 _LEAD_BYTES = 160
@@ -160,22 +162,27 @@ def read(layout: Layout, lines: pa.Array, observed_ns: int, zone: tzinfo) -> Und
 
 
 def _levels(layout: Layout, text: Text, starts: np.ndarray) -> np.ndarray:
-    heads = text.window(starts, _HEAD_BYTES)
-    places = np.arange(0, heads.size + 1, _HEAD_BYTES, dtype=np.int32)
-    array = pa.Array.from_buffers(
-        pa.binary(), len(starts), [None, pa.py_buffer(places), pa.py_buffer(np.ascontiguousarray(heads))]
-    )
     if layout.priority:
-        return _coded(_extracted(array, layout.level), lambda word: SYSLOG[int(word) % 8])
+        return _coded(_extracted(_heads(text, starts, _HEAD_BYTES), layout.level), lambda word: SYSLOG[int(word) % 8])
     if layout.level != _USUAL:
-        return _coded(_extracted(array, layout.level), level_of)
-    levels = _coded(_extracted(array, _NEXT_WORD), _level_of_word)
+        return _coded(_extracted(_heads(text, starts, _HEAD_BYTES), layout.level), level_of)
+    levels = _coded(_extracted(_heads(text, starts, _WORD_BYTES), _NEXT_WORD), _level_of_word)
     rest = np.flatnonzero(levels == 0)
+    if not len(rest):
+        return levels
+    array = _heads(text, starts, _HEAD_BYTES)
     if len(rest) > _FEW_LINES:
         rest = rest[pc.match_substring_regex(array, _USUAL).to_numpy(zero_copy_only=False)[rest]]
     if len(rest):
         levels[rest] = _coded(_extracted(array.take(pa.array(rest)), _USUAL), level_of)
     return levels
+
+
+def _heads(text: Text, starts: np.ndarray, width: int) -> pa.Array:
+    """Return ``width`` bytes of each line from ``starts``."""
+    heads = np.ascontiguousarray(text.window(starts, width))
+    places = np.arange(0, heads.size + 1, width, dtype=np.int32)
+    return pa.Array.from_buffers(pa.binary(), len(starts), [None, pa.py_buffer(places), pa.py_buffer(heads)])
 
 
 def _extracted(array: pa.Array, pattern: str) -> pa.Array:
