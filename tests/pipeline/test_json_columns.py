@@ -122,6 +122,11 @@ def test_lines_of_the_usual_shape_are_not_parsed_one_by_one():
     assert read.message[1].as_py() == "ünï"
 
 
+def test_fields_of_which_no_value_differs_are_those_of_each_line():
+    lines = ['{"a": [], "message": "m"}'] * JSON_SHAPE_ROWS_MIN
+    assert plain(together(lines)) == plain(alone(lines))
+
+
 def test_lines_that_are_slices_of_a_larger_array_are_read():
     lines = pa.array(['{"message":"' + str(n) + '"}' for n in range(3 * JSON_SHAPE_ROWS_MIN)])
     part = lines.slice(JSON_SHAPE_ROWS_MIN, JSON_SHAPE_ROWS_MIN + 1)

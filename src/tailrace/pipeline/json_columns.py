@@ -263,4 +263,5 @@ def _joined(rows: Rows, pairs: list[Pair]) -> pa.StringArray:
                 pieces += [(text + rows.shape.literal(place, value.start)).decode(), rows.texts(which)]
                 text, place = b"", value.end
         text += rows.shape.literal(place, pair.end)
-    return pc.binary_join_element_wise(*pieces, (text + b"}").decode(), "")
+    ending = (text + b"}").decode()
+    return pc.binary_join_element_wise(*pieces, ending, "") if pieces else pa.repeat(ending, len(rows))
