@@ -20,7 +20,7 @@ from tailrace.bus import Bus
 from tailrace.collect.report import FileStatus, Report
 from tailrace.cursor import Cursor
 from tailrace.errors import Busy, Closed, DataError, OriginTaken
-from tailrace.limits import APPEND_BYTES_MAX
+from tailrace.limits import APPEND_BYTES_MAX, COLLECT_REST, COLLECT_REST_S_MAX
 from tailrace.pipeline import Pipeline
 from tailrace.record import Batch
 from tailrace.sources.entry import Entry
@@ -89,7 +89,10 @@ class Collector:
                 if self._wished is not None:
                     wished, self._wished = self._wished, None
                     self._source.set(wished)
-                if not self._step():
+                began = time.monotonic()
+                behind = self._step()
+                if not behind:
+                    self._stopping.wait(min(COLLECT_REST * (time.monotonic() - began), COLLECT_REST_S_MAX))
                     self._source.wait(_RETRY_S if self._flying else _IDLE_S)
             wait_for([future for _, future in self._flying.values()], timeout=_DRAIN_S)
             self._land()
@@ -102,8 +105,8 @@ class Collector:
             self._source.close()
 
     def _step(self) -> bool:
-        """Read and append one block of every file that has one; tell whether there was any."""
-        busy = False
+        """Read and append one block of every file that has one; tell whether a file has more."""
+        behind = False
         for file, lines in self._source.poll():
             batch = self._pipeline.process(lines)
             place = batch.origins[0].next
@@ -121,18 +124,18 @@ class Collector:
                 wait_for(waited, timeout=_RETRY_S, return_when="FIRST_COMPLETED")
                 self._land()
                 if self._stopping.is_set():
-                    return busy
+                    return behind
             if lines.origin.source == file.name and place != file.offset:
                 continue  # the bus sent the file back to another place meanwhile
             self._append(file, batch)
-            busy = True
+            behind |= file.more
             if self._stopping.is_set():
                 break
         self._land()
         for name in self._source.forgotten:
             self._bus.forget(name)
         self._source.forgotten.clear()
-        return busy
+        return behind
 
     def _append(self, file: FollowedFile, batch: Batch) -> None:
         while not self._stopping.is_set():

@@ -19,7 +19,7 @@ LABELS_MAX = 32
 LABEL_BYTES_MAX = 1 * KIB
 
 # -- sources ---------------------------------------------------------------------------------------------------
-READ_BYTES = 512 * KIB
+READ_BYTES = 1 * MIB
 """One read of a followed file: large enough to work on blocks, small enough that a busy file cannot starve others."""
 PREFIX_BYTES = 1 * KIB
 """A file is known again by the hash of so many of its first bytes (fewer while it is shorter) ..."""
@@ -74,6 +74,12 @@ PUSH_BYTES_MAX = 64 * MIB
 PUSH_BATCH_BYTES = 2 * MIB
 """A push is worked off in pieces of this size, so its memory does not grow with the body."""
 
+COLLECT_REST = 10
+"""After a round in which all files were read to their ends, the collector rests so many times as long as it took: files
+that are written to all the time cost a tenth of a core ..."""
+COLLECT_REST_S_MAX = 0.1
+"""... or a round every so often: with more to do, a round takes more lines at once."""
+
 # -- pipeline --------------------------------------------------------------------------------------------------
 DETECT_LINES = 64
 """Lines of a block from which the layout of a stream is found out."""
@@ -82,6 +88,10 @@ REDACT_RULES_MAX = 64
 REDACT_PATTERN_BYTES_MAX = 1 * KIB
 REDACT_KEYS_MAX = 16_384
 """Names of fields of which is remembered whether they are a secret's; beyond it all are forgotten."""
+JSON_SHAPE_ROWS_MIN = 256
+"""So many JSON lines of a block have to be alike to be taken apart together: fewer are parsed faster one by one ..."""
+JSON_SHAPES_MAX = 8
+"""... and so many templates are tried among lines that have as many quotes; the rest is parsed, too."""
 STREAM_STATES_MAX = 16_384
 """Streams whose layout and newest time are remembered; the least recently seen is forgotten and found out again."""
 PATTERN_BYTES_MAX = 8 * KIB
@@ -130,7 +140,9 @@ SEGMENT_BYTES = 64 * MIB
 BUS_BYTES_MAX = 1 * GIB
 """What the bus keeps of what the store already has: so much can a slow tail fall behind without asking the store."""
 RING_BYTES_MAX = 24 * MIB
-"""Newest batches that the bus keeps decoded, for tails and the indexer that are up to date."""
+"""Newest batches that the bus keeps decoded, for tails and the indexer that are up to date ..."""
+RING_UNREAD_BYTES_MAX = 1 * MIB
+"""... or only so many, while nobody is: an agent that catches up needs the memory for reading."""
 ORIGINS_MAX = 200_000
 """Places taken that the ledger remembers; the oldest idempotency keys go first, then agents, files never."""
 DISK_FREE_BYTES_MIN = 64 * MIB

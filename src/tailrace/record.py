@@ -128,7 +128,7 @@ class Batch:
     columns are read from disk when they are first asked for.
     """
 
-    __slots__ = ("_derived", "columns", "epoch", "offsets", "origins")
+    __slots__ = ("_derived", "_nbytes", "columns", "epoch", "offsets", "origins")
 
     def __init__(
         self,
@@ -146,6 +146,7 @@ class Batch:
         self.epoch = epoch
         self.offsets = offsets
         self._derived: dict[str, pa.StringArray] = {}
+        self._nbytes = -1
 
     @classmethod
     def of(
@@ -208,7 +209,9 @@ class Batch:
     @property
     def nbytes(self) -> int:
         """Memory of the columns, in bytes."""
-        return self.columns.nbytes
+        if self._nbytes < 0:
+            self._nbytes = self.columns.nbytes
+        return self._nbytes
 
     @property
     def first(self) -> Cursor:

@@ -9,7 +9,8 @@ Write. ``append`` queues; one thread takes whatever is queued (up to one frame),
 rest, writes one frame, waits for fdatasync, then answers all of them at once: group commit, so that the cost of the
 disk is shared by everybody who waits, and a lone line still goes out at once.
 
-Read. The newest batches are kept decoded in a ring; what is older is read from the segments.
+Read. The newest batches are kept decoded in a ring; what is older is read from the segments. When nobody has read while
+a whole ring went by, nobody is up to date, and little is kept.
 
 Full or failing disk. The frame is taken back, everybody in it gets DiskFull, nothing was acknowledged, and the next
 append tries again. Nothing behind the last good frame can be trusted then, so the segment is cut there; when even that
@@ -51,6 +52,7 @@ from tailrace.limits import (
     FRAME_BYTES_MAX,
     LEDGER_EVERY_BYTES,
     RING_BYTES_MAX,
+    RING_UNREAD_BYTES_MAX,
     SEGMENT_BYTES,
 )
 from tailrace.record import Batch, Origin
@@ -89,6 +91,7 @@ class DiskBus:
         self._calls: list[Callable[[], None]] = []
         self._ring: deque[Batch] = deque()
         self._ring_bytes = 0
+        self._unread_bytes = RING_BYTES_MAX
         self._ledger = Ledger()
         self._unsaved_bytes = 0
         self._released = 0
@@ -196,7 +199,9 @@ class DiskBus:
             if offset < self._first:
                 raise Gone(f"{start} is no longer on the bus, which begins at {self.first}", next=self.first)
             if self._ring and offset >= self._ring[0].first.offset:
+                self._unread_bytes = 0
                 return self._read_ring(offset, bytes_max)
+            self._unread_bytes = 0
             segments = list(self._segments)
             end = self._next
         at = bisect_right(segments, offset, key=lambda segment: segment.first) - 1
@@ -378,7 +383,10 @@ class DiskBus:
             self._next = batch.next.offset
             self._ring.append(batch)
             self._ring_bytes += max(batch.nbytes, _RING_ROW_BYTES_MIN)
-            while self._ring_bytes > self._ring_bytes_max and len(self._ring) > 1:
+            self._unread_bytes += batch.nbytes
+            read = self._unread_bytes < RING_BYTES_MAX
+            bound = self._ring_bytes_max if read else min(RING_UNREAD_BYTES_MAX, self._ring_bytes_max)
+            while self._ring_bytes > bound and len(self._ring) > 1:
                 self._ring_bytes -= max(self._ring.popleft().nbytes, _RING_ROW_BYTES_MIN)
             self._changed.notify_all()
 

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tailrace.limits import DETECT_LINES, LINE_BYTES_MAX, STREAM_STATES_MAX
 from tailrace.lines import Lines, Steps
-from tailrace.pipeline import layouts, parse_json, parse_logfmt, parse_text, unwrap, w3c
+from tailrace.pipeline import json_columns, layouts, parse_json, parse_logfmt, parse_text, unwrap, w3c
 from tailrace.pipeline.assemble import Envelope, assemble
 from tailrace.pipeline.decode import decode, looks_like
 from tailrace.pipeline.drop import dropped
@@ -30,8 +31,8 @@ from tailrace.pipeline.fields import with_stream
 from tailrace.pipeline.format import JSON, LOGFMT, Format, format_of, zone_of
 from tailrace.pipeline.label import labelled
 from tailrace.pipeline.level import level_of, levels_by
-from tailrace.pipeline.parse_json import process_json
 from tailrace.pipeline.pattern import Pattern
+from tailrace.pipeline.pushed import process_json
 from tailrace.pipeline.redact import redactor
 from tailrace.pipeline.sample import sampled
 from tailrace.pipeline.speaker import speakers
@@ -69,7 +70,7 @@ class _Columns:
     message: pa.Array | None = None
     trace_id: list[str | None] | pa.Array | None = None
     fields: list[str | None] | pa.Array | None = None
-    streams: tuple[list[int], list[Any]] | None = None
+    streams: tuple[np.ndarray, list[Stream]] | None = None
     fits: np.ndarray | None = None
     zoned: np.ndarray | None = None
 
@@ -221,13 +222,9 @@ class Pipeline:
         return _Columns(read.ok, read.time, read.level, fields=read.fields, fits=read.fits, zoned=read.zoned)
 
     def _json(self, lines: Lines, text: pa.StringArray, zone: tzinfo) -> _Columns:
-        parsed = parse_json.parse(text.cast(pa.binary()), lines.stream)
-        ok, time = parsed.read_times(lines.observed_ns, zone)
-        messages = pa.array(parsed.messages, pa.string())
-        if messages.null_count:
-            messages = pa.compute.coalesce(messages, text)
-        level = np.array(parsed.levels, np.uint8)
-        return _Columns(ok, time, level, messages, parsed.traces, parsed.texts(), parsed.stream_column())
+        read = json_columns.read_all(text, lines.stream, lines.observed_ns, zone)
+        message = pc.coalesce(read.message, text) if read.message.null_count else read.message
+        return _Columns(read.ok, read.time, read.level, message, read.trace_id, read.fields, (read.codes, read.streams))
 
     def _logfmt(self, lines: Lines, text: pa.StringArray, zone: tzinfo) -> _Columns:
         # A Python loop over lines: pairs have no fixed place and become JSON; about 4 us a line.
@@ -244,10 +241,10 @@ class Pipeline:
         ok, time = read_any(pa.array(times, pa.string()), lines.observed_ns, zone)
         return _Columns(ok, time, np.array(levels, np.uint8), trace_id=traces, fields=fields)
 
-    def _speakers(self, lines: Lines, text: pa.Array) -> tuple[list[int], list[Stream]]:
+    def _speakers(self, lines: Lines, text: pa.Array) -> tuple[list[int] | np.ndarray, list[Stream]]:
         if lines.stream.labels.get("source") == "syslog":
             return speakers(text, lines.stream)
-        return [0] * len(text), [lines.stream]
+        return np.zeros(len(text), np.int32), [lines.stream]
 
     def _filled(self, columns: _Columns, state: _State, observed_ns: int) -> np.ndarray:
         """Give lines without a time the one of the line before."""
@@ -279,13 +276,13 @@ def _marked(
 ) -> list[str | None] | pa.Array | None:
     """Add what was done to a line to its fields: ``marks``, and ``cut`` when it was too long."""
     if lines.nbytes >= LINE_BYTES_MAX - _UTF8_BYTES_MAX:
-        lengths = pa.compute.binary_length(lines).to_numpy(zero_copy_only=False)
+        lengths = pc.binary_length(lines).to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(lengths > LINE_BYTES_MAX - _UTF8_BYTES_MAX).tolist():
             marks.setdefault(row, {})["cut"] = True
     if not marks:
         return fields
-    known_fields = fields if fields is None or isinstance(fields, list) else fields.to_pylist()
-    marked: list[str | None] = known_fields or [None] * len(lines)
+    texts = fields if fields is None or isinstance(fields, list) else fields.to_pylist()
+    marked: list[str | None] = texts or [None] * len(lines)
     for row, mark in marks.items():
         known = marked[row]
         marked[row] = orjson.dumps({**(orjson.loads(known) if known else {}), **mark}).decode()

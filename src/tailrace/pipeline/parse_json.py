@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -22,10 +21,9 @@ import orjson
 import pyarrow as pa
 
 from tailrace.limits import JSON_DEPTH_MAX, LABEL_BYTES_MAX, LABELS_MAX
-from tailrace.lines import Lines
 from tailrace.pipeline.level import LEVELS, level_of, severity_number
 from tailrace.pipeline.timestamp import read_any
-from tailrace.record import STREAM_LABELS, Batch, Origin, Stream
+from tailrace.record import STREAM_LABELS, Stream
 
 """Levels of lists and objects; orjson reads more than it writes (254)."""
 TIME_KEYS = [
@@ -74,8 +72,8 @@ _NESTED = {"log": "level", "trace": "id"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """Which of a shape's keys are what; None where it has none."""
+class Plan:
+    """Which of a line's keys are what; None where it has none."""
 
     time: str | None
     level: str | None
@@ -88,7 +86,8 @@ class _Plan:
 
 
 @lru_cache(maxsize=4096)
-def _plan(shape: tuple[str, ...]) -> _Plan:
+def plan_of(shape: tuple[str, ...]) -> Plan:
+    """Return the plan of a line with these keys, in their order."""
     keys = set(shape)
 
     def first(wanted: Sequence[str]) -> str | None:
@@ -97,7 +96,7 @@ def _plan(shape: tuple[str, ...]) -> _Plan:
     ours = {"time", "message", "observed", "cursor"} <= keys
     known = {"time", "observed", "cursor", "level", "message", "trace_id", "fields"}
     labels = tuple(key for key in shape if key not in known) if ours else tuple(k for k in shape if k in LABEL_KEYS)
-    return _Plan(
+    return Plan(
         time=first(TIME_KEYS),
         level=first(LEVEL_KEYS),
         messages=tuple(key for key in MESSAGE_KEYS if key in keys),
@@ -135,15 +134,14 @@ class Parsed:
 
     def add(self, record: dict[str, Any]) -> None:
         """Take a line's object apart; ``record`` keeps what will be its fields."""
-        plan = _plan(tuple(record))
+        plan = plan_of(tuple(record))
         pop = record.pop
         self.times.append(None if plan.time is None else pop(plan.time))
         self.time_keys.append(plan.time)
         level = 0
         if plan.level is not None:
-            value = record[plan.level]
-            level = LEVELS.get(value, 0) if type(value) is str else 0
-            if level or (level := _level(plan.level, value)):
+            level = level_in(plan.level, record[plan.level])
+            if level:
                 del record[plan.level]
         message = None
         for key in plan.messages:
@@ -171,46 +169,7 @@ class Parsed:
                 record.update(inner)
         self.rest.append(record)
 
-    def add_alike(self, records: list[dict[str, Any]]) -> bool:
-        """Take many records of one shape apart, a column at a time, at half the price of ``add``.
-
-        False, and nothing has changed, when a value is not what its key promises or the shape is not a plain one.
-        """
-        plan = _plan(tuple(records[0]))
-        message, level, trace = plan.messages[0] if plan.messages else None, plan.level, plan.trace
-        if plan.nested or plan.ours or plan.fields or message is None or level is None or len(plan.labels) > 1:
-            return False
-        taken = [message, level, *(key for key in (trace, *plan.labels) if key is not None)]
-        wanted = [*taken, *(key for key in (plan.time,) if key is not None)]
-        columns = dict(zip(wanted, zip(*map(itemgetter(*wanted), records), strict=True), strict=True))
-        if level == message or any(set(map(type, columns[key])) != {str} for key in taken):
-            return False
-        known_levels = {text: LEVELS.get(text) or level_of(text) for text in set(columns[level])}
-        if not all(known_levels.values()):
-            return False
-        rows = len(records)
-        codes = [0] * rows
-        if plan.labels:
-            label = plan.labels[0]
-            probes = {value: {label: value} for value in set(columns[label])}
-            known = {value: self._code(probe, plan) for value, probe in probes.items()}
-            if any(probes.values()):
-                return False
-            codes = [known[value] for value in columns[label]]
-        nothing = [None] * rows
-        self.codes += codes
-        self.levels += [known_levels[text] for text in columns[level]]
-        self.messages += columns[message]
-        self.traces += nothing if trace is None else columns[trace]
-        self.times += nothing if plan.time is None else columns[plan.time]
-        self.time_keys += [plan.time] * rows
-        for key in wanted:
-            for record in records:
-                del record[key]
-        self.rest += records
-        return True
-
-    def _code(self, record: dict[str, Any], plan: _Plan) -> int:
+    def _code(self, record: dict[str, Any], plan: Plan) -> int:
         """Return the code of the stream that a record's labels make; one label with a known value is the usual case."""
         key = plan.labels[0]
         value = record[key]
@@ -227,7 +186,7 @@ class Parsed:
                 value = value.get("name")
             if type(value) is not str or not value or len(value) > LABEL_BYTES_MAX or len(found) >= LABELS_MAX:
                 continue
-            if not self.overrides and (label in self.stream.labels or label in ("host", "path", "source")):
+            if not label_allowed(label, self.stream, overrides=self.overrides):
                 continue
             found.append((label, value))
             if type(record[key]) is str:
@@ -248,7 +207,7 @@ class Parsed:
 
     def read_times(self, observed_ns: int, zone: tzinfo) -> tuple[np.ndarray, np.ndarray]:
         """Return (ok, nanoseconds); a value that is no time goes back to the fields."""
-        ok, ns = read_any(_texts(self.times), observed_ns, zone)
+        ok, ns = read_any(time_texts(self.times), observed_ns, zone)
         for row in np.flatnonzero(~ok).tolist():
             rest, key = self.rest[row], self.time_keys[row]
             if rest is not None and key is not None:
@@ -256,11 +215,18 @@ class Parsed:
         return ok, ns
 
 
-def _level(key: str, value: Any) -> int:
-    return severity_number(value) if key in ("severity_number", "severityNumber") else level_of(value)
+def level_in(key: str, value: Any) -> int:
+    """Return the level that a value of this key means, 0 when it means none."""
+    known = LEVELS.get(value, 0) if type(value) is str else 0
+    return known or (severity_number(value) if key in ("severity_number", "severityNumber") else level_of(value))
 
 
-def _nested(record: dict[str, Any], plan: _Plan, level: int, trace: str | None) -> tuple[int, str | None]:
+def label_allowed(label: str, stream: Stream, *, overrides: bool) -> bool:
+    """Tell whether a line may say this label; one of its stream only where lines override it."""
+    return overrides or not (label in stream.labels or label in ("host", "path", "source"))
+
+
+def _nested(record: dict[str, Any], plan: Plan, level: int, trace: str | None) -> tuple[int, str | None]:
     """Read ECS's nested names; the objects stay in the fields."""
     for key in plan.nested:
         value = record.get(key)
@@ -272,7 +238,8 @@ def _nested(record: dict[str, Any], plan: _Plan, level: int, trace: str | None) 
     return level, trace
 
 
-def _texts(values: list[Any]) -> pa.Array:
+def time_texts(values: list[Any]) -> pa.Array:
+    """Return values of times as texts; null for one that cannot be a time."""
     try:
         return pa.array(values, pa.string())
     except (pa.ArrowTypeError, pa.ArrowInvalid):
@@ -289,9 +256,6 @@ def parse(lines: pa.Array, stream: Stream) -> Parsed:
     """Take the lines that are JSON objects apart; the others are skipped (their place stays empty)."""
     parsed = Parsed(stream, overrides=False)
     records = [_record(line) for line in lines.to_pylist()]
-    shapes = {tuple(record) if record else () for record in records}
-    if len(shapes) == 1 and () not in shapes and parsed.add_alike(records):  # type: ignore[arg-type]
-        return parsed
     for record in records:
         if record:
             parsed.add(record)
@@ -305,10 +269,10 @@ def _record(line: bytes) -> dict[str, Any] | None:
         record = orjson.loads(line) if line[:1] == b"{" else None
     except orjson.JSONDecodeError:
         return None
-    return None if _too_deep(line, record) else record
+    return None if too_deep(line, record) else record
 
 
-def _too_deep(line: bytes, record: Any) -> bool:
+def too_deep(line: bytes, record: Any) -> bool:
     """Tell whether a value is nested deeper than it could be written again."""
     if len(line) <= JSON_DEPTH_MAX or line.count(b"[") + line.count(b"{") < JSON_DEPTH_MAX:
         return False
@@ -325,81 +289,13 @@ def fits(lines: pa.Array) -> bool:
     return sum(rest is not None for rest in parsed.rest) * 2 >= len(lines)
 
 
-def process_json(
-    lines: Lines, *, labels_allowed: bool = True, zone: tzinfo = UTC
-) -> tuple[Batch, list[tuple[int, str]]]:
-    """Turn pushed lines into a batch, strictly: what is no JSON object is left out and told as (index, error).
-
-    What ``Batch.json_rows`` printed gives equal records again. ``labels_allowed`` lets a record's own labels win over
-    the stream of the lines; without it they fill in what the stream lacks. Blank lines are left out and not told.
-    """
-    parsed = Parsed(lines.stream, overrides=labels_allowed)
-    raw: list[bytes] = lines.lines.to_pylist()
-    records, kept, errors = _objects(raw)
-    if len(set(map(tuple, records))) != 1 or not parsed.add_alike(records):
-        for record in records:
-            parsed.add(record)
-    rows = len(kept)
-    ok, ns = parsed.read_times(lines.observed_ns, zone)
-    seen = np.full(rows, lines.observed_ns, np.int64)
-    if parsed.observed:
-        seen_ok, seen_ns = read_any(_texts(list(parsed.observed.values())), lines.observed_ns, zone)
-        seen[np.array(list(parsed.observed))[seen_ok]] = seen_ns[seen_ok]
-    messages = [
-        raw[index].decode() if message is None else message
-        for index, message in zip(kept, parsed.messages, strict=True)
-    ]
-    codes, streams = parsed.stream_column()
-    origin = lines.origin
-    batch = Batch.of(
-        time=np.where(ok, ns, lines.observed_ns),
-        observed=seen,
-        level=np.array(parsed.levels, np.uint8),
-        stream=stream_array(codes, streams),
-        message=messages,
-        position=lines.positions[np.array(kept, np.int64)],
-        trace_id=parsed.traces,
-        fields=parsed.texts(),
-        origins=[Origin(origin.source, origin.first, origin.next, rows, origin.note)],
-    )
-    return batch, errors
-
-
-def _objects(raw: list[bytes]) -> tuple[list[dict[str, Any]], list[int], list[tuple[int, str]]]:
-    """Return the objects, which lines they are, and what is wrong with the others."""
-    try:
-        alike = list(map(orjson.loads, raw))
-        if set(map(type, alike)) == {dict} and not any(map(_too_deep, raw, alike)):
-            return alike, list(range(len(raw))), []
-    except orjson.JSONDecodeError:
-        pass  # which line it was, and why, is told below
-    errors: list[tuple[int, str]] = []
-    kept: list[int] = []
-    records: list[dict[str, Any]] = []
-    for index, line in enumerate(raw):
-        if not line.strip():
-            continue
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            errors.append((index, f"not JSON: {error}"))
-            continue
-        if not isinstance(record, dict):
-            errors.append((index, "not a JSON object"))
-            continue
-        if _too_deep(line, record):
-            errors.append((index, f"nested deeper than {JSON_DEPTH_MAX} levels"))
-            continue
-        records.append(record)
-        kept.append(index)
-    return records, kept, errors
-
-
-def stream_array(codes: list[int], streams: list[Stream]) -> pa.DictionaryArray:
+def stream_array(codes: Sequence[int] | np.ndarray, streams: list[Stream]) -> pa.DictionaryArray:
     """Return the ``stream`` column of a batch: the streams that rows have, each once."""
-    used, places = np.unique(np.array(codes, np.int32), return_inverse=True)
-    names = [streams[code].json for code in used.tolist()]
+    rows = np.asarray(codes, np.int64)
+    used = np.bincount(rows, minlength=len(streams)) > 0
+    names = [stream.json for stream, one in zip(streams, used.tolist(), strict=True) if one]
     distinct = {name: code for code, name in enumerate(dict.fromkeys(names))}
-    table = np.array([distinct[name] for name in names], np.int32)
-    indices = table[places] if len(places) else np.zeros(0, np.int32)
+    table = np.zeros(len(streams), np.int32)
+    table[used] = [distinct[name] for name in names]
+    indices = table[rows]
     return pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(list(distinct), pa.string()))

@@ -27,10 +27,10 @@ from tailrace.pipeline.timestamp import EpochFormat, LooseFormat, Text, TimeForm
 Locate = Callable[[Text], np.ndarray]
 """Tells where the time of each line begins; the line's end where there is none."""
 
+_WORD_BYTES = 32
+"""How far behind the time the first word is looked for."""
 _HEAD_BYTES = 128
 """How far behind the time a level is looked for."""
-_WORD_BYTES = 32
-"""How far behind it the first word ends."""
 _LEAD_BYTES = 160
 """How far into a line a time is looked for."""
 _FEW_LINES = 64

@@ -37,6 +37,8 @@ _QUOTE = ord('"')
 _BACKSLASH = ord("\\")
 _LOOSE_BYTES = 48
 """The longest time of a ``LooseFormat``."""
+_BETWEEN = np.isin(np.arange(256), np.frombuffer(b"Tt _-", np.uint8))
+_BEGINS_ZONE = np.isin(np.arange(256), np.frombuffer(b"Z+- UG", np.uint8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,12 @@ class Text:
 
     def window(self, starts: np.ndarray, width: int) -> np.ndarray:
         """Return ``width`` bytes of each line from ``starts`` (positions in ``data``); zero past the end of a line."""
-        found = np.lib.stride_tricks.sliding_window_view(self.data, width)[starts]
-        left = self.ends - starts
-        short = np.flatnonzero(left < width)
-        if len(short):
-            found[short] = np.where(np.arange(width) < left[short, None], found[short], 0)
+        # Overlapping items of ``width`` bytes: numpy copies each in one piece.
+        places = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data, strides=(1,))
+        found = places[starts].view(np.uint8).reshape(len(starts), width)
+        left = np.clip(self.ends - starts, 0, width)
+        if len(left) and (shortest := int(left.min())) < width:
+            found[:, shortest:] *= np.arange(shortest, width) < left[:, None]
         return found
 
     def take(self, rows: np.ndarray) -> Text:
@@ -142,6 +145,7 @@ class TimeFormat:
         digits = [self._columns[letter] for letter in "YymdHMSf"]
         self._digits = sorted(column for columns in digits for column in columns if column not in padded)
         self._padded = sorted(padded)
+        self._date = sorted(column for letter in "Yymdb" for column in self._columns[letter])
         self._literal = [(column, ord(char)) for column, char in enumerate(template) if char not in "YymdeHMSfb?*"]
         self._any = self._columns["?"]
         self.width = len(template)
@@ -170,7 +174,7 @@ class TimeFormat:
         for column, char in self._literal:
             ok &= head[:, column] == char
         for column in self._any:
-            ok &= np.isin(head[:, column], np.frombuffer(b"Tt _-", np.uint8))
+            ok &= _BETWEEN[head[:, column]]
         for column in self._padded:
             ok &= (head[:, column] - np.uint8(48) <= 9) | (head[:, column] == 32)
         return ok
@@ -190,6 +194,9 @@ class TimeFormat:
         """Return days since 1970 and whether there is such a day."""
         if not self._has_day:
             return np.zeros(len(head), np.int64), np.ones(len(head), bool)
+        if self._has_year and len(head) > 1 and (head[:, self._date] == head[0, self._date]).all():
+            days, dated = self._days(head[:1], clock[:1], observed_ns)
+            return np.repeat(days, len(head)), np.repeat(dated, len(head))
         if self._columns["b"]:
             lower = head[:, self._columns["b"]].astype(np.int64) | 0x20
             names = (lower[:, 0] << 16) | (lower[:, 1] << 8) | lower[:, 2]
@@ -235,6 +242,12 @@ def _without_year(
 def _fraction(head: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the nanoseconds behind ``column`` and the length read so far."""
     separator = head[:, column]
+    behind = head[:, column + 1 : column + _FRACTION_DIGITS + 2] - np.uint8(48) <= 9
+    count = int(behind[0].argmin()) if len(head) else 0
+    if count and (separator == separator[0]).all() and separator[0] in b".,:" and (behind == behind[0]).all():
+        weights = 10 ** np.arange(_FRACTION_DIGITS - 1, _FRACTION_DIGITS - 1 - count, -1)
+        digits = head[:, column + 1 : column + 1 + count].astype(np.int64) - 48
+        return digits @ weights, np.full(len(head), column + count + 1)
     alive = (separator == 46) | (separator == 44) | (separator == 58)
     value = np.zeros(len(head), np.int64)
     count = np.zeros(len(head), np.int64)
@@ -252,8 +265,13 @@ def _fraction(head: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:
 def _zone(head: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return seconds east of UTC, whether a zone stands at ``column``, and its length."""
     width = head.shape[1]
-    if len(column) and (column == column[0]).all() and column[0] + 8 <= width:
+    if len(head) > 1 and column[0] + 8 <= width and (column == column[0]).all():
         tail = head[:, column[0] : column[0] + 8]
+        if (tail == tail[0]).all():
+            east, zoned, length = _zone(head[:1], column[:1])
+            return np.repeat(east, len(head)), np.repeat(zoned, len(head)), np.repeat(length, len(head))
+        if not (_BEGINS_ZONE[tail[:, 0]] & ((tail[:, 0] != 32) | _BEGINS_ZONE[tail[:, 1]])).any():
+            return np.zeros(len(head), np.int64), np.zeros(len(head), bool), np.zeros(len(head), np.int64)
     else:
         places = column[:, None] + np.arange(8)
         tail = np.where(places < width, np.take_along_axis(head, np.minimum(places, width - 1), axis=1), 0)
