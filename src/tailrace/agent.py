@@ -49,8 +49,8 @@ class Collector:
         self._bus = bus
         own = [str(path) for path in exclude]
         self._source = FileSource(entries, bus.sources("file:"), host=host, exclude=own, allow=allow)
-        self._pipeline = Pipeline(zone)
-        self.report = Report(self._source, self._pipeline)
+        self.pipeline = Pipeline(zone)
+        self.report = Report(self._source, self.pipeline)
         self._flying: dict[FollowedFile, tuple[Batch, Future[Cursor]]] = {}
         self._flying_bytes = 0
         self._wished: Sequence[Entry] | None = None
@@ -108,7 +108,7 @@ class Collector:
         """Read and append one block of every file that has one; tell whether a file has more."""
         behind = False
         for file, lines in self._source.poll():
-            batch = self._pipeline.process(lines)
+            batch = self.pipeline.process(lines)
             place = batch.origins[0].next
             taken = len(lines.lines)
             if place != lines.origin.next:

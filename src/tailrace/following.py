@@ -180,6 +180,16 @@ class Following:
         reloads.add_metric(["applied"], self.configuration.reloads)
         reloads.add_metric(["failed"], self.configuration.failures)
         yield reloads
+        pipeline = self.collector.pipeline
+        for name, what, key, counts in (
+            ("records_dropped", "Records that an entry's filter left out.", "drop", pipeline.dropped),
+            ("records_sampled_out", "Records that sampling left out.", "where", pipeline.sampled),
+            ("values_redacted", "Values that were masked.", "rule", pipeline.redacted),
+        ):
+            family = CounterMetricFamily(f"tailrace_{name}", what, labels=[key])
+            for label, count in counts.copy().items():
+                family.add_metric([label], count)
+            yield family
 
     # -- the configuration -------------------------------------------------------------------------------------
 

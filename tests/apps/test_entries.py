@@ -175,7 +175,7 @@ def test_labels_change_from_the_next_line_on_while_the_file_is_written(folder, c
     written(config, entry(folder / "*.log", labels='{ team = "red" }'))
     server = up()
     with writing(folder) as lines:
-        until(lambda: server.messages(q="team:red"))
+        until(lambda: server.messages(q="team:red") and len(opened(server, folder)) == 3)
         before = opened(server, folder)
         written(config, entry(folder / "*.log", labels='{ team = "blue" }'))
         until(lambda: server.messages(q="team:blue"))

@@ -155,7 +155,7 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path, bus, monkeypatch):
 def test_a_fault_that_ends_the_following_is_told_and_does_not_keep_it_from_stopping(tmp_path, bus, monkeypatch):
     (tmp_path / "app.log").write_text("line\n")
     collector = Collector(bus, [Entry(str(tmp_path / "app.log"))])
-    monkeypatch.setattr(collector._pipeline, "process", lambda _: 1 // 0)
+    monkeypatch.setattr(collector.pipeline, "process", lambda _: 1 // 0)
     collector.start()
     wait_for(lambda: collector.error)
     assert "ZeroDivisionError" in collector.error

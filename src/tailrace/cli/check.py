@@ -62,6 +62,8 @@ def _lines(entry: Entry, found: Finds) -> Iterator[str]:
         yield f"  {path}  ({bytes_text(size)})"
     if len(found.files) > CHECK_FILES_SHOWN:
         yield f"  and {count_text(len(found.files) - CHECK_FILES_SHOWN)} more"
+    masked = [rule if isinstance(rule, str) else rule.name for rule in entry.steps.redact]
+    yield f"  redact: {', '.join(masked) or 'off, what is written is what is stored'}"
     reasons = Counter(why for _, why in found.left_out)
     for why, count in reasons.most_common():
         first = next(path for path, reason in found.left_out if reason == why)

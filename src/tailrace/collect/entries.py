@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Annotated
@@ -19,17 +19,19 @@ import re2
 from msgspec import Meta, Struct
 
 from tailrace import lines
-from tailrace.api import suggestion
-from tailrace.errors import ConfigError, QueryError
+from tailrace.errors import ConfigError
 from tailrace.limits import CHECK_FILES_MAX, ENTRIES_MAX, LABEL_BYTES_MAX, LABELS_MAX
 from tailrace.lines import Mask, Steps
+from tailrace.pipeline import join, sample
 from tailrace.pipeline.decode import encoding_of
+from tailrace.pipeline.drop import condition
 from tailrace.pipeline.format import format_of, zone_of
-from tailrace.query import parse
+from tailrace.pipeline.label import pattern_of
+from tailrace.pipeline.level import known_levels
+from tailrace.pipeline.redact import own_rule, rules_of
 from tailrace.sources.entry import COMPRESSED, SNIFF_BYTES, Entry, start_offset
 from tailrace.sources.globs import Fence, fits
 
-REDACTIONS = ("secrets", "personal")
 _OWN_LABELS = ("host", "path")
 
 
@@ -58,6 +60,7 @@ class Rule(Struct, forbid_unknown_fields=True):
     template: Annotated[
         str | None, Meta(description="What stands there instead; `{name}` is the group `(?P<name>...)` of the pattern.")
     ] = None
+    field: Annotated[str, Meta(description="Only in this field. Empty: in the message and in all of them.")] = ""
 
 
 class Wish(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -79,8 +82,18 @@ class Wish(Struct, forbid_unknown_fields=True, omit_defaults=True):
     multiline: Annotated[
         str | Multiline, Meta(description="`auto`, `off`, `{ start = RE }` or `{ continue = RE }`.")
     ] = "auto"
+    levels: Annotated[
+        dict[str, str], Meta(description='Words in a line and the level each means, like `{ NOTICE = "warn" }`.')
+    ] = {}
+    level_field: Annotated[str, Meta(description="The name of the field that holds the level.")] = ""
+    labels_from: Annotated[
+        str, Meta(description="A pattern (RE2) on the path: its named groups are labels, `/(?P<team>[^/]+)/app/`.")
+    ] = ""
     topic: Annotated[str, Meta(description="Where its lines go when they are shipped.")] = ""
-    redact: Annotated[list[str], Meta(description="What is masked: `secrets`, `personal`, or names of own rules.")] = []
+    redact: Annotated[
+        list[str],
+        Meta(description="What is masked: `secrets`, `personal`, names of rules (`tailrace redact --list`), own too."),
+    ] = []
     drop: Annotated[str, Meta(description="A query: lines that match it are not kept.")] = ""
     sample: Annotated[Sample | None, Meta(description="`{ where = QUERY, one_in = 10 }`: only one of ten is kept.")] = (
         None
@@ -92,20 +105,38 @@ def check(wishes: Sequence[Wish], rules: Mapping[str, Rule]) -> None:
     if len(wishes) > ENTRIES_MAX:
         raise ConfigError(f"collect.entries: there are {len(wishes)}", cure=f"At most {ENTRIES_MAX}: write globs.")
     for name, rule in rules.items():
-        _check_rule(rule, _Place(f"collect.rules.{name}"))
+        try:
+            own_rule(_mask(name, rule))
+        except ConfigError as error:
+            raise ConfigError(f"collect.rules.{name}: {error.message}", cure=error.cure) from error
     for number, wish in enumerate(wishes):
         place = _Place(f"collect.entries[{number}]", wish.path)
         if not wish.path.strip() or "\0" in wish.path:
             raise place.fault("path", "there is none", "Name a file, a directory or a glob.")
         _check_files(wish, place)
-        _check_text(wish, place)
-        for name in wish.redact:
-            if name not in (*REDACTIONS, *rules):
-                cure = f"{suggestion(name, (*REDACTIONS, *rules))} Your own is written as [collect.rules.{name}]."
-                raise place.fault("redact", f"there is no rule {name!r}", cure)
-        _check_query(wish.drop, "drop", place)
-        if wish.sample is not None:
-            _check_query(wish.sample.where, "sample.where", place)
+        multiline = wish.multiline
+        if not isinstance(multiline, str) and bool(multiline.start) == bool(multiline.continue_):
+            raise place.fault("multiline", "either start or continue", 'Like { start = "^\\d{4}-" }.')
+        steps = steps_of(wish, rules)
+        for key, verb in _VERBS.items():
+            try:
+                verb(steps)
+            except ConfigError as error:
+                raise place.fault(key, error.message.removeprefix(f"{key}: "), error.cure) from error
+
+
+_VERBS: dict[str, Callable[[Steps], object]] = {
+    "encoding": lambda steps: encoding_of(steps.encoding),
+    "multiline": join.check,
+    "format": lambda steps: format_of(steps.format),
+    "zone": lambda steps: zone_of(steps.zone),
+    "levels": known_levels,
+    "labels_from": lambda steps: steps.labels_from and pattern_of(steps.labels_from),
+    "drop": lambda steps: steps.drop and condition(steps.drop, "drop"),
+    "sample": lambda steps: steps.sample and sample.check(steps.sample),
+    "redact": lambda steps: rules_of(steps.redact),
+}
+"""How each key is checked that says what is done with lines: by the verb that will do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,76 +172,30 @@ def _check_files(wish: Wish, place: _Place) -> None:
             raise place.fault(f"labels.{name[:80]}", "empty or too long", f"At most {LABEL_BYTES_MAX} bytes.")
 
 
-def _check_text(wish: Wish, place: _Place) -> None:
-    for key, look_up in (("encoding", encoding_of), ("format", format_of), ("zone", zone_of)):
-        try:
-            look_up(getattr(wish, key))
-        except ConfigError as error:
-            raise place.fault(key, error.message, error.cure) from error
-    if isinstance(wish.multiline, str):
-        if wish.multiline not in ("auto", "off"):
-            cure = 'Write "auto", "off", { start = "..." } or { continue = "..." }.'
-            raise place.fault("multiline", f"{wish.multiline!r} is no way to join lines", cure)
-    elif bool(wish.multiline.start) == bool(wish.multiline.continue_):
-        raise place.fault("multiline", "either start or continue", 'Like { start = "^\\d{4}-" }.')
-    else:
-        key = "start" if wish.multiline.start else "continue"
-        _check_expression(wish.multiline.start or wish.multiline.continue_, f"multiline.{key}", place)
-
-
-def _check_rule(rule: Rule, place: _Place) -> None:
-    _check_expression(rule.pattern, "pattern", place)
-    if rule.keep is not None and rule.template is not None:
-        raise place.fault("template", "either keep or template", "Leave one of them out.")
-    if rule.keep is not None and len(rule.keep) != 2:
-        raise place.fault("keep", "it takes two numbers", "Like keep = [3, 4].")
-
-
-def _check_expression(pattern: str, key: str, place: _Place) -> None:
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        re2.compile(pattern, options)
-    except re2.error as error:
-        what = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
-        cure = "It is an expression of RE2: no look-around, no back-references."
-        raise place.fault(key, f"{pattern!r} is no pattern: {what}", cure) from error
-
-
-def _check_query(query: str, key: str, place: _Place) -> None:
-    try:
-        pipes = parse(query, 0).pipes
-    except QueryError as error:
-        raise place.fault(key, f"{error.message}, at {error.position} in {query!r}", error.cure) from error
-    if pipes:
-        raise place.fault(key, "a query without pipes is needed", "Leave out what stands behind the |.")
-
-
 def steps_of(wish: Wish, rules: Mapping[str, Rule]) -> Steps:
     """Return what the pipeline is to do: the one place where the keys of an entry become steps."""
-    sample, multiline = wish.sample, wish.multiline
-    joined = (
-        (multiline, "")
-        if isinstance(multiline, str)
-        else ("start", multiline.start)
-        if multiline.start
-        else ("continue", multiline.continue_)
-    )
+    joined, pattern = wish.multiline, ""
+    if not isinstance(joined, str):
+        pattern = joined.start or joined.continue_
+        joined = "start" if joined.start else "continue"
     return Steps(
         encoding=wish.encoding,
-        multiline=joined[0],
-        pattern=joined[1],
+        multiline=joined,
+        pattern=pattern,
         format=wish.format,
         zone=wish.zone,
+        levels=tuple(wish.levels.items()),
+        level_field=wish.level_field,
+        labels_from=wish.labels_from,
         drop=wish.drop,
-        sample=lines.Sample(sample.where, sample.one_in) if sample else None,
+        sample=lines.Sample(wish.sample.where, wish.sample.one_in) if wish.sample else None,
         redact=tuple(_mask(name, rules[name]) if name in rules else name for name in wish.redact),
     )
 
 
 def _mask(name: str, rule: Rule) -> Mask:
-    keep = (rule.keep[0], rule.keep[1]) if rule.keep else None
-    return Mask(name, rule.pattern, keep, rule.template or "")
+    keep = (rule.keep[0], rule.keep[1]) if rule.keep and len(rule.keep) == 2 else None
+    return Mask(name, rule.pattern, keep, rule.template or "", rule.field)
 
 
 def entry_of(
