@@ -12,7 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tailrace.errors import ConfigError
 from tailrace.record import Origin
 from tailrace.sources import followed
-from tailrace.sources.file import Entry, FileSource, family, start_offset
+from tailrace.sources.file import Entry, FileSource
+from tailrace.sources.find import start_offset
+from tailrace.sources.generations import family
 
 DEADLINE_S = 4
 
@@ -387,7 +389,7 @@ def test_more_files_than_descriptors_are_all_read_once(tmp_path):
 
 def test_polling_alone_finds_everything(tmp_path, log):
     reader = Reader(Entry(str(log)))
-    reader.source._watch.watch = lambda _: False
+    reader.source._watch.watch = lambda *_: False
     write(log, b"one\n")
     assert reader.until(1) == [b"one"]
     write(log, b"two\n")

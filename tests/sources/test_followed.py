@@ -6,6 +6,7 @@ import pytest
 
 from tailrace.limits import EVENT_QUIET_S, EVENT_S_MAX
 from tailrace.record import Stream
+from tailrace.sources.content import Plain
 from tailrace.sources.followed import FollowedFile
 
 
@@ -18,7 +19,7 @@ def log(tmp_path):
 def file(log):
     log.write_bytes(b"one\ntwo\n")
     fd = os.open(log, os.O_RDONLY)
-    yield FollowedFile(fd, str(log), Stream.of({}), (1, 2), 3)
+    yield FollowedFile(Plain(fd), str(log), Stream.of({}), (1, 2), 3)
     os.close(fd)
 
 

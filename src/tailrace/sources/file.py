@@ -4,91 +4,80 @@ Purpose. Every line that was whole on disk while it could be seen goes to the bu
 thread drives it; nothing here writes: the position of a file is what the bus has taken of it.
 
 Rules.
-  find     Globs and paths are matched again every second or so, and at once when a directory reports a change. A file
-           is followed once, whatever number of paths and links lead to it. What is no regular file is left out,
-           compressed files too. On the first look ``start`` applies; what appears later is read from its first byte.
+  find     Globs and paths are matched again every second or so, and at once when a directory reports a change
+           (find.py). A file is followed once, whatever number of paths and links lead to it. On the first look
+           ``start`` applies; what appears later is read from its first byte. Gzip is read like the rest (content.py); on
+           a first look with another ``start`` than the beginning it is left out, for it is the past.
   known    A file that the bus knows by device and inode goes on at its offset when the bytes there and at its
-           beginning are those that were read (followed.py); otherwise it is a new one. A file that was renamed while
-           nobody looked is found beside its old path, outside of the globs too, as long as it has something unread.
+           beginning are those that were read (followed.py); otherwise it is a new one.
   rotate   renamed or deleted: the descriptor is kept until it has been quiet for GONE_QUIET_S. Truncated: a new
-           generation from byte 0. The copy that copytruncate makes beside a file (its name begins with the file's
-           name, its content too) is not read again: it goes on where the original was left when it was truncated.
-  order    Files of one family (``app.log``, ``app.log.1``, ``app-2026-11-20.log``) are generations of one log: what an
-           older one (by its last change) holds when a newer one is found comes before the newer one's first line.
+           generation from byte 0. Copied or compressed: a file of the same family (generations.py) whose content begins
+           with what was read of a generation is that generation. While the original is open the copy is left alone;
+           afterwards it goes on, under the same name in the ledger, where the original was left.
+  missed   A new file in a family that is known, and a known generation that is no longer at its place, tell of a
+           rotation that nobody saw. Then the directory is looked through for the family, outside of the globs too:
+           known generations with something unread are finished, and what was last changed no earlier than the newest
+           known one is a generation that came and went unseen: it is read from its first byte.
+  order    Files of one family are generations of one log: what an older one (by its last change) holds when a newer one
+           is found comes before the newer one's first line.
   look     A file is polled at a tenth of the time that it has been quiet, within POLL_S_MIN and POLL_S_MAX; inotify
-           only makes it sooner, so a lost event costs a moment and never a line.
-  bounds   FILES_OPEN_MAX descriptors; beyond them the longest quiet file whose lines are all acknowledged is closed,
-           and opened again when its size or time of change differs.
+           makes it sooner. Where the kernel tells of every change (a local file system, a watched directory, one
+           name), a quiet file is polled within POLL_TOLD_S_MAX only. A lost event costs a moment and never a line.
+  bounds   FILES_OPEN_MAX descriptors, or half of what the process may have. Beyond them the file that has been quiet for
+           longest, or else has been open for longest, is closed as soon as its lines are acknowledged; it is opened
+           again when its size or time of change differs, or when others have had their turn. Files that find no
+           room wait for it, they are not forgotten.
 """
 
 from __future__ import annotations
 
 import errno
-import glob
 import heapq
 import itertools
 import math
 import os
-import re
 import resource
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from tailrace.errors import ConfigError
 from tailrace.limits import (
     FILES_OPEN_MAX,
-    GENERATIONS_MAX,
     GONE_QUIET_S,
     LOOKS_MAX,
-    MIB,
     POLL_NOTIFIED_S_MIN,
     POLL_S_MAX,
     POLL_S_MIN,
+    POLL_TOLD_S_MAX,
     SCAN_NOTIFIED_S,
     SCAN_S,
+    SECOND_NS,
+    UNPACKED_AT_ONCE_MAX,
 )
-from tailrace.lines import PLAIN, Lines, Steps
+from tailrace.lines import Lines
 from tailrace.record import Origin, Stream
-from tailrace.sources import container
-from tailrace.sources.followed import FollowedFile, Known, Rewritten
+from tailrace.sources.content import Content, Rewritten, content_of, seal_of
+from tailrace.sources.find import Entry, Finder, Found, start_offset
+from tailrace.sources.followed import FollowedFile, Known
+from tailrace.sources.generations import Generations, family, older_first
 from tailrace.sources.inotify import Watch
+from tailrace.sources.twins import twin_of, unread_beside
 
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".Z")
-_UNITS = {"KB": 1024, "MB": MIB, "GB": 1024 * MIB}
-_SNIFF_BYTES = 512
 _SCAN_SHARE = 50
-_ROTATED = re.compile(r"[-._]?(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d(?:[-_.T:]?\d+)*|(?<=[a-z])(?:[-._]\d{1,3})+$")
-"""The date in a name, or the number at its end, that rotation gives."""
+_ROOM_S = 0.1
+
+Key = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A wish: follow ``path`` (a file, a glob with ``**``, or a directory with all text files below it).
-
-    ``start`` says where files begin that are there at first and not known yet: ``beginning``, ``end`` or a size such as
-    ``10MB`` from the end (at the next line). ``labels`` are those of its streams, besides ``host`` and ``path``;
-    ``steps`` is what is done with its lines.
-    """
+class _Parked:
+    """A file that is not open because there is nothing to read in it as long as it is like this."""
 
     path: str
-    start: str = "beginning"
-    labels: Mapping[str, str] = field(default_factory=dict)
-    steps: Steps = PLAIN
-
-    def __post_init__(self) -> None:
-        start_offset(self.start, 0)
-
-
-def start_offset(start: str, size: int) -> int:
-    """Return the byte that ``start`` means in a file of ``size`` bytes. Raises ConfigError."""
-    if start in ("beginning", "end"):
-        return size if start == "end" else 0
-    number, unit = start[:-2], start[-2:].upper()
-    if not number.isdigit() or unit not in _UNITS:
-        raise ConfigError(f"{start!r} is no place to start", cure="Use beginning, end, or a size such as 10MB.")
-    return max(0, size - int(number) * _UNITS[unit])
+    size: int
+    mtime_ns: int
+    copy: bool
 
 
 class FileSource:
@@ -98,40 +87,46 @@ class FileSource:
         self, entries: Sequence[Entry], known: Iterable[Origin] = (), *, host: str = "", exclude: Sequence[str] = ()
     ) -> None:
         """``known`` is ``bus.sources("file:")``; nothing below the directories of ``exclude`` is followed."""
-        self._entries = [(entry, True) for entry in entries]
         self._host = host
-        self._exclude = tuple(os.path.realpath(path) + "/" for path in exclude)
         self._watch = Watch()
-        self._notified = True
-        self._open: dict[tuple[int, int], FollowedFile] = {}
+        self._finder = Finder(entries, exclude, self._watch)
+        self._past = Generations(known)
+        self._suspects = set(self._past.families())
+        self._open: dict[Key, FollowedFile] = {}
         self._by_path: dict[str, FollowedFile] = {}
-        self._parked: dict[tuple[int, int], tuple[int, int]] = {}
-        self._known: dict[tuple[int, int], Known] = {}
-        self._ended: dict[str, list[Known]] = {}
-        self._looked_beside = False
+        self._parked: dict[Key, _Parked] = {}
+        self._parked_paths: dict[str, Key] = {}
+        self._waiting: list[Key] = []
+        self._unpacking: set[Key] = set()
         self._queue: list[tuple[float, int, FollowedFile]] = []
         self._turn = 0
-        self._scan_at = 0.0
-        self._scan_next_min = 0.0
-        self.forgotten: list[str] = []
+        self._dirty: set[str] | None = set()
+        self._scan_at = self._scan_next_min = self._sweep_at = 0.0
         self.problems: dict[str, str] = {}
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._files_max = max(8, min(FILES_OPEN_MAX, soft // 2))
-        for generation in sorted(filter(None, map(Known.of, known)), key=lambda one: one.born):
-            older = self._known.get(generation.key)
-            if older is not None:
-                self._end(older)
-            self._known[generation.key] = generation
 
     @property
     def files(self) -> list[FollowedFile]:
         """Return the open files."""
         return list(self._open.values())
 
+    @property
+    def forgotten(self) -> list[str]:
+        """Return the names of generations that can never come back; whoever drops them clears it."""
+        return self._past.forgotten
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Return the paths that were matched and are no logs that can be read, and why."""
+        return self._finder.skipped
+
     def add(self, entries: Iterable[Entry]) -> None:
         """Follow more."""
-        have = {entry.path for entry, _ in self._entries}
-        self._entries += [(entry, True) for entry in entries if entry.path not in have]
+        have = {entry.path for entry in self._finder.entries}
+        for entry in entries:
+            if entry.path not in have:
+                self._finder.add(entry)
         self._scan_at = 0.0
 
     def wake(self) -> None:
@@ -159,7 +154,7 @@ class FileSource:
             if file.before is not None:
                 self._schedule(file, 0.0)
                 continue
-            lines = self._read(file, now)
+            lines = self._read(file, now) if self._open.get(file.key) is file else None
             if lines is not None:
                 yield file, lines
 
@@ -192,20 +187,34 @@ class FileSource:
                     break
             took = time.monotonic() - now
             self._scan_next_min = now + _SCAN_SHARE * took
-            self._scan_at = now + max(SCAN_NOTIFIED_S if self._notified else SCAN_S, _SCAN_SHARE * took)
+            every_s = _ROOM_S if self._waiting else SCAN_NOTIFIED_S if self._finder.told else SCAN_S
+            self._scan_at = now + max(every_s, _SCAN_SHARE * took)
 
     def _reported(self) -> bool:
         """Have the files looked at that were written to; tell whether names have changed too."""
-        paths, names = self._watch.changes()
+        paths, directories = self._watch.changes()
+        if directories is None:
+            self._dirty = None
+            for file in self._open.values():
+                self._schedule(file, 0.0)
+            self._sweep_at = 0.0
+            return True
         for path in paths & self._by_path.keys():
             self._by_path[path].notified = True
             self._schedule(self._by_path[path], 0.0)
-        return names
+        for path in paths & self._parked_paths.keys():
+            key = self._parked_paths[path]
+            if key in self._finder.found:
+                self._follow(self._finder.found[key], time.monotonic())
+        again = not paths.isdisjoint(self.problems)
+        if self._dirty is not None:
+            self._dirty |= directories
+        return bool(directories) or again
 
     def close(self) -> None:
         """Give all descriptors back."""
         for file in self._open.values():
-            os.close(file.fd)
+            os.close(file.content.fd)
         self._open.clear()
         self._watch.close()
 
@@ -213,11 +222,17 @@ class FileSource:
 
     def _read(self, file: FollowedFile, now: float) -> Lines | None:
         lines = None
+        if file.content.packed and not self._may_unpack(file):
+            file.more = True
+            self._schedule(file, now + POLL_S_MIN)
+            return None
         try:
             lines = file.read(now, time.time_ns())
-            file.error = ""
+            file.error = file.content.damage
         except Rewritten:
-            self._end(file.known())
+            self._past.end(file.known())
+            self._suspects.add(family(file.path))
+            self._unpark_copies()
             file.begin_again(time.time_ns())
             file.more = True
             self._scan_at = 0.0
@@ -225,222 +240,275 @@ class FileSource:
             file.error = str(error)
             file.more = False
         quiet = now - file.changed
-        soonest = POLL_NOTIFIED_S_MIN if file.notified else POLL_S_MIN
-        self._schedule(file, 0.0 if file.more else now + min(max(quiet / 10, soonest), POLL_S_MAX))
-        if file.gone and lines is None and quiet > GONE_QUIET_S and file.acked == file.offset and not file.held:
-            self._close(file)
+        self._schedule(file, 0.0 if file.more else now + _rest(file, quiet))
+        if file.more:
+            return lines
+        self._unpacking.discard(file.key)
+        if lines is None and file.acked == file.offset and not file.held:
+            if file.gone and quiet > GONE_QUIET_S:
+                self._close(file)
+            elif file.content.packed:
+                self._rest_of_packed(file, quiet)
         return lines
+
+    def _may_unpack(self, file: FollowedFile) -> bool:
+        if file.key not in self._unpacking and len(self._unpacking) >= UNPACKED_AT_ONCE_MAX:
+            return False
+        self._unpacking.add(file.key)
+        return True
+
+    def _rest_of_packed(self, file: FollowedFile, quiet: float) -> None:
+        """Close a compressed file that was read to its end; what has no end yet is told when it is long quiet."""
+        if file.content.seal() or file.content.damage:
+            if file.content.damage:
+                self.problems[file.path] = file.content.damage
+            self._close(file, park=True)
+        elif file.size > 0 and quiet > GONE_QUIET_S:
+            file.error = "the compressed file ends in the middle; what it holds was read"
 
     def _schedule(self, file: FollowedFile, when: float) -> None:
         file.due = when
         self._turn += 1
         heapq.heappush(self._queue, (when, self._turn, file))
 
-    def _close(self, file: FollowedFile) -> None:
-        if os.fstat(file.fd).st_nlink == 0:
-            self.forgotten.append(file.name)
-        else:
-            self._known[file.key] = file.known()
-        os.close(file.fd)
-        del self._open[file.key]
+    def _park(self, key: Key, path: str, fd: int, *, copy: bool = False) -> None:
+        status = os.fstat(fd)
+        self._parked[key] = _Parked(path, status.st_size, status.st_mtime_ns, copy)
+        self._parked_paths[path] = key
 
-    def _end(self, generation: Known) -> None:
-        """Remember content that was truncated away: a copy of it may stand beside; the oldest are forgotten."""
-        ended = self._ended.setdefault(generation.note.path, [])
-        ended.append(generation)
-        if len(ended) > GENERATIONS_MAX:
-            self.forgotten.append(ended.pop(0).name)
+    def _unpark(self, key: Key) -> None:
+        parked = self._parked.pop(key, None)
+        if parked is not None:
+            self._parked_paths.pop(parked.path, None)
+
+    def _unpark_copies(self) -> None:
+        """Have what was left alone as a copy looked at again: its original is no longer what it was."""
+        for key in [key for key, parked in self._parked.items() if parked.copy]:
+            self._unpark(key)
+
+    def _close(self, file: FollowedFile, *, park: bool = False) -> None:
+        known = file.known()
+        if os.fstat(file.content.fd).st_nlink:
+            self._past.put(known, file.key)
+            if park:
+                self._park(file.key, file.path, file.content.fd)
+        elif _has_family(file.path):
+            self._past.end(known)
+        else:
+            self.forgotten.append(file.name)
+        os.close(file.content.fd)
+        del self._open[file.key]
+        self._by_path.pop(file.path, None)
+        self._unpacking.discard(file.key)
+        self._unpark_copies()
 
     # -- finding -----------------------------------------------------------------------------------------------
 
     def _scan(self, now: float) -> None:
-        found: dict[tuple[int, int], tuple[str, os.stat_result, Entry, bool]] = {}
-        self._notified = True
-        for place, (entry, first) in enumerate(self._entries):
-            for path in self._matches(entry):
-                status = self._regular(path)
-                if status is not None:
-                    found.setdefault((status.st_dev, status.st_ino), (path, status, entry, first))
-            self._entries[place] = (entry, False)
-        if not self._looked_beside:
-            self._looked_beside = True
-            self._find_beside(found)
-        opened = set(self._open)
-        # Known files first: what stands beside them as a copy is told by comparing with them.
-        for key, (path, status, entry, first) in sorted(found.items(), key=lambda item: item[0] not in self._known):
-            file = self._open.get(key)
-            if file is not None:
-                file.path, file.gone = path, False
-            elif self._parked.get(key) != (status.st_size, status.st_mtime_ns):
-                self._follow(path, key, entry, first=first, now=now)
-        for file in self._open.values():
-            if file.key not in found and not file.gone:
-                file.gone = True
+        dirty, self._dirty = self._dirty, set()
+        sweep = now >= self._sweep_at
+        if sweep:
+            self._sweep_at = now + POLL_TOLD_S_MAX
+            dirty = None
+        self._finder.scan(dirty)
+        found = self._finder.found
+        for key, file in self._open.items():
+            one = found.get(key)
+            if one is not None:
+                file.path, file.gone, file.reported = one.path, False, one.told
+            elif not file.gone:
+                file.gone, file.reported = True, False
                 self._schedule(file, 0.0)
+        vanished = [key for key in self._parked if key not in found]
+        for key in vanished:
+            self._suspects.add(family(self._parked[key].path))
+            self._unpark(key)
+        if vanished:
+            self._unpark_copies()
+        fresh = [one for key, one in found.items() if key not in self._open and self._differs(one, sweep=sweep)]
+        opened = set(self._open)
+        self._waiting = []
+        if fresh or self._suspects:
+            self._follow_all(fresh, now)
         self._by_path = {file.path: file for file in self._open.values()}
-        self._chain([file for key, file in self._open.items() if key not in opened])
+        new = [file for key, file in self._open.items() if key not in opened]
+        if new:
+            self._chain(new)
+        self.problems = {path: why for path, why in self.problems.items() if os.path.lexists(path)}
+
+    def _differs(self, one: Found, *, sweep: bool) -> bool:
+        """Tell whether a file that is not open may hold something new."""
+        parked = self._parked.get(one.key)
+        if parked is None:
+            return True
+        if one.told and not sweep and parked.path == one.path:
+            return False
+        try:
+            status = os.stat(one.path)
+        except OSError:
+            return False
+        if (status.st_size, status.st_mtime_ns) == (parked.size, parked.mtime_ns):
+            if parked.path != one.path:
+                self._unpark(one.key)
+                self._parked[one.key] = _Parked(one.path, parked.size, parked.mtime_ns, parked.copy)
+                self._parked_paths[one.path] = one.key
+            return False
+        return True
+
+    def _follow_all(self, fresh: list[Found], now: float) -> None:
+        """Open what is new, known files first: what stands beside them as a copy is told by comparing with them."""
+        families = {family(one.path) for one in fresh if one.key not in self._past} | self._suspects
+        open_ = self._families()
+        beside: list[tuple[Found, bool]] = []
+        listings: dict[str, list[tuple[str, os.stat_result]]] = {}
+        for log in families:
+            beside += unread_beside(log, self._past, open_.get(log, []), self._finder, listings)
+        self._suspects = set()
+        wanted = [(one, False) for one in fresh] + [pair for pair in beside if self._differs(pair[0], sweep=True)]
+        times = {one.key: _mtime_ns(one.path) for one, _ in wanted}
+        wanted.sort(key=lambda pair: (pair[0].key not in self._past, older_first(pair[0].path, times[pair[0].key])))
+        for place, (one, only_known) in enumerate(wanted):
+            if not self._follow(one, now, only_known=only_known):
+                self._waiting = [waiting.key for waiting, _ in wanted[place:]]
+                self._suspects = families & {family(waiting.path) for waiting, _ in wanted[place:]}
+                break
+
+    def _families(self) -> dict[tuple[str, str], list[FollowedFile]]:
+        families: dict[tuple[str, str], list[FollowedFile]] = {}
+        for file in self._open.values():
+            for log in {family(file.path), family(file.first_path)}:
+                families.setdefault(log, []).append(file)
+        return families
 
     def _chain(self, fresh: list[FollowedFile]) -> None:
         """Put each file that was just found behind the generation before it."""
-        families: dict[tuple[str, str], list[FollowedFile]] = {}
-        wanted = {family(file.path) for file in fresh}
-        for file in self._open.values() if fresh else ():
-            if (name := family(file.path)) in wanted:
-                families.setdefault(name, []).append(file)
-        for generations in families.values():
-            # Times of change are coarse; of two in one tick, rotation has made the name of the older one longer.
-            generations.sort(key=lambda file: (os.fstat(file.fd).st_mtime_ns, -len(file.path)))
+        families = self._families()
+        for log in {family(file.path) for file in fresh}:
+            generations = [file for file in families[log] if family(file.path) == log]
+            generations.sort(key=lambda file: older_first(file.path, os.fstat(file.content.fd).st_mtime_ns))
             for older, newer in itertools.pairwise(generations):
                 if newer in fresh or older in fresh:
                     newer.before = older
 
-    def _matches(self, entry: Entry) -> Iterator[str]:
-        path = entry.path
-        whole = os.path.isdir(path)
-        if whole:
-            path = os.path.join(glob.escape(path), "**")
-        self._notice(path)
-        for match in glob.iglob(path, recursive=True):
-            if match.endswith(_COMPRESSED):
-                continue
-            real = os.path.realpath(match)
-            if self._exclude and (real + "/").startswith(self._exclude):
-                continue
-            if whole and not self._is_text(match):
-                continue
-            self._notified &= self._watch.watch(os.path.dirname(match) or ".")
-            yield match
-
-    def _notice(self, pattern: str) -> None:
-        """Watch the innermost directory of a pattern that exists: what it may match can appear there."""
-        directory = os.path.dirname(pattern) or "."
-        while glob.has_magic(directory) or not os.path.isdir(directory):
-            directory = os.path.dirname(directory) or "."
-        self._notified &= self._watch.watch(directory)
-
-    def _is_text(self, path: str) -> bool:
-        if os.path.isdir(path):
-            self._notified &= self._watch.watch(path)
+    def _follow(self, one: Found, now: float, *, only_known: bool = False) -> bool:
+        """Open a file where it goes on; tell whether there was room."""
+        if one.key in self._open:
+            return True
+        if not self._make_room():
             return False
         try:
-            status = os.stat(path)
-            if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) in self._open:
-                return stat.S_ISREG(status.st_mode)
-            with open(path, "rb") as file:
-                return b"\0" not in file.read(_SNIFF_BYTES)
+            fd = os.open(one.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            self.problems[path] = str(error)
-            return False
-
-    def _regular(self, path: str) -> os.stat_result | None:
-        try:
-            status = os.stat(path)
-        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return False
             if error.errno != errno.ENOENT:
-                self.problems[path] = str(error)
+                self.problems[one.path] = str(error)
+            return True
+        try:
+            status = os.fstat(fd)
+            followed = None
+            if (status.st_dev, status.st_ino) == one.key and stat.S_ISREG(status.st_mode):
+                followed = self._identified(one, fd, status, only_known=only_known)
+        except OSError as error:
+            self.problems[one.path] = str(error)
+            followed = None
+        if followed is None:
+            os.close(fd)  # replaced just now, or nothing to read in it
+            return True
+        self._unpark(one.key)
+        self._finder.first.discard(one.key)
+        self.problems.pop(one.path, None)
+        followed.acked = followed.offset
+        followed.changed = now
+        followed.reported = one.told
+        self._open[one.key] = followed
+        self._by_path[one.path] = followed
+        self._schedule(followed, 0.0)
+        return True
+
+    def _identified(self, one: Found, fd: int, status: os.stat_result, *, only_known: bool) -> FollowedFile | None:
+        """Return the file at the place where its generation goes on; None when there is nothing to read in it."""
+        content = content_of(fd, one.path)
+        known = self._past.get(one.key)
+        if known is not None and not known.is_in(content):
+            self._past.end(known)
+            known = None
+        copied = False
+        if known is None:
+            known, copied = twin_of(one.path, content, self._past, self._families(), self._finder.found)
+        if copied or (known is None and only_known) or (known and _is_sealed(known, content)):
+            self._park(one.key, one.path, fd, copy=copied)
+            if known is not None and not copied:
+                self._past.put(known, one.key)
             return None
-        return status if stat.S_ISREG(status.st_mode) else None
-
-    def _find_beside(self, found: dict[tuple[int, int], tuple[str, os.stat_result, Entry, bool]]) -> None:
-        """Add files that were renamed out of the globs while nobody looked, when they have something unread."""
-        wanted = {key: known for key, known in self._known.items() if key not in found}
-        for directory in {os.path.dirname(known.note.path) for known in wanted.values()}:
-            try:
-                listed = list(os.scandir(directory))
-            except OSError:
-                continue  # the directory is gone, and its files with it
-            for one in listed:
-                known = wanted.get((one.stat(follow_symlinks=False).st_dev, one.inode()))
-                status = self._regular(one.path) if known is not None else None
-                if known is not None and status is not None and status.st_size > known.offset:
-                    found[known.key] = (one.path, status, Entry(one.path), False)
-
-    def _follow(self, path: str, key: tuple[int, int], entry: Entry, *, first: bool, now: float) -> None:
-        try:
-            self._make_room()
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                self.problems[path] = str(error)
-            return
-        status = os.fstat(fd)
-        if (status.st_dev, status.st_ino) != key or not stat.S_ISREG(status.st_mode):
-            os.close(fd)  # it was replaced just now; the next look finds what is there
-            return
-        known = self._known.pop(key, None)
-        resumed = known is not None and known.is_in(fd, status.st_size)
-        if known is not None and not resumed:
-            self._end(known)
-        original = None if resumed else self._original(path, fd, status.st_size)
-        if isinstance(original, FollowedFile):
-            os.close(fd)
-            return
-        first_path = known.note.path if known is not None and resumed else path
-        place = {"host": self._host, "path": os.path.abspath(first_path)}
-        stream = Stream.of({**place, **container.labels_of(os.path.realpath(path)), **entry.labels})
-        file = FollowedFile(fd, path, stream, key, time.time_ns(), steps=entry.steps)
-        if known is not None and resumed:
+        first_path = known.note.path if known is not None else one.path
+        stream = Stream.of({"host": self._host, "path": os.path.abspath(first_path), **one.entry.labels})
+        file = FollowedFile(content, one.path, stream, one.key, time.time_ns(), steps=one.entry.steps)
+        if known is not None:
+            self._past.take(known)
             file.resume(known)
-        elif original is not None:
-            file.seek(original.offset)
-        elif first and entry.start != "beginning":
-            file.seek(_line_after(fd, start_offset(entry.start, status.st_size), status.st_size))
-        file.acked = file.offset
-        file.changed = now
-        self._parked.pop(key, None)
-        self.problems.pop(path, None)
-        self._open[key] = file
-        self._schedule(file, 0.0)
+        elif one.entry.start != "beginning" and one.key in self._finder.first and self._is_past(one, status):
+            if content.packed:
+                self._park(one.key, one.path, fd)
+                return None
+            file.seek(_line_after(content, start_offset(one.entry.start, status.st_size), status.st_size))
+        return file
 
-    def _original(self, path: str, fd: int, size: int) -> FollowedFile | Known | None:
-        """Return what this file is the copy of: a followed file, or content that was truncated away; else None."""
-        for file in self._open.values():
-            if file.offset and _beside(path, file.path):
-                known = file.known()
-                if known.is_in(fd, size) or (0 < size < known.offset and _same_end(fd, file.fd, size)):
-                    return file
-        for ended_path, generations in self._ended.items():
-            if _beside(path, ended_path):
-                for known in reversed(generations):
-                    if known.offset and known.is_in(fd, size):
-                        return known
-        return None
+    def _is_past(self, one: Found, status: os.stat_result) -> bool:
+        """Tell whether a file that is there on the first look is older than what is known of its log."""
+        generations = self._past.of(family(one.path))
+        born = [known.born for known in generations]
+        return not born or status.st_mtime_ns < max(born)
 
-    def _make_room(self) -> None:
+    def _make_room(self) -> bool:
         if len(self._open) < self._files_max:
-            return
-        quiet = [file for file in self._open.values() if file.acked == file.offset == file.size and not file.gone]
-        if not quiet:
-            raise OSError(errno.EMFILE, f"{len(self._open)} files are open and none of them is quiet")
-        file = min(quiet, key=lambda one: one.changed)
-        status = os.fstat(file.fd)
-        self._parked[file.key] = (status.st_size, status.st_mtime_ns)
-        self._close(file)
+            return True
+        idle = [file for file in self._open.values() if file.acked == file.offset and not file.held and not file.gone]
+        if not idle:
+            return False
+        file = min(idle, key=lambda one: (one.offset != one.size, one.changed))
+        if file.offset != file.size and time.time_ns() - file.opened < _ROOM_S * SECOND_NS:
+            return False
+        self._close(file, park=file.offset == file.size)
+        return True
 
 
-def family(path: str) -> tuple[str, str]:
-    """Return what the generations of one log have in common: the directory, and the name without date and number."""
-    directory, name = os.path.split(path)
-    return directory, _ROTATED.sub("", name)
+def _rest(file: FollowedFile, quiet_s: float) -> float:
+    """Return how long a file that has nothing to read is left alone."""
+    if file.reported and file.offset == file.size and not file.held:
+        spread = 1 - file.key[1] % 256 / 1024  # so that files that were found together are not polled together
+        return min(max(quiet_s, POLL_NOTIFIED_S_MIN), POLL_TOLD_S_MAX * spread)
+    return min(max(quiet_s / 10, POLL_NOTIFIED_S_MIN if file.notified else POLL_S_MIN), POLL_S_MAX)
 
 
-def _beside(copy: str, original: str) -> bool:
-    """Tell whether a name can be that of a rotated copy: the original's with something behind."""
-    return copy != original and copy.startswith(original)
+def _has_family(path: str) -> bool:
+    """Tell whether other generations of a log stand where a deleted file stood: one of them may be its copy."""
+    log = family(path)
+    try:
+        return any(family(f"{log[0]}/{name}") == log for name in os.listdir(log[0]))
+    except OSError:
+        return False
 
 
-def _same_end(fd: int, other: int, size: int) -> bool:
-    start = max(0, size - 4096)
-    return os.pread(fd, size - start, start) == os.pread(other, size - start, start)
+def _mtime_ns(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
-def _line_after(fd: int, offset: int, size: int) -> int:
+def _is_sealed(known: Known, content: Content) -> bool:
+    """Tell whether a compressed file was read to its end and has not changed since."""
+    return content.packed and bool(known.note.seal) and known.note.seal == seal_of(content.fd)
+
+
+def _line_after(content: Content, offset: int, size: int) -> int:
     """Return where the first line begins that begins at ``offset`` or behind."""
     if offset == 0:
         return 0
     place = offset - 1
     while place < size:
-        block = os.pread(fd, 65_536, place)
+        block = content.pread(65_536, place)
         end = block.find(b"\n")
         if end >= 0:
             return place + end + 1
