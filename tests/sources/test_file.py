@@ -10,56 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tailrace.errors import ConfigError
-from tailrace.record import Origin
 from tailrace.sources import followed
-from tailrace.sources.file import Entry, FileSource
+from tailrace.sources.file import Entry
 from tailrace.sources.find import start_offset
-from tailrace.sources.generations import family
-
-DEADLINE_S = 4
-
-
-class Reader:
-    """A follower with a ledger that survives it, as the bus keeps one."""
-
-    def __init__(self, *entries: Entry, **options):
-        self.entries, self.options = entries, options
-        self.ledger: dict[str, Origin] = {}
-        self.lines: list[bytes] = []
-        self.positions: list[int] = []
-        self.paths: list[str] = []
-        self.start()
-
-    def start(self):
-        self.source = FileSource(self.entries, self.ledger.values(), host="h", **self.options)
-
-    def crash(self):
-        self.source.close()
-
-    def restart(self):
-        self.crash()
-        self.start()
-
-    def step(self, timeout_s=0.02):
-        for file, lines in self.source.poll():
-            taken = self.ledger.get(lines.origin.source)
-            assert taken is None or taken.next <= lines.origin.first
-            self.ledger[lines.origin.source] = lines.origin
-            file.acked = lines.origin.next
-            self.lines += lines.lines.to_pylist()
-            self.positions += lines.positions.tolist()
-            self.paths += [lines.stream.labels["path"]] * len(lines.lines)
-        self.source.wait(timeout_s)
-
-    def until(self, count):
-        end = time.monotonic() + DEADLINE_S
-        while len(self.lines) < count and time.monotonic() < end:
-            self.step()
-        for _ in range(3):  # nothing more may come
-            self.source.look()
-            self.step(0)
-        return self.lines
-
+from tests.sources.reader import DEADLINE_S, Reader, write
 
 @pytest.fixture
 def log(tmp_path):
@@ -71,11 +25,6 @@ def reader(tmp_path):
     made = Reader(Entry(str(tmp_path / "app.log*")))
     yield made
     made.crash()
-
-
-def write(path: Path, data: bytes, mode="ab"):
-    with path.open(mode) as file:
-        file.write(data)
 
 
 def test_lines_come_without_their_ends_and_with_their_places(log, reader):
@@ -164,24 +113,6 @@ def test_the_rest_of_a_rotated_file_comes_before_the_new_one(tmp_path, log, monk
     log.rename(log.with_name("app.log.1"))
     write(log, b"".join(b"line %03d\n" % number for number in range(60, 80)))
     assert reader.until(80) == [b"line %03d" % number for number in range(80)]
-
-
-@pytest.mark.parametrize(
-    ("name", "kept"),
-    [
-        ("app.log", "app.log"),
-        ("app.log.1", "app.log"),
-        ("app.log.12", "app.log"),
-        ("syslog.1", "syslog"),
-        ("app.log-20261120", "app.log"),
-        ("app.log.2026-11-20_03", "app.log"),
-        ("app-2026-11-20.log", "app.log"),
-        ("worker-12.log", "worker-12.log"),
-        ("node7", "node7"),
-    ],
-)
-def test_the_names_of_one_log_are_one_family(name, kept):
-    assert family(f"/var/log/{name}") == ("/var/log", kept)
 
 
 def test_a_file_that_was_renamed_out_of_the_glob_is_read_to_its_end(tmp_path, log):

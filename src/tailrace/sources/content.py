@@ -57,8 +57,8 @@ class Content(Protocol):
         """Return the first place from ``offset`` on that is not in a hole, or the end."""
         ...
 
-    def seal(self) -> str:
-        """Return what tells in few bytes that a compressed file is still the same and read to its end; else empty."""
+    def seal(self, offset: int) -> str:
+        """Return what tells a compressed file that is read to its end, at ``offset``, in few bytes; else empty."""
         ...
 
     def begin_again(self) -> None:
@@ -94,7 +94,7 @@ class Plain:
         except OSError as error:
             return os.fstat(self.fd).st_size if error.errno == errno.ENXIO else offset
 
-    def seal(self) -> str:
+    def seal(self, offset: int) -> str:
         return ""
 
     def begin_again(self) -> None:
@@ -129,9 +129,9 @@ class Gzip:
         """Whether all that is there was unpacked, and the end is missing."""
         return not self.damage and not self._unpack.eof
 
-    def seal(self) -> str:
+    def seal(self, offset: int) -> str:
         size = os.fstat(self.fd).st_size
-        if not self._unpack.eof or self.damage or self._input or size != self._taken:
+        if offset != self._at or not self._unpack.eof or self.damage or self._input or size != self._taken:
             return ""
         return seal_of(self.fd)
 

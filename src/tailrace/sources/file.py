@@ -66,6 +66,7 @@ from tailrace.sources.twins import twin_of, unread_beside
 
 _SCAN_SHARE = 50
 _ROOM_S = 0.1
+_ROOM_FILES = 32
 
 Key = tuple[int, int]
 
@@ -91,9 +92,11 @@ class FileSource:
         self._watch = Watch()
         self._finder = Finder(entries, exclude, self._watch)
         self._past = Generations(known)
-        self._suspects = set(self._past.families())
+        self._newest = {log: self._past.of(log)[-1].born for log in self._past.families()}
+        self._suspects: dict[tuple[str, str], int | None] = dict.fromkeys(self._past.families())
         self._open: dict[Key, FollowedFile] = {}
         self._by_path: dict[str, FollowedFile] = {}
+        self._logs: dict[tuple[str, str], list[FollowedFile]] | None = None
         self._parked: dict[Key, _Parked] = {}
         self._parked_paths: dict[str, Key] = {}
         self._waiting: list[Key] = []
@@ -230,8 +233,7 @@ class FileSource:
             lines = file.read(now, time.time_ns())
             file.error = file.content.damage
         except Rewritten:
-            self._past.end(file.known())
-            self._suspects.add(family(file.path))
+            self._end(file.known())
             self._unpark_copies()
             file.begin_again(time.time_ns())
             file.more = True
@@ -251,6 +253,11 @@ class FileSource:
                 self._rest_of_packed(file, quiet)
         return lines
 
+    def _end(self, known: Known) -> None:
+        """Remember a content that is no longer at its place, and have its log looked through for it."""
+        self._past.end(known)
+        self._suspects[family(known.note.path)] = known.born
+
     def _may_unpack(self, file: FollowedFile) -> bool:
         if file.key not in self._unpacking and len(self._unpacking) >= UNPACKED_AT_ONCE_MAX:
             return False
@@ -259,7 +266,7 @@ class FileSource:
 
     def _rest_of_packed(self, file: FollowedFile, quiet: float) -> None:
         """Close a compressed file that was read to its end; what has no end yet is told when it is long quiet."""
-        if file.content.seal() or file.content.damage:
+        if file.content.seal(file.offset) or file.content.damage:
             if file.content.damage:
                 self.problems[file.path] = file.content.damage
             self._close(file, park=True)
@@ -298,6 +305,8 @@ class FileSource:
             self.forgotten.append(file.name)
         os.close(file.content.fd)
         del self._open[file.key]
+        for log in _names_of(file) if self._logs is not None else ():
+            self._logs[log].remove(file)
         self._by_path.pop(file.path, None)
         self._unpacking.discard(file.key)
         self._unpark_copies()
@@ -315,21 +324,28 @@ class FileSource:
         for key, file in self._open.items():
             one = found.get(key)
             if one is not None:
-                file.path, file.gone, file.reported = one.path, False, one.told
+                file.gone, file.reported = False, one.told
+                if file.path != one.path:
+                    self._logs, file.path = None, one.path
             elif not file.gone:
                 file.gone, file.reported = True, False
                 self._schedule(file, 0.0)
         vanished = [key for key in self._parked if key not in found]
         for key in vanished:
-            self._suspects.add(family(self._parked[key].path))
+            self._suspects.setdefault(family(self._parked[key].path))
             self._unpark(key)
         if vanished:
             self._unpark_copies()
         fresh = [one for key, one in found.items() if key not in self._open and self._differs(one, sweep=sweep)]
         opened = set(self._open)
         self._waiting = []
-        if fresh or self._suspects:
+        for _ in range(LOOKS_MAX):
+            if not fresh and not self._suspects:
+                break
             self._follow_all(fresh, now)
+            if self._waiting:
+                break
+            fresh = []
         self._by_path = {file.path: file for file in self._open.values()}
         new = [file for key, file in self._open.items() if key not in opened]
         if new:
@@ -357,37 +373,40 @@ class FileSource:
 
     def _follow_all(self, fresh: list[Found], now: float) -> None:
         """Open what is new, known files first: what stands beside them as a copy is told by comparing with them."""
-        families = {family(one.path) for one in fresh if one.key not in self._past} | self._suspects
+        families = dict.fromkeys(family(one.path) for one in fresh if one.key not in self._past) | self._suspects
         open_ = self._families()
         beside: list[tuple[Found, bool]] = []
         listings: dict[str, list[tuple[str, os.stat_result]]] = {}
-        for log in families:
-            beside += unread_beside(log, self._past, open_.get(log, []), self._finder, listings)
-        self._suspects = set()
+        for log, since in families.items():
+            beside += unread_beside(log, self._past, open_.get(log, []), self._finder, listings, since)
+        self._suspects = {}
         wanted = [(one, False) for one in fresh] + [pair for pair in beside if self._differs(pair[0], sweep=True)]
         times = {one.key: _mtime_ns(one.path) for one, _ in wanted}
         wanted.sort(key=lambda pair: (pair[0].key not in self._past, older_first(pair[0].path, times[pair[0].key])))
         for place, (one, only_known) in enumerate(wanted):
             if not self._follow(one, now, only_known=only_known):
                 self._waiting = [waiting.key for waiting, _ in wanted[place:]]
-                self._suspects = families & {family(waiting.path) for waiting, _ in wanted[place:]}
+                self._suspects |= {log: families.get(log) for log in (family(late.path) for late, _ in wanted[place:])}
                 break
 
     def _families(self) -> dict[tuple[str, str], list[FollowedFile]]:
-        families: dict[tuple[str, str], list[FollowedFile]] = {}
-        for file in self._open.values():
-            for log in {family(file.path), family(file.first_path)}:
-                families.setdefault(log, []).append(file)
-        return families
+        """Return the open files of each log."""
+        if self._logs is None:
+            self._logs = {}
+            for file in self._open.values():
+                for log in _names_of(file):
+                    self._logs.setdefault(log, []).append(file)
+        return self._logs
 
     def _chain(self, fresh: list[FollowedFile]) -> None:
         """Put each file that was just found behind the generation before it."""
         families = self._families()
+        new = set(map(id, fresh))
         for log in {family(file.path) for file in fresh}:
             generations = [file for file in families[log] if family(file.path) == log]
             generations.sort(key=lambda file: older_first(file.path, os.fstat(file.content.fd).st_mtime_ns))
             for older, newer in itertools.pairwise(generations):
-                if newer in fresh or older in fresh:
+                if id(newer) in new or id(older) in new:
                     newer.before = older
 
     def _follow(self, one: Found, now: float, *, only_known: bool = False) -> bool:
@@ -422,6 +441,8 @@ class FileSource:
         followed.changed = now
         followed.reported = one.told
         self._open[one.key] = followed
+        for log in _names_of(followed) if self._logs is not None else ():
+            self._logs.setdefault(log, []).append(followed)
         self._by_path[one.path] = followed
         self._schedule(followed, 0.0)
         return True
@@ -431,7 +452,7 @@ class FileSource:
         content = content_of(fd, one.path)
         known = self._past.get(one.key)
         if known is not None and not known.is_in(content):
-            self._past.end(known)
+            self._end(known)
             known = None
         copied = False
         if known is None:
@@ -456,21 +477,21 @@ class FileSource:
 
     def _is_past(self, one: Found, status: os.stat_result) -> bool:
         """Tell whether a file that is there on the first look is older than what is known of its log."""
-        generations = self._past.of(family(one.path))
-        born = [known.born for known in generations]
-        return not born or status.st_mtime_ns < max(born)
+        newest = self._newest.get(family(one.path))
+        return newest is None or status.st_mtime_ns < newest
 
     def _make_room(self) -> bool:
         if len(self._open) < self._files_max:
             return True
         idle = [file for file in self._open.values() if file.acked == file.offset and not file.held and not file.gone]
-        if not idle:
-            return False
-        file = min(idle, key=lambda one: (one.offset != one.size, one.changed))
-        if file.offset != file.size and time.time_ns() - file.opened < _ROOM_S * SECOND_NS:
-            return False
-        self._close(file, park=file.offset == file.size)
-        return True
+        for file in heapq.nsmallest(_ROOM_FILES, idle, key=lambda one: (one.offset != one.size, one.changed)):
+            if file.offset == file.size or time.time_ns() - file.opened > _ROOM_S * SECOND_NS:
+                self._close(file, park=file.offset == file.size)
+        return len(self._open) < self._files_max
+
+
+def _names_of(file: FollowedFile) -> set[tuple[str, str]]:
+    return {family(file.path), family(file.first_path)}
 
 
 def _rest(file: FollowedFile, quiet_s: float) -> float:

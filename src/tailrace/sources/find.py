@@ -208,6 +208,8 @@ class Finder:
             return status
         if kind == "l":
             wish.settled = False
+            target = os.path.dirname(os.path.realpath(path))
+            wish.visited[target] = self._list(target)
         try:
             status = os.stat(path)
         except OSError as error:

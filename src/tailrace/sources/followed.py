@@ -353,7 +353,7 @@ class FollowedFile:
         length = min(PREFIX_BYTES, self.offset)
         if self._prefix[0] != length:
             self._prefix = (length, _hash(self.content.pread(length, 0)))
-        return Note(self.first_path, *self._prefix, _hash(self._mark), self.content.seal())
+        return Note(self.first_path, *self._prefix, _hash(self._mark), self.content.seal(self.offset))
 
 
 def _whole_characters(block: bytes) -> bytes:

@@ -90,7 +90,7 @@ def _is_copy(content: Content, file: FollowedFile) -> bool:
 def _is_unfinished(content: Content, known: Known) -> bool:
     """Tell whether a compressed file that is being written has not come as far as what was read, but may."""
     size, mtime_ns = content.look()
-    if not content.packed or content.damage or size >= known.offset or content.seal():
+    if not content.packed or content.damage or size >= known.offset or content.seal(size):
         return False
     young = time.time_ns() - mtime_ns < GONE_QUIET_S * 1e9
     return young and (size < known.note.prefix_bytes or known.begins(content))
@@ -102,10 +102,12 @@ def unread_beside(
     opened: Sequence[FollowedFile],
     finder: Finder,
     listings: dict[str, list[tuple[str, os.stat_result]]],
+    since: int | None,
 ) -> Iterator[tuple[Found, bool]]:
     """Yield what to read outside of the globs, each with whether only if it is the copy of a known generation.
 
-    ``listings`` keeps directories that were looked through, for the other logs in them.
+    ``listings`` keeps directories that were looked through, for the other logs in them. ``since`` (ns) is when the
+    generation was first seen whose content is not at its place any more, when that is known.
     """
     generations = past.of(log)
     if not generations and not opened:
@@ -114,11 +116,12 @@ def unread_beside(
         listings[log[0]] = list(_regular(log[0]))
     members = [(path, status) for path, status in listings[log[0]] if family(path) == log or _key(status) in past]
     times = {_key(status): status.st_mtime_ns for _, status in members}
-    since = max(
-        [times.get(known.key, known.born) for known in generations[-1:]]
-        + [os.fstat(file.content.fd).st_mtime_ns for file in opened]
-    )
-    lost = any(known.key not in times for known in generations)
+    if since is None:
+        since = max(
+            [times.get(known.key, known.born) for known in generations[-1:]]
+            + [os.fstat(file.content.fd).st_mtime_ns for file in opened]
+        )
+    lost = any(past.get(known.key) is not known or known.key not in times for known in generations)
     keys = {file.key for file in opened} | finder.found.keys()
     newest = generations[-1].note.path if generations else opened[-1].first_path
     entry = finder.entry_of(newest) or Entry(newest)
