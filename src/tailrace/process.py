@@ -5,7 +5,9 @@ store (its checkpoint) -> bus (never before it) -> indexer, push, history -> hub
 
 from __future__ import annotations
 
+import contextlib
 import glob
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -76,6 +78,7 @@ class Process:
         self.indexer.start()
         self.hub.start()
         if self._collecting:
+            _raise_files_max()
             self._collect()
 
     def __enter__(self) -> Self:
@@ -223,3 +226,10 @@ class Process:
         gauge("files", "Files that are followed.", lambda: len(self.collector.status()) if self.collector else 0)
         gauge("problems", "Things that are wrong; /api/v1/status says which.", lambda: len(self.problems()))
         gauge("damaged_records", "Records that damage of the bus has cost.", lambda: self.bus.damaged_records)
+
+
+def _raise_files_max() -> None:
+    """Have as many descriptors as this process may: each followed file holds one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some kernels allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

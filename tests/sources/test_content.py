@@ -84,7 +84,9 @@ def test_a_wrong_checksum_is_told_behind_the_content(opened):
 
 
 def test_what_stands_before_the_damage_is_read(opened):
-    content = opened(gzip.compress(DATA[:50_000]) + gzip.compress(DATA[50_000:])[:100_000] + random.Random(1).randbytes(50_000))
+    content = opened(
+        gzip.compress(DATA[:50_000]) + gzip.compress(DATA[50_000:])[:100_000] + random.Random(1).randbytes(50_000)
+    )
     found = everything(content)
     assert DATA.startswith(found[:100_000])
     assert len(found) > 100_000

@@ -9,11 +9,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tailrace.errors import ConfigError
 from tailrace.sources import followed
 from tailrace.sources.file import Entry
-from tailrace.sources.find import start_offset
 from tests.sources.reader import DEADLINE_S, Reader, write
+
 
 @pytest.fixture
 def log(tmp_path):
@@ -267,27 +266,10 @@ def test_a_size_from_the_end_starts_at_a_line(tmp_path, log):
     reader.crash()
 
 
-def test_start_words_are_checked():
-    assert start_offset("10MB", 11 << 20) == 1 << 20
-    with pytest.raises(ConfigError, match="no place to start"):
-        Entry("x", start="10")
-
-
 def test_a_file_is_followed_once_by_all_its_names(tmp_path, log):
     write(log, b"one\n")
     (tmp_path / "link.log").symlink_to(log)
     reader = Reader(Entry(str(log)), Entry(str(tmp_path / "*.log")), Entry(str(tmp_path)))
-    assert reader.until(1) == [b"one"]
-    reader.crash()
-
-
-def test_what_is_no_log_is_left_out(tmp_path, log):
-    write(log, b"one\n")
-    os.mkfifo(tmp_path / "app.log.fifo")
-    (tmp_path / "app.log.dir").mkdir()
-    (tmp_path / "app.log.gone").symlink_to(tmp_path / "nowhere")
-    write(tmp_path / "app.log.gz", b"packed\n")
-    reader = Reader(Entry(str(tmp_path / "app.log*")))
     assert reader.until(1) == [b"one"]
     reader.crash()
 

@@ -1,10 +1,12 @@
 """One followed file: what is given back comes again."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
-from tailrace.limits import EVENT_QUIET_S, EVENT_S_MAX
+from tailrace.limits import EVENT_QUIET_S, EVENT_S_MAX, HOLE_BYTES_MIN
 from tailrace.record import Stream
 from tailrace.sources.content import Plain
 from tailrace.sources.followed import FollowedFile
@@ -55,3 +57,86 @@ def test_lines_are_not_given_back_for_ever(file, log):
         append(log, b"more\n")
         now += EVENT_QUIET_S / 2
     assert file.read(now, 1).ended
+
+
+def everything(file, now=0.0):
+    found = []
+    for _ in range(100):
+        lines = file.read(now, 1)
+        if lines is not None:
+            found += lines.lines.to_pylist()
+        elif not file.more:
+            break
+    return found
+
+
+def test_a_hole_at_the_head_is_stepped_over_and_counted(file, log):
+    with log.open("wb") as writer:
+        writer.seek(5_000_000)
+        writer.write(b"after\n")
+    lines = file.read(0.0, 1) or file.read(0.0, 1)
+    assert texts(lines) == ([b"after"], [5_000_000], False)
+    assert file.hole_bytes == 5_000_000
+
+
+def test_a_hole_in_the_middle_ends_a_line_and_begins_one(file, log):
+    log.write_bytes(b"one\nhalf" + bytes(1000) + b"two\n")
+    assert everything(file) == [b"one", b"half", b"two"]
+
+
+def test_a_file_of_many_gigabytes_with_a_hole_has_right_places(file, log):
+    with log.open("r+b") as writer:
+        for place in ((1 << 31) - 4, (1 << 32) + 7, 1 << 40):
+            writer.seek(place)
+            writer.write(b"at\nend\n")
+    places = []
+    while (lines := file.read(0.0, 1)) is not None or file.more:
+        places += lines.positions.tolist() if lines is not None else []
+    begun = [(1 << 31) - 4, (1 << 32) + 7, 1 << 40]
+    assert places == [0, 4, *(place + more for place in begun for more in (0, 3))]
+
+
+def test_room_that_was_reserved_is_waited_for(file, log):
+    log.write_bytes(b"one\npar" + bytes(100_000))
+    assert everything(file) == [b"one"]
+    with log.open("r+b") as writer:
+        writer.seek(7)
+        writer.write(b"tial\ntwo\n")
+    assert everything(file, 1.0) == [b"partial", b"two"]
+    assert file.hole_bytes == 0
+
+
+def test_a_few_nuls_are_part_of_their_line(file, log):
+    log.write_bytes(b"\0a\0b" + bytes(HOLE_BYTES_MIN - 1) + b"c\n")
+    assert everything(file) == [b"\0a\0b" + bytes(HOLE_BYTES_MIN - 1) + b"c"]
+
+
+def test_a_line_of_ten_megabytes_is_whole_between_its_neighbours(file, log):
+    log.write_bytes(b"before\n" + b"x" * (10 << 20) + b"\nafter\n")
+    assert everything(file) == [b"before", b"x" * (10 << 20), b"after"]
+
+
+ENDLESS = """
+import os, resource, sys
+from tailrace.limits import LINE_BYTES_MAX
+from tailrace.record import Stream
+from tailrace.sources.content import Plain
+from tailrace.sources.followed import FollowedFile
+with open(sys.argv[1], "wb") as writer:
+    for _ in range(256):
+        writer.write(b"y" * (1 << 20))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+file = FollowedFile(Plain(os.open(sys.argv[1], os.O_RDONLY)), "x", Stream.of({}), (1, 2), 3)
+lengths = []
+while (lines := file.read(0.0, 1)) is not None or file.more:
+    lengths += [len(line) for line in lines.lines.to_pylist()] if lines is not None else []
+assert lengths == [LINE_BYTES_MAX] * (256 // 16 - 1), lengths  # the last one may go on
+assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 6 * LINE_BYTES_MAX >> 10
+"""
+
+
+def test_a_line_without_an_end_takes_bounded_memory(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", ENDLESS, str(tmp_path / "endless")], capture_output=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()

@@ -61,7 +61,12 @@ def test_content_that_was_truncated_is_remembered_up_to_a_bound_and_the_oldest_i
 
 
 def test_of_two_generations_of_one_inode_the_newer_is_there_and_the_older_is_known_by_content():
-    past = Generations([Origin(f"file:1-1-{born}", 0, 10, 1, '{"path":"/l/app.log","prefix_bytes":1,"prefix":"","mark":""}') for born in (2, 1)])
+    past = Generations(
+        [
+            Origin(f"file:1-1-{born}", 0, 10, 1, '{"path":"/l/app.log","prefix_bytes":1,"prefix":"","mark":""}')
+            for born in (2, 1)
+        ]
+    )
     found = past.get((1, 1))
     assert found
     assert found.born == 2

@@ -299,9 +299,7 @@ def test_generations_that_begin_alike_are_complete(log, reader, how):
                 pack(beside(log, f".{generation + 1}"))
     reader.until(count)
     assert [line[-12:] for line in reader.lines] == [
-        text[-12:]
-        for generation in range(3)
-        for text in [banner.rstrip(), *[b"generation %d" % generation] * 3]
+        text[-12:] for generation in range(3) for text in [banner.rstrip(), *[b"generation %d" % generation] * 3]
     ]
 
 

@@ -82,23 +82,28 @@ class Plain:
         self.fd = fd
 
     def look(self) -> tuple[int, int]:
+        """Return size and time of change."""
         status = os.fstat(self.fd)
         return status.st_size, status.st_mtime_ns
 
     def pread(self, length: int, offset: int) -> bytes:
+        """Return the bytes at ``offset``."""
         return os.pread(self.fd, length, offset)
 
     def data_from(self, offset: int) -> int:
+        """Return the first place that is not in a hole."""
         try:
             return os.lseek(self.fd, offset, os.SEEK_DATA)
         except OSError as error:
             return os.fstat(self.fd).st_size if error.errno == errno.ENXIO else offset
 
     def seal(self, offset: int) -> str:
+        """Return nothing: there is no cheap way."""
+        del offset
         return ""
 
     def begin_again(self) -> None:
-        pass
+        """Forget what was read."""
 
 
 class Gzip:
@@ -112,12 +117,14 @@ class Gzip:
         self.begin_again()
 
     def begin_again(self) -> None:
+        """Forget what was read."""
         self.damage = ""
         self._head = b""
         self._copies: deque[tuple[int, int, Any]] = deque(maxlen=_COPIES)
         self._start(0, 0, zlib.decompressobj(_WITH_HEADER))
 
     def look(self) -> tuple[int, int]:
+        """Return size and time of change."""
         status = os.fstat(self.fd)
         if status.st_size < self._taken:
             raise Rewritten
@@ -130,15 +137,18 @@ class Gzip:
         return not self.damage and not self._unpack.eof
 
     def seal(self, offset: int) -> str:
+        """Return what tells that it was read to its end."""
         size = os.fstat(self.fd).st_size
         if offset != self._at or not self._unpack.eof or self.damage or self._input or size != self._taken:
             return ""
         return seal_of(self.fd)
 
     def data_from(self, offset: int) -> int:
+        """Return the first place that is not in a hole."""
         return offset
 
     def pread(self, length: int, offset: int) -> bytes:
+        """Return the bytes at ``offset``."""
         if offset + length <= len(self._head):
             return self._head[offset : offset + length]
         start = self._at - len(self._window)
@@ -210,7 +220,7 @@ class Gzip:
         pieces = []
         try:
             for place in range(len(self._input)):
-                pieces.append(before.decompress(self._input[place : place + 1]))
+                pieces.append(before.decompress(self._input[place : place + 1]))  # noqa: PERF401 - those before a fault
         except zlib.error:
             pass
         return b"".join(pieces)
@@ -220,3 +230,19 @@ def seal_of(fd: int) -> str:
     """Return the size of a gzip file and its last bytes, which are the checksum of the content and its length."""
     size = os.fstat(fd).st_size
     return f"{size:x}-{os.pread(fd, 8, max(0, size - 8)).hex()}"
+
+
+def line_after(content: Content, offset: int, size: int) -> int:
+    """Return where the first line begins that begins at ``offset`` or behind."""
+    if offset == 0:
+        return 0
+    place = offset - 1
+    while place < size:
+        block = content.pread(65_536, place)
+        end = block.find(b"\n")
+        if end >= 0:
+            return place + end + 1
+        if not block:
+            break
+        place += len(block)
+    return size

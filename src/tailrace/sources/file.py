@@ -6,8 +6,8 @@ thread drives it; nothing here writes: the position of a file is what the bus ha
 Rules.
   find     Globs and paths are matched again every second or so, and at once when a directory reports a change
            (find.py). A file is followed once, whatever number of paths and links lead to it. On the first look
-           ``start`` applies; what appears later is read from its first byte. Gzip is read like the rest (content.py); on
-           a first look with another ``start`` than the beginning it is left out, for it is the past.
+           ``start`` applies; what appears later is read from its first byte. Gzip is read like the rest (content.py);
+           on a first look with another ``start`` than the beginning it is left out, for it is the past.
   known    A file that the bus knows by device and inode goes on at its offset when the bytes there and at its
            beginning are those that were read (followed.py); otherwise it is a new one.
   rotate   renamed or deleted: the descriptor is kept until it has been quiet for GONE_QUIET_S. Truncated: a new
@@ -23,8 +23,8 @@ Rules.
   look     A file is polled at a tenth of the time that it has been quiet, within POLL_S_MIN and POLL_S_MAX; inotify
            makes it sooner. Where the kernel tells of every change (a local file system, a watched directory, one
            name), a quiet file is polled within POLL_TOLD_S_MAX only. A lost event costs a moment and never a line.
-  bounds   FILES_OPEN_MAX descriptors, or half of what the process may have. Beyond them the file that has been quiet for
-           longest, or else has been open for longest, is closed as soon as its lines are acknowledged; it is opened
+  bounds   FILES_OPEN_MAX descriptors, or half of what the process may have. Beyond them the file that has been quiet
+           for longest, or else has been open for longest, is closed as soon as its lines are acknowledged; it is opened
            again when its size or time of change differs, or when others have had their turn. Files that find no
            room wait for it, they are not forgotten.
 """
@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import errno
 import heapq
-import itertools
 import math
 import os
 import resource
@@ -46,8 +45,6 @@ from tailrace.limits import (
     FILES_OPEN_MAX,
     GONE_QUIET_S,
     LOOKS_MAX,
-    POLL_NOTIFIED_S_MIN,
-    POLL_S_MAX,
     POLL_S_MIN,
     POLL_TOLD_S_MAX,
     SCAN_NOTIFIED_S,
@@ -57,12 +54,12 @@ from tailrace.limits import (
 )
 from tailrace.lines import Lines
 from tailrace.record import Origin, Stream
-from tailrace.sources.content import Content, Rewritten, content_of, seal_of
+from tailrace.sources.content import Rewritten, content_of, line_after
 from tailrace.sources.find import Entry, Finder, Found, start_offset
 from tailrace.sources.followed import FollowedFile, Known
 from tailrace.sources.generations import Generations, family, older_first
 from tailrace.sources.inotify import Watch
-from tailrace.sources.twins import twin_of, unread_beside
+from tailrace.sources.twins import Listing, has_family, in_order, twin_of, unread_beside
 
 _SCAN_SHARE = 50
 _ROOM_S = 0.1
@@ -99,6 +96,7 @@ class FileSource:
         self._logs: dict[tuple[str, str], list[FollowedFile]] | None = None
         self._parked: dict[Key, _Parked] = {}
         self._parked_paths: dict[str, Key] = {}
+        self._late: dict[tuple[str, str], float] = {}
         self._waiting: list[Key] = []
         self._unpacking: set[Key] = set()
         self._queue: list[tuple[float, int, FollowedFile]] = []
@@ -190,8 +188,10 @@ class FileSource:
                     break
             took = time.monotonic() - now
             self._scan_next_min = now + _SCAN_SHARE * took
-            every_s = _ROOM_S if self._waiting else SCAN_NOTIFIED_S if self._finder.told else SCAN_S
-            self._scan_at = now + max(every_s, _SCAN_SHARE * took)
+            if self._waiting:
+                self._scan_at = now + max(_ROOM_S, 2 * took)
+            else:
+                self._scan_at = now + max(SCAN_NOTIFIED_S if self._finder.told else SCAN_S, _SCAN_SHARE * took)
 
     def _reported(self) -> bool:
         """Have the files looked at that were written to; tell whether names have changed too."""
@@ -207,8 +207,11 @@ class FileSource:
             self._schedule(self._by_path[path], 0.0)
         for path in paths & self._parked_paths.keys():
             key = self._parked_paths[path]
-            if key in self._finder.found:
-                self._follow(self._finder.found[key], time.monotonic())
+            self._unpark(key)
+            now = time.monotonic()
+            if key in self._finder.found and not self._follow(self._finder.found[key], now):
+                self._waiting.append(key)
+                self._scan_at = min(self._scan_at, now + _ROOM_S)
         again = not paths.isdisjoint(self.problems)
         if self._dirty is not None:
             self._dirty |= directories
@@ -242,7 +245,7 @@ class FileSource:
             file.error = str(error)
             file.more = False
         quiet = now - file.changed
-        self._schedule(file, 0.0 if file.more else now + _rest(file, quiet))
+        self._schedule(file, 0.0 if file.more else now + file.rest_s(quiet))
         if file.more:
             return lines
         self._unpacking.discard(file.key)
@@ -299,14 +302,15 @@ class FileSource:
             self._past.put(known, file.key)
             if park:
                 self._park(file.key, file.path, file.content.fd)
-        elif _has_family(file.path):
+        elif has_family(file.path):
             self._past.end(known)
         else:
             self.forgotten.append(file.name)
         os.close(file.content.fd)
         del self._open[file.key]
-        for log in _names_of(file) if self._logs is not None else ():
-            self._logs[log].remove(file)
+        if self._logs is not None:
+            for log in _names_of(file):
+                self._logs[log].remove(file)
         self._by_path.pop(file.path, None)
         self._unpacking.discard(file.key)
         self._unpark_copies()
@@ -339,6 +343,8 @@ class FileSource:
         fresh = [one for key, one in found.items() if key not in self._open and self._differs(one, sweep=sweep)]
         opened = set(self._open)
         self._waiting = []
+        self._late = {log: until for log, until in self._late.items() if until > now}
+        self._suspects = dict.fromkeys(self._late) | self._suspects
         for _ in range(LOOKS_MAX):
             if not fresh and not self._suspects:
                 break
@@ -349,7 +355,7 @@ class FileSource:
         self._by_path = {file.path: file for file in self._open.values()}
         new = [file for key, file in self._open.items() if key not in opened]
         if new:
-            self._chain(new)
+            in_order(new, self._families())
         self.problems = {path: why for path, why in self.problems.items() if os.path.lexists(path)}
 
     def _differs(self, one: Found, *, sweep: bool) -> bool:
@@ -363,22 +369,16 @@ class FileSource:
             status = os.stat(one.path)
         except OSError:
             return False
-        if (status.st_size, status.st_mtime_ns) == (parked.size, parked.mtime_ns):
-            if parked.path != one.path:
-                self._unpark(one.key)
-                self._parked[one.key] = _Parked(one.path, parked.size, parked.mtime_ns, parked.copy)
-                self._parked_paths[one.path] = one.key
-            return False
-        return True
+        return (status.st_size, status.st_mtime_ns) != (parked.size, parked.mtime_ns)
 
     def _follow_all(self, fresh: list[Found], now: float) -> None:
         """Open what is new, known files first: what stands beside them as a copy is told by comparing with them."""
         families = dict.fromkeys(family(one.path) for one in fresh if one.key not in self._past) | self._suspects
         open_ = self._families()
         beside: list[tuple[Found, bool]] = []
-        listings: dict[str, list[tuple[str, os.stat_result]]] = {}
+        listings: dict[str, Listing] = {}
         for log, since in families.items():
-            beside += unread_beside(log, self._past, open_.get(log, []), self._finder, listings, since)
+            beside += unread_beside(log, self._past, open_.get(log, []), self._finder, listings, since=since)
         self._suspects = {}
         wanted = [(one, False) for one in fresh] + [pair for pair in beside if self._differs(pair[0], sweep=True)]
         times = {one.key: _mtime_ns(one.path) for one, _ in wanted}
@@ -397,17 +397,6 @@ class FileSource:
                 for log in _names_of(file):
                     self._logs.setdefault(log, []).append(file)
         return self._logs
-
-    def _chain(self, fresh: list[FollowedFile]) -> None:
-        """Put each file that was just found behind the generation before it."""
-        families = self._families()
-        new = set(map(id, fresh))
-        for log in {family(file.path) for file in fresh}:
-            generations = [file for file in families[log] if family(file.path) == log]
-            generations.sort(key=lambda file: older_first(file.path, os.fstat(file.content.fd).st_mtime_ns))
-            for older, newer in itertools.pairwise(generations):
-                if id(newer) in new or id(older) in new:
-                    newer.before = older
 
     def _follow(self, one: Found, now: float, *, only_known: bool = False) -> bool:
         """Open a file where it goes on; tell whether there was room."""
@@ -441,8 +430,9 @@ class FileSource:
         followed.changed = now
         followed.reported = one.told
         self._open[one.key] = followed
-        for log in _names_of(followed) if self._logs is not None else ():
-            self._logs.setdefault(log, []).append(followed)
+        if self._logs is not None:
+            for log in _names_of(followed):
+                self._logs.setdefault(log, []).append(followed)
         self._by_path[one.path] = followed
         self._schedule(followed, 0.0)
         return True
@@ -457,7 +447,7 @@ class FileSource:
         copied = False
         if known is None:
             known, copied = twin_of(one.path, content, self._past, self._families(), self._finder.found)
-        if copied or (known is None and only_known) or (known and _is_sealed(known, content)):
+        if copied or (known is None and only_known) or (known and known.ends(content)):
             self._park(one.key, one.path, fd, copy=copied)
             if known is not None and not copied:
                 self._past.put(known, one.key)
@@ -472,7 +462,7 @@ class FileSource:
             if content.packed:
                 self._park(one.key, one.path, fd)
                 return None
-            file.seek(_line_after(content, start_offset(one.entry.start, status.st_size), status.st_size))
+            file.seek(line_after(content, start_offset(one.entry.start, status.st_size), status.st_size))
         return file
 
     def _is_past(self, one: Found, status: os.stat_result) -> bool:
@@ -483,10 +473,14 @@ class FileSource:
     def _make_room(self) -> bool:
         if len(self._open) < self._files_max:
             return True
-        idle = [file for file in self._open.values() if file.acked == file.offset and not file.held and not file.gone]
-        for file in heapq.nsmallest(_ROOM_FILES, idle, key=lambda one: (one.offset != one.size, one.changed)):
+        idle = [file for file in self._open.values() if file.acked == file.offset and not file.held]
+        for file in heapq.nsmallest(_ROOM_FILES, idle, key=lambda one: (one.gone, one.offset != one.size, one.changed)):
+            if file.gone and (file.offset != file.size or not os.fstat(file.content.fd).st_nlink):
+                continue
             if file.offset == file.size or time.time_ns() - file.opened > _ROOM_S * SECOND_NS:
-                self._close(file, park=file.offset == file.size)
+                if file.gone:  # its writer may still have it
+                    self._late[family(file.path)] = time.monotonic() + GONE_QUIET_S
+                self._close(file, park=file.offset == file.size and not file.gone)
         return len(self._open) < self._files_max
 
 
@@ -494,46 +488,8 @@ def _names_of(file: FollowedFile) -> set[tuple[str, str]]:
     return {family(file.path), family(file.first_path)}
 
 
-def _rest(file: FollowedFile, quiet_s: float) -> float:
-    """Return how long a file that has nothing to read is left alone."""
-    if file.reported and file.offset == file.size and not file.held:
-        spread = 1 - file.key[1] % 256 / 1024  # so that files that were found together are not polled together
-        return min(max(quiet_s, POLL_NOTIFIED_S_MIN), POLL_TOLD_S_MAX * spread)
-    return min(max(quiet_s / 10, POLL_NOTIFIED_S_MIN if file.notified else POLL_S_MIN), POLL_S_MAX)
-
-
-def _has_family(path: str) -> bool:
-    """Tell whether other generations of a log stand where a deleted file stood: one of them may be its copy."""
-    log = family(path)
-    try:
-        return any(family(f"{log[0]}/{name}") == log for name in os.listdir(log[0]))
-    except OSError:
-        return False
-
-
 def _mtime_ns(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0
-
-
-def _is_sealed(known: Known, content: Content) -> bool:
-    """Tell whether a compressed file was read to its end and has not changed since."""
-    return content.packed and bool(known.note.seal) and known.note.seal == seal_of(content.fd)
-
-
-def _line_after(content: Content, offset: int, size: int) -> int:
-    """Return where the first line begins that begins at ``offset`` or behind."""
-    if offset == 0:
-        return 0
-    place = offset - 1
-    while place < size:
-        block = content.pread(65_536, place)
-        end = block.find(b"\n")
-        if end >= 0:
-            return place + end + 1
-        if not block:
-            break
-        place += len(block)
-    return size

@@ -8,8 +8,8 @@ While it is open its inode cannot be used again. Each *generation* of content ha
 Reading. Every read takes the bytes before the offset along and compares them with what was read there: a file that was
 truncated and has grown past the offset again is found out on the next read, and begins a new generation at byte 0.
 
-The bytes are those of the content (content.py): a file that was compressed meanwhile goes on at the same place under the
-same name, for it has the same first bytes and the same ones before the offset.
+The bytes are those of the content (content.py): a file that was compressed meanwhile goes on at the same place under
+the same name, for it has the same first bytes and the same ones before the offset.
 
 Lines. A line is given out when its newline is there. A last line without one waits; it is given out when the file was
 quiet for PARTIAL_QUIET_S, and what is written later becomes a record of its own (a newline alone is not one). A line
@@ -43,6 +43,10 @@ from tailrace.limits import (
     LINE_BYTES_MAX,
     MARK_BYTES,
     PARTIAL_QUIET_S,
+    POLL_NOTIFIED_S_MIN,
+    POLL_S_MAX,
+    POLL_S_MIN,
+    POLL_TOLD_S_MAX,
     PREFIX_BYTES,
     READ_BYTES,
 )
@@ -103,6 +107,10 @@ class Known:
             return True
         mark = content.pread(min(MARK_BYTES, self.offset), max(0, self.offset - MARK_BYTES))
         return len(mark) == min(MARK_BYTES, self.offset) and _hash(mark) == self.note.mark
+
+    def ends(self, content: Content) -> bool:
+        """Tell whether a compressed file was read to its end and has not changed since."""
+        return content.packed and bool(self.note.seal) and self.note.seal == seal_of(content.fd)
 
     def begins(self, content: Content) -> bool:
         """Tell whether a content has the same first bytes. Raises OSError."""
@@ -199,6 +207,13 @@ class FollowedFile:
         self.lines -= rows
         if self._held_since is None:
             self._held_since = now_s
+
+    def rest_s(self, quiet_s: float) -> float:
+        """Return how long it is left alone when there is nothing to read."""
+        if self.reported and self.offset == self.size and not self.held:
+            spread = 1 - self.key[1] % 256 / 1024  # so that files that were found together are not polled together
+            return min(max(quiet_s, POLL_NOTIFIED_S_MIN), POLL_TOLD_S_MAX * spread)
+        return min(max(quiet_s / 10, POLL_NOTIFIED_S_MIN if self.notified else POLL_S_MIN), POLL_S_MAX)
 
     def known(self) -> Known:
         """Return what a later life needs to go on here."""

@@ -1,7 +1,7 @@
 """What was read before and is not open: the generations of each log, known by inode or by content.
 
-A *family* are the names that one log has had: ``app.log``, ``app.log.1``, ``app.log.2.gz``, ``app-2026-11-20.log``. Each
-content that stood under one of them is a *generation* (followed.py: name, offset, hashes). A generation that was
+A *family* are the names that one log has had: ``app.log``, ``app.log.1``, ``app.log.2.gz``, ``app-2026-11-20.log``.
+Each content that stood under one of them is a *generation* (followed.py: name, offset, hashes). A generation that was
 truncated or deleted can only be met again as a copy or compressed, by its content; the others by device and inode.
 
 Bound. GENERATIONS_MAX of a family are remembered that can only be met by content; then the oldest goes, and is to be
@@ -20,7 +20,8 @@ from tailrace.record import Origin
 from tailrace.sources.followed import Known
 
 _ROTATED = re.compile(
-    r"[-._]?(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d(?:[-_.T:]?\d+)*|(?<=[a-z])(?:[-._]\d{1,3})+$|(?:\.(?:old|bak|orig|prev)|~)$"
+    r"[-._]?(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d(?:[-_.T:]?\d+)*"
+    r"|(?<=[a-z])(?:[-._]\d{1,3})+$|(?:\.(?:old|bak|orig|prev)|~)$"
 )
 """The date in a name, or the number or word at its end, that rotation gives."""
 
@@ -32,13 +33,16 @@ def family(path: str) -> tuple[str, str]:
     return directory, _ROTATED.sub("", name.removesuffix(".gz"))
 
 
-def older_first(path: str, mtime_ns: int) -> tuple[int, int, str]:
+_FALLING = bytes(range(255, -1, -1))
+
+
+def older_first(path: str, mtime_ns: int) -> tuple[int, int, bytes]:
     """Return what generations are sorted by: the last change.
 
     Times of change are coarse; of two in one tick, rotation has made the name of the older one longer or higher.
     """
     name = path.removesuffix(".gz")
-    return mtime_ns, -len(name), "".join(chr(0x10FFFF - ord(letter)) for letter in name)
+    return mtime_ns, -len(name), os.fsencode(name).translate(_FALLING)
 
 
 def may_be_copy(path: str, original: str) -> bool:

@@ -73,7 +73,8 @@ class Watch:
         del paths[directory]
         if not paths:
             del self._directories[number]
-            self._remove(self._fd, number)
+            if self._remove is not None:
+                self._remove(self._fd, number)
 
     def wait(self, timeout_s: float) -> None:
         """Block until something was reported or ``wake`` was called, for ``timeout_s`` at most."""

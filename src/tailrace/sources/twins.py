@@ -12,6 +12,7 @@ Rules (``file.py`` says when they are asked for).
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import time
@@ -26,6 +27,8 @@ from tailrace.sources.generations import Generations, family, may_be_copy, older
 _END_BYTES = 4096
 
 Log = tuple[str, str]
+Listing = tuple[dict[Log, list[tuple[str, os.stat_result]]], dict[tuple[int, int], tuple[str, os.stat_result]]]
+"""The regular files of a directory, with their status: those of each log, and by device and inode."""
 
 
 def twin_of(
@@ -101,7 +104,8 @@ def unread_beside(
     past: Generations,
     opened: Sequence[FollowedFile],
     finder: Finder,
-    listings: dict[str, list[tuple[str, os.stat_result]]],
+    listings: dict[str, Listing],
+    *,
     since: int | None,
 ) -> Iterator[tuple[Found, bool]]:
     """Yield what to read outside of the globs, each with whether only if it is the copy of a known generation.
@@ -113,9 +117,11 @@ def unread_beside(
     if not generations and not opened:
         return
     if log[0] not in listings:
-        listings[log[0]] = list(_regular(log[0]))
-    members = [(path, status) for path, status in listings[log[0]] if family(path) == log or _key(status) in past]
-    times = {_key(status): status.st_mtime_ns for _, status in members}
+        listings[log[0]] = _listing(log[0])
+    by_log, by_key = listings[log[0]]
+    members = {_key(status): (path, status) for path, status in by_log.get(log, ())}
+    members |= {known.key: by_key[known.key] for known in generations if known.key in by_key}
+    times = {key: status.st_mtime_ns for key, (_, status) in members.items()}
     if since is None:
         since = max(
             [times.get(known.key, known.born) for known in generations[-1:]]
@@ -125,7 +131,7 @@ def unread_beside(
     keys = {file.key for file in opened} | finder.found.keys()
     newest = generations[-1].note.path if generations else opened[-1].first_path
     entry = finder.entry_of(newest) or Entry(newest)
-    for path, status in sorted(members, key=lambda one: older_first(one[0], one[1].st_mtime_ns)):
+    for path, status in sorted(members.values(), key=lambda one: older_first(one[0], one[1].st_mtime_ns)):
         if _key(status) in keys or finder.excluded(entry, path):
             continue
         found = Found(path, _key(status), entry, told=False)
@@ -139,16 +145,40 @@ def unread_beside(
             yield found, True
 
 
-def _regular(directory: str) -> Iterator[tuple[str, os.stat_result]]:
+def _listing(directory: str) -> Listing:
+    by_log: dict[Log, list[tuple[str, os.stat_result]]] = {}
+    by_key: dict[tuple[int, int], tuple[str, os.stat_result]] = {}
     try:
         with os.scandir(directory) as names:
             for one in names:
                 status = one.stat(follow_symlinks=False)
                 if stat.S_ISREG(status.st_mode):
-                    yield one.path, status
+                    by_log.setdefault(family(one.path), []).append((one.path, status))
+                    by_key[_key(status)] = one.path, status
     except OSError:
-        return  # the directory is gone, and its files with it
+        pass  # the directory is gone, and its files with it
+    return by_log, by_key
 
 
 def _key(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
+
+
+def in_order(fresh: Sequence[FollowedFile], families: Mapping[Log, Sequence[FollowedFile]]) -> None:
+    """Put each file that was just found behind the generation before it."""
+    new = set(map(id, fresh))
+    for log in {family(file.path) for file in fresh}:
+        generations = [file for file in families[log] if family(file.path) == log]
+        generations.sort(key=lambda file: older_first(file.path, os.fstat(file.content.fd).st_mtime_ns))
+        for older, newer in itertools.pairwise(generations):
+            if id(newer) in new or id(older) in new:
+                newer.before = older
+
+
+def has_family(path: str) -> bool:
+    """Tell whether other generations of a log stand where a deleted file stood: one of them may be its copy."""
+    log = family(path)
+    try:
+        return any(family(f"{log[0]}/{name}") == log for name in os.listdir(log[0]))
+    except OSError:
+        return False
