@@ -49,7 +49,8 @@ def test_gzip_can_be_read_at_any_place_forwards_and_backwards(opened, cut, monke
         assert content.pread(length, place) == DATA[place : place + length]
     assert everything(content) == DATA
     assert content.look()[0] == len(DATA)
-    assert content.seal()
+    assert content.seal(len(DATA))
+    assert not content.seal(len(DATA) - 1)
 
 
 def test_what_is_kept_to_go_back_does_not_grow_with_the_file(opened, monkeypatch):
@@ -65,13 +66,14 @@ def test_gzip_that_is_being_written_is_read_as_far_as_it_goes_and_then_on(opened
     content = opened(packed[:there] if there else b"")
     first = everything(content)
     assert DATA.startswith(first)
-    assert (content.seal(), content.damage) == ("", "")
+    assert (content.seal(len(first)), content.damage) == ("", "")
     before = content.look()
     with path.open("ab") as file:
         file.write(packed[there:] if there else packed)
     assert content.look() != before
     assert first + content.pread(len(DATA), len(first)) == DATA
-    assert content.seal()
+    assert content.seal(len(DATA))
+    assert not content.seal(len(DATA) - 1)
 
 
 def test_a_wrong_checksum_is_told_behind_the_content(opened):

@@ -1,6 +1,8 @@
 """The follower on real files: what was whole on disk comes once, in order."""
 
+import gzip
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -343,14 +345,14 @@ class RandomWriter(RuleBasedStateMachine):
         self.file.write(b"half-")
         self.partial += b"half-"
 
-    @precondition(lambda self: not self.partial and not self.rotated_while_down)
+    @precondition(lambda self: not self.partial)
     @rule()
     def rename(self):
         if self.up:
             self.drain()  # it must have been seen under its name
-        elif not self.taken:
-            return  # nothing of it was ever taken, so it cannot be known again under another name
-        self.rotated_while_down = not self.up
+        elif not self.taken and not self.rotated_while_down:
+            return  # nothing of the log was ever taken, so nobody knows that there is one
+        self.rotated_while_down |= not self.up
         self.taken = False
         self.path.rename(f"{self.path}.{self.number}")
         self.file.close()
@@ -364,6 +366,27 @@ class RandomWriter(RuleBasedStateMachine):
         self.taken = False
         if seen:
             self.drain()
+
+    @precondition(lambda self: not self.partial)
+    @rule(which=st.integers(0, 5))
+    def compress_a_generation(self, which):
+        generations = sorted(set(self.path.parent.glob("app.log.*")) - set(self.path.parent.glob("*.gz")))
+        if not generations:
+            return
+        old = generations[which % len(generations)]
+        packed = old.with_name(old.name + ".gz")
+        packed.write_bytes(gzip.compress(old.read_bytes()))
+        shutil.copystat(old, packed)
+        old.unlink()
+
+    @precondition(lambda self: self.up and not self.partial)
+    @rule()
+    def copy_and_truncate(self):
+        self.drain()
+        Path(f"{self.path}.{self.number}c").write_bytes(self.path.read_bytes())
+        os.truncate(self.path, 0)
+        self.taken = False
+        self.drain()
 
     @precondition(lambda self: self.up and not self.partial)
     @rule(count=st.integers(0, 20))

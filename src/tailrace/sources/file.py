@@ -300,7 +300,7 @@ class FileSource:
         known = file.known()
         if os.fstat(file.content.fd).st_nlink:
             self._past.put(known, file.key)
-            if park:
+            if park and file.is_read():  # not what was written since it was looked at
                 self._park(file.key, file.path, file.content.fd)
         elif has_family(file.path):
             self._past.end(known)

@@ -208,6 +208,13 @@ class FollowedFile:
         if self._held_since is None:
             self._held_since = now_s
 
+    def is_read(self) -> bool:
+        """Tell whether everything that is there now was read."""
+        try:
+            return self.offset == self.size and self.content.look() == (self.size, self._mtime_ns)
+        except Rewritten:
+            return False
+
     def rest_s(self, quiet_s: float) -> float:
         """Return how long it is left alone when there is nothing to read."""
         if self.reported and self.offset == self.size and not self.held:
