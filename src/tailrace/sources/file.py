@@ -54,6 +54,7 @@ from tailrace.limits import (
 )
 from tailrace.lines import Lines
 from tailrace.record import Origin, Stream
+from tailrace.sources import container
 from tailrace.sources.content import Rewritten, content_of, line_after
 from tailrace.sources.find import Entry, Finder, Found, start_offset
 from tailrace.sources.followed import FollowedFile, Known
@@ -453,7 +454,8 @@ class FileSource:
                 self._past.put(known, one.key)
             return None
         first_path = known.note.path if known is not None else one.path
-        stream = Stream.of({"host": self._host, "path": os.path.abspath(first_path), **one.entry.labels})
+        place = {"host": self._host, "path": os.path.abspath(first_path)}
+        stream = Stream.of({**place, **container.labels_of(os.path.realpath(one.path)), **one.entry.labels})
         file = FollowedFile(content, one.path, stream, one.key, time.time_ns(), steps=one.entry.steps)
         if known is not None:
             self._past.take(known)
