@@ -33,7 +33,11 @@ _DRAIN_S = 10.0
 
 
 class FileStatus(msgspec.Struct):
-    """How a file is doing. ``state`` is reading, quiet, gone (renamed or deleted, still drained) or failing."""
+    """How a file is doing.
+
+    ``state`` is reading, quiet, gone (renamed or deleted, still drained), failing, or skipped (matched, but no log that
+    can be read).
+    """
 
     path: str
     state: str
@@ -81,7 +85,9 @@ class Collector:
     def status(self) -> list[FileStatus]:
         """Return how each file is doing. From any thread."""
         return [self._status(file) for file in self._source.files] + [
-            FileStatus(path, "failing", 0, 0, 0, 0, None, why) for path, why in list(self._source.problems.items())
+            FileStatus(path, state, 0, 0, 0, 0, None, why)
+            for state, paths in (("failing", self._source.problems), ("skipped", self._source.skipped))
+            for path, why in list(paths.items())
         ]
 
     def _status(self, file: FollowedFile) -> FileStatus:
