@@ -94,7 +94,8 @@ class Collector:
         lag = max(0, file.size - file.acked)
         state = "failing" if file.error else "gone" if file.gone else "reading" if lag else "quiet"
         layout = self._pipeline.layout_of(file.stream.json)
-        return FileStatus(file.path, state, file.acked, file.size, lag, file.lines, layout, file.error or self.error)
+        why = file.error or self.error or self._pipeline.hint_of(file.stream.json)
+        return FileStatus(file.path, state, file.acked, file.size, lag, file.lines, layout, why)
 
     def _run(self) -> None:
         try:
@@ -121,7 +122,8 @@ class Collector:
             batch = self._pipeline.process(lines)
             place = batch.origins[0].next
             if place != lines.origin.next:
-                file.give_back(place, len(lines.lines) - int(lines.positions.searchsorted(place)), time.monotonic())
+                waiting = len(lines.lines) - int(lines.positions.searchsorted(place))
+                batch = batch.noted(file.give_back(place, waiting, time.monotonic()))
             if not len(batch):
                 if file not in self._flying:
                     file.acked = place

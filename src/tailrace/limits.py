@@ -94,6 +94,11 @@ REDACT_KEYS_MAX = 16_384
 STREAM_STATES_MAX = 16_384
 """Streams whose layout and newest time are remembered; the least recently seen is forgotten and found out again."""
 
+EVENT_LINES_MAX = 2_000
+EVENT_BYTES_MAX = 128 * KIB
+"""A longer event is cut here and marked: one that is open is read again with what follows, so it must stay well below
+READ_BYTES."""
+
 # -- collect ---------------------------------------------------------------------------------------------------
 DISCOVER_FILES_MAX = 10_000
 DISCOVER_DEPTH_MAX = 6

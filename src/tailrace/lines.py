@@ -37,13 +37,17 @@ class Sample:
 class Steps:
     """What a person wishes to be done with the lines of an entry; what is left alone is found out from the lines.
 
-    ``encoding`` is that of the bytes; empty: UTF-8, or what a byte order mark says. ``levels`` are pairs of a word in
-    the line and the level that it means, ``level_field`` is the name of the field that holds it. ``labels_from`` is a
-    pattern (RE2) on the path whose named groups become labels. ``drop`` is a filter of the query language: what it
-    means is not kept. ``redact`` names groups and rules of what is masked, and has rules of one's own.
+    ``encoding`` is that of the bytes; empty: UTF-8, or what a byte order mark says. ``multiline`` says how lines become
+    events: ``auto`` (stack traces), ``off``, ``start`` (a line in which ``pattern`` is found begins one) or
+    ``continue`` (such a line belongs to the one before); the pattern is RE2. ``levels`` are pairs of a word in the line
+    and the level that it means, ``level_field`` is the name of the field that holds it. ``labels_from`` is a pattern
+    (RE2) on the path whose named groups become labels. ``drop`` is a filter of the query language: what it means is not
+    kept. ``redact`` names groups and rules of what is masked, and has rules of one's own.
     """
 
     encoding: str = ""
+    multiline: str = "auto"
+    pattern: str = ""
     levels: tuple[tuple[str, str], ...] = ()
     level_field: str = ""
     labels_from: str = ""
@@ -62,7 +66,8 @@ class Lines:
     ``lines`` is a binary array without line ends; ``positions`` (int64, as many) is where each began in its source;
     ``observed_ns`` is when they were read. ``origin`` covers all of them. ``ended`` says that nothing that belongs to
     the last of them is expected any more: the pipeline gives out all of them. Otherwise it may hold back the last ones,
-    and the origin of its batch ends where the source has to read again.
+    and the origin of its batch ends where the source has to read again. ``more`` says that the source has more bytes
+    already, so that it costs nothing to hold a line back.
     """
 
     lines: pa.BinaryArray
@@ -72,3 +77,4 @@ class Lines:
     origin: Origin
     steps: Steps = PLAIN
     ended: bool = True
+    more: bool = False

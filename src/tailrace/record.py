@@ -12,8 +12,8 @@ Columns of a batch (no column but the last four of the list holds nulls):
     observed  int64   nanoseconds since 1970 UTC: when Tailrace saw it
     level     uint8   0 absent, 1 trace, 2 debug, 3 info, 4 warn, 5 error, 6 fatal
     stream    dictionary of int32 -> string: the canonical JSON of the labels
-    message   string  the line, valid UTF-8; bytes that are not become ``\xHH`` and the line is kept in
-              ``fields.raw_base64``
+    message   string  the line, or the lines of an event with newlines between, valid UTF-8; bytes that are not become
+              ``\xHH`` and what was read is kept in ``fields.raw_base64``
     position  int64   where the line began in its source, in bytes (files) or records (pushes); null when unknown
     trace_id  string  or null
     fields    string  or null: a JSON object, as text, of whatever else was parsed
@@ -27,7 +27,7 @@ what orjson writes (no spaces, no escapes but the necessary ones), so a key can 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Self
@@ -196,6 +196,11 @@ class Batch:
             epoch=batches[0].epoch if batches else 0,
             offsets=offsets,
         )
+
+    def noted(self, note: str) -> Batch:
+        """Return the same batch with another note beside its only origin."""
+        (origin,) = self.origins
+        return Batch(self.columns, origins=[replace(origin, note=note)], epoch=self.epoch, offsets=self.offsets)
 
     def __len__(self) -> int:
         return self.columns.num_rows

@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
-from tailrace.limits import EVENT_QUIET_S, EVENT_S_MAX, HOLE_BYTES_MIN
+from tailrace.limits import EVENT_QUIET_S, EVENT_S_MAX, HOLE_BYTES_MIN, PARTIAL_QUIET_S
+from tailrace.lines import Steps
 from tailrace.record import Stream
+from tailrace.sources import followed
 from tailrace.sources.content import Plain
 from tailrace.sources.followed import FollowedFile
 
@@ -140,3 +142,86 @@ def test_a_line_without_an_end_takes_bounded_memory(tmp_path):
         [sys.executable, "-c", ENDLESS, str(tmp_path / "endless")], capture_output=True, timeout=100, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+def fresh(log, encoding=""):
+    fd = os.open(log, os.O_RDONLY)
+    return FollowedFile(Plain(fd), str(log), Stream.of({}), (1, 2), 3, steps=Steps(encoding=encoding))
+
+
+def read_all(file, now=0.0):
+    found = []
+    while (lines := file.read(now, 1)) is not None:
+        found += zip(lines.positions.tolist(), lines.lines.to_pylist(), strict=True)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [(b"", "utf-16-le"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xff\xfe\0\0", "utf-32-le")],
+)
+def test_wide_lines_are_found_wherever_a_block_or_a_write_ends(log, mark, encoding, monkeypatch):
+    monkeypatch.setattr(followed, "READ_BYTES", 37)
+    texts = ["日志ਊ", "", "a" * 50, "x\ry", "🎉🎉"]
+    data = mark + "".join(text + "\r\n" for text in texts).encode(encoding)
+    log.write_bytes(b"")
+    file = fresh(log, "" if mark else encoding)
+    found = []
+    for place in range(0, len(data), 5):
+        append(log, data[place : place + 5])
+        found += read_all(file)
+    assert [line.decode(encoding) for _, line in found] == texts
+    assert [data[place:].decode(encoding)[:1] for place, _ in found] == ["日", "\r", "a", "x", "🎉"]
+    os.close(file.fd)
+
+
+def test_the_byte_order_mark_is_read_again_after_a_restart(log):
+    data = "\ufeffeins\nzwei\n".encode("utf-16-be")
+    log.write_bytes(data[:12])
+    first = fresh(log)
+    assert [line.decode("utf-16-be") for _, line in read_all(first)] == ["eins"]
+    log.write_bytes(data)
+    second = fresh(log)
+    second.resume(first.known())
+    assert [line.decode("utf-16-be") for _, line in read_all(second)] == ["zwei"]
+    os.close(first.fd)
+    os.close(second.fd)
+
+
+def test_half_a_character_at_the_end_waits_for_the_other_half(log):
+    log.write_bytes("ab".encode("utf-16-le") + b"\x0a")
+    file = fresh(log, "utf-16-le")
+    assert file.read(0.0, 1) is None
+    assert file.read(PARTIAL_QUIET_S, 1).lines.to_pylist() == ["ab".encode("utf-16-le")]
+    append(log, b"\0c\0\n\0")
+    assert read_all(file, PARTIAL_QUIET_S + 1) == [(6, b"c\0")]
+    os.close(file.fd)
+
+
+def test_a_long_line_of_gbk_is_cut_between_characters(log, monkeypatch):
+    monkeypatch.setattr(followed, "READ_BYTES", 64)
+    monkeypatch.setattr(followed, "LINE_BYTES_MAX", 1001)
+    log.write_bytes(("支付" * 400 + "\n").encode("gbk"))
+    file = fresh(log, "gbk")
+    found = [file.read(0.0, 1) for _ in range(60)]
+    assert "".join(line.decode("gbk") for lines in found if lines for line in lines.lines.to_pylist()) == "支付" * 400
+    os.close(file.fd)
+
+
+def test_from_the_end_the_next_line_of_a_wide_file_is_the_first(log):
+    data = "ਊeins\nਊzwei\n".encode("utf-16-le")
+    log.write_bytes(data)
+    file = fresh(log, "utf-16-le")
+    places = {file.line_after(offset, len(data)) for offset in range(len(data) + 1)}
+    assert places == {0, len("ਊeins\n".encode("utf-16-le")), len(data)}
+    os.close(file.fd)
+
+
+def test_lines_that_wait_do_not_wait_for_a_line_longer_than_a_block(log, monkeypatch):
+    monkeypatch.setattr(followed, "READ_BYTES", 64)
+    log.write_bytes(b"held\n" + b"x" * 500)
+    file = fresh(log)
+    assert not file.read(0.0, 1).ended
+    file.give_back(0, 1, 0.0)
+    assert texts(file.read(0.0, 1)) == ([b"held"], [0], True)
+    os.close(file.fd)

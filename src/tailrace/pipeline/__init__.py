@@ -1,7 +1,7 @@
 """The pipeline: raw lines of one stream become a batch with times, levels, fields and labels.
 
-Pure: no I/O and no clock. Verbs are files: parse (``parse_json``, ``parse_logfmt``, ``parse_text``), level, label,
-speaker, drop, sample, redact: what a person does not want to keep goes before anything is written.
+Pure: no I/O and no clock. Verbs are files: decode, join, parse (``parse_json``, ``parse_logfmt``, ``parse_text``),
+level, label, speaker, drop, sample, redact: what a person does not want to keep goes before anything is written.
 
 How a stream is written is found out from its first lines and remembered; when none of a block's lines fits any more, or
 while nothing is known and twice as many lines came, it is found out again. Times by rule: the line's own; else
@@ -10,8 +10,10 @@ that of the line before in the stream (a continuation belongs to its beginning);
 
 from __future__ import annotations
 
+import base64
 from collections import Counter, OrderedDict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -21,8 +23,10 @@ import pyarrow as pa
 
 from tailrace.limits import DETECT_LINES, LINE_BYTES_MAX, STREAM_STATES_MAX
 from tailrace.lines import Lines, Steps
-from tailrace.pipeline import parse_json, parse_logfmt, parse_text, utf8
+from tailrace.pipeline import parse_json, parse_logfmt, parse_text
+from tailrace.pipeline.decode import decode, encoding_of, looks_like, newline_of
 from tailrace.pipeline.drop import dropped
+from tailrace.pipeline.join import Events, join
 from tailrace.pipeline.label import labelled
 from tailrace.pipeline.level import level_of, levels_by
 from tailrace.pipeline.parse_json import process_json
@@ -45,6 +49,7 @@ class _State:
     unknown_lines: int = 0
     detect_at: int = 0
     last_time_ns: int = 0
+    hint: str = ""
 
 
 @dataclass(slots=True)
@@ -81,13 +86,28 @@ class Pipeline:
         layout = state.layout if state else None
         return layout.name if isinstance(layout, parse_text.Layout) else layout
 
+    def hint_of(self, stream_json: str) -> str:
+        """Return what a person should know about how a stream is read; empty when all is well."""
+        state = self._states.get(stream_json)
+        return state.hint if state else ""
+
     def process(self, lines: Lines) -> Batch:
-        """Return the batch of these lines: row by row the same lines, without those that were dropped."""
+        """Return the batch of these lines: a row for every event that is wanted, in the order of their first lines.
+
+        Where lines wait, the origin of the batch ends at the first of them.
+        """
         state = self._state(lines.stream.json)
-        text, raw = utf8.decode(lines.lines)
+        text, raw = decode(lines.lines, lines.steps.encoding)
+        if 2 * len(raw) > len(text) and not lines.steps.encoding and not state.hint:
+            guess = looks_like([raw[row] for row in sorted(raw)[:DETECT_LINES]])
+            state.hint = f'not UTF-8, and looks like Chinese: set encoding = "{guess}"' if guess else ""
+        events = join(text, lines.steps, ended=lines.ended, more=lines.more)
+        if events is not None:
+            text, raw = events.texts(text), _raw_of(events, lines, raw)
+            lines = _taken(events, lines)
         columns = self._columns(lines, text, state)
         time = self._filled(columns, state, lines.observed_ns)
-        fields = _marked(columns.fields, lines.lines, raw)
+        fields = _marked(columns.fields, lines.lines, raw, () if events is None else events.cut.tolist())
         codes, streams = columns.streams or self._speakers(lines, text)
         origin, steps = lines.origin, lines.steps
         batch = Batch.of(
@@ -137,7 +157,7 @@ class Pipeline:
 
     def _detect(self, lines: Lines, text: pa.Array) -> parse_text.Layout | str | None:
         sample = text.slice(0, DETECT_LINES)
-        if parse_json.fits(lines.lines.slice(0, DETECT_LINES)):
+        if parse_json.fits(sample.cast(pa.binary())):
             return "json"
         if parse_logfmt.fits(sample):
             return "logfmt"
@@ -152,7 +172,7 @@ class Pipeline:
         return _Columns(read.ok, read.time, read.level)
 
     def _json(self, lines: Lines, text: pa.Array) -> _Columns:
-        parsed = parse_json.parse(lines.lines, lines.stream)
+        parsed = parse_json.parse(text.cast(pa.binary()), lines.stream)
         ok, time = parsed.read_times(lines.observed_ns, self._zone)
         messages = pa.array(parsed.messages, pa.string())
         if messages.null_count:
@@ -197,9 +217,40 @@ def _plain(rows: int) -> _Columns:
     return _Columns(np.zeros(rows, bool), np.zeros(rows, np.int64), np.zeros(rows, np.uint8))
 
 
-def _marked(fields: list[str | None] | None, lines: pa.Array, raw: dict[int, str]) -> list[str | None] | None:
-    """Add what was done to a line to its fields: ``raw_base64`` when it was not UTF-8, ``cut`` when it was too long."""
-    marks: dict[int, dict[str, Any]] = {row: {"raw_base64": text} for row, text in raw.items()}
+def _taken(events: Events, lines: Lines) -> Lines:
+    """Return the first lines of the events, and an origin that ends where lines wait."""
+    firsts = events.firsts
+    origin = lines.origin
+    if events.rows < len(lines.lines):
+        origin = replace(origin, next=int(lines.positions[events.rows]))
+    return replace(lines, lines=lines.lines.take(pa.array(firsts)), positions=lines.positions[firsts], origin=origin)
+
+
+def _raw_of(events: Events, lines: Lines, raw: dict[int, bytes]) -> dict[int, bytes]:
+    """Return the bytes of the events that hold a line of ``raw``: all of their lines."""
+    if not raw:
+        return raw
+    newline = newline_of(encoding_of(lines.steps.encoding))
+    of_row = np.full(len(lines.lines), -1, np.int64)
+    of_row[events.order] = np.repeat(
+        np.arange(len(events.begins)), np.diff(np.append(events.begins, len(events.order)))
+    )
+    broken = {event for event in of_row[list(raw)].tolist() if event >= 0}
+    return {event: newline.join(lines.lines[row].as_py() for row in events.rows_of(event)) for event in broken}
+
+
+def _marked(
+    fields: list[str | None] | None, lines: pa.Array, raw: dict[int, bytes], cut: Sequence[int]
+) -> list[str | None] | None:
+    """Add what was done to an event to its fields.
+
+    ``raw_base64`` is its bytes when they were not valid in their encoding; ``cut`` says that it was too long.
+    """
+    marks: dict[int, dict[str, Any]] = {
+        row: {"raw_base64": base64.b64encode(data).decode()} for row, data in raw.items()
+    }
+    for event in cut:
+        marks.setdefault(event, {})["cut"] = True
     if lines.nbytes >= LINE_BYTES_MAX - _UTF8_BYTES_MAX:
         lengths = pa.compute.binary_length(lines).to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(lengths > LINE_BYTES_MAX - _UTF8_BYTES_MAX).tolist():

@@ -230,19 +230,3 @@ def seal_of(fd: int) -> str:
     """Return the size of a gzip file and its last bytes, which are the checksum of the content and its length."""
     size = os.fstat(fd).st_size
     return f"{size:x}-{os.pread(fd, 8, max(0, size - 8)).hex()}"
-
-
-def line_after(content: Content, offset: int, size: int) -> int:
-    """Return where the first line begins that begins at ``offset`` or behind."""
-    if offset == 0:
-        return 0
-    place = offset - 1
-    while place < size:
-        block = content.pread(65_536, place)
-        end = block.find(b"\n")
-        if end >= 0:
-            return place + end + 1
-        if not block:
-            break
-        place += len(block)
-    return size

@@ -55,7 +55,7 @@ from tailrace.limits import (
 from tailrace.lines import Lines
 from tailrace.record import Origin, Stream
 from tailrace.sources import container
-from tailrace.sources.content import Rewritten, content_of, line_after
+from tailrace.sources.content import Rewritten, content_of
 from tailrace.sources.find import Entry, Finder, Found, start_offset
 from tailrace.sources.followed import FollowedFile, Known
 from tailrace.sources.generations import Generations, family, older_first
@@ -464,7 +464,7 @@ class FileSource:
             if content.packed:
                 self._park(one.key, one.path, fd)
                 return None
-            file.seek(line_after(content, start_offset(one.entry.start, status.st_size), status.st_size))
+            file.seek(file.line_after(start_offset(one.entry.start, status.st_size), status.st_size))
         return file
 
     def _is_past(self, one: Found, status: os.stat_result) -> bool:

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from tailrace.errors import ConfigError
 from tailrace.limits import LISTING_YOUNG_S, MIB, SECOND_NS, SKIPPED_MAX
 from tailrace.lines import PLAIN, Steps
+from tailrace.pipeline.decode import encoding_of
+from tailrace.pipeline.join import check
 from tailrace.sources.content import content_of
 from tailrace.sources.inotify import Watch
 
@@ -56,6 +58,8 @@ class Entry:
 
     def __post_init__(self) -> None:
         start_offset(self.start, 0)
+        encoding_of(self.steps.encoding)
+        check(self.steps)
 
 
 def start_offset(start: str, size: int) -> int:

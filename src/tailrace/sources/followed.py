@@ -14,7 +14,8 @@ the same name, for it has the same first bytes and the same ones before the offs
 Lines. A line is given out when its newline is there. A last line without one waits; it is given out when the file was
 quiet for PARTIAL_QUIET_S, and what is written later becomes a record of its own (a newline alone is not one). A line
 longer than LINE_BYTES_MAX is cut there, between characters, and goes on as the next record. Memory: one block, or one
-line while a long one is taken.
+line while a long one is taken. The encoding says what a newline is; a byte order mark, which is read again after a
+restart and belongs to no line, says more than the configuration does.
 
 Holes. A writer that does not append leaves a hole where its file was truncated under it; so does a machine that loses
 its power. A run of at least HOLE_BYTES_MIN NULs is no line and no part of one: it is stepped over and counted
@@ -23,13 +24,15 @@ end of the file is room that was reserved and may still be filled: it waits. Sho
 
 Events. Lines that may be the beginning of a longer event (a stack trace) are given back by who understands them: the
 offset returns to where the event began, and they come again with what was written behind them, or, as ``ended``, when
-the file was quiet for EVENT_QUIET_S or they have waited for EVENT_S_MAX. So no open event is acknowledged in part.
+the file was quiet for EVENT_QUIET_S or they have waited for EVENT_S_MAX. So no open event is acknowledged in part. They
+do not wait for a line that is longer than a block.
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -51,11 +54,13 @@ from tailrace.limits import (
     READ_BYTES,
 )
 from tailrace.lines import PLAIN, Lines, Steps
+from tailrace.pipeline.decode import UTF8, encoding_of, newline_of
 from tailrace.record import Origin, Stream
 from tailrace.sources.content import Content, Rewritten, seal_of
 from tailrace.sources.split import split
+from tailrace.sources.wide import find, mark_of, split_wide
 
-_BOM = b"\xef\xbb\xbf"
+_HEAD_BYTES = 4
 _HOLE = bytes(HOLE_BYTES_MIN)
 
 
@@ -122,9 +127,12 @@ class FollowedFile:
     """An open file and the place in it; used by one thread."""
 
     __slots__ = (
+        "_held_bytes",
         "_held_since",
         "_mark",
         "_mtime_ns",
+        "_newline",
+        "_order",
         "_prefix",
         "_reserved",
         "_searched",
@@ -177,6 +185,9 @@ class FollowedFile:
         self.more = False
         self.before: FollowedFile | None = None
         self._held_since: float | None = None
+        self._held_bytes = 0
+        self._order: tuple[bytes, str] | None = None
+        self._newline = b"\n"
         self._searched = 0
         self._mark = b""
         self._mtime_ns = -1
@@ -195,18 +206,39 @@ class FollowedFile:
         self._mark = self.content.pread(min(MARK_BYTES, offset), max(0, offset - MARK_BYTES))
         self._mtime_ns = -1
 
+    def line_after(self, offset: int, size: int) -> int:
+        """Return where the first line begins that begins at ``offset`` or behind; ``size`` when there is none."""
+        self._know_encoding()
+        width = len(self._newline)
+        if offset == 0:
+            return 0
+        place = max(0, offset // width * width - width)
+        while block := self.content.pread(READ_BYTES, place):
+            end = find(block, self._newline)
+            if end >= 0:
+                return place + end + width
+            if len(block) < width:
+                break
+            place += len(block) // width * width
+        return size
+
     @property
     def held(self) -> bool:
         """Whether lines were given back that wait for the rest of their event."""
         return self._held_since is not None
 
-    def give_back(self, offset: int, rows: int, now_s: float) -> None:
-        """Take the last lines back, from ``offset`` on: they come again, with what belongs to them or as ``ended``."""
+    def give_back(self, offset: int, rows: int, now_s: float) -> str:
+        """Take the last lines back, from ``offset`` on: they come again, with what belongs to them or as ``ended``.
+
+        Returns the note of an origin that ends there.
+        """
+        self._held_bytes = self.offset - offset
         self.offset = self._searched = offset
         self._mark = self.content.pread(min(MARK_BYTES, offset), max(0, offset - MARK_BYTES))
         self.lines -= rows
         if self._held_since is None:
             self._held_since = now_s
+        return msgspec.json.encode(self._note()).decode()
 
     def is_read(self) -> bool:
         """Tell whether everything that is there now was read."""
@@ -235,6 +267,7 @@ class FollowedFile:
         self._mtime_ns = -1
         self._prefix = (0, _hash(b""))
         self._held_since = None
+        self._order = None
 
     def read(self, now_s: float, observed_ns: int) -> Lines | None:
         """Return the next lines, or None when there is no complete one; ``more`` tells whether to come back at once.
@@ -252,9 +285,19 @@ class FollowedFile:
         self._reserved = False
         if self._searched > self.size:
             self._searched = self.offset
+        self._know_encoding()
         block = self._block(READ_BYTES) if self._searched == self.offset else self._long_line()
         ended = self._held_since is not None and now_s - self._held_since > EVENT_S_MAX
         return None if block is None else self._take(block, observed_ns, ended=ended)
+
+    def _know_encoding(self) -> None:
+        """Find out what a newline is."""
+        if self._order is None or self.offset == 0:
+            self._order = mark_of(self.content.pread(_HEAD_BYTES, 0))
+        self._newline = newline_of(self._encoding())
+
+    def _encoding(self) -> str:
+        return (self._order and self._order[1]) or encoding_of(self.steps.encoding)
 
     def _block(self, bytes_max: int) -> bytes:
         before = len(self._mark)
@@ -267,8 +310,9 @@ class FollowedFile:
     def _long_line(self) -> bytes | None:
         """Look for the end of a line longer than a block, without keeping it; then return all of it."""
         piece = self.content.pread(READ_BYTES, self._searched)
-        end = piece.find(b"\n")
-        self._searched += len(piece) if end < 0 else end + 1
+        end = find(piece, self._newline)
+        width = len(self._newline)
+        self._searched += len(piece) // width * width if end < 0 else end + width
         length = self._searched - self.offset
         self.more = len(piece) == READ_BYTES
         if length > LINE_BYTES_MAX:
@@ -283,25 +327,29 @@ class FollowedFile:
         """Make lines of a block that begins at the offset."""
         hole = block.find(_HOLE)
         if hole >= 0:
+            hole += -hole % len(self._newline)  # the last NUL before it may be a half of a character
             return self._before_hole(block, hole, observed_ns, ended=ended)
         skip = self._skipped(block)
-        lines, begins, taken = split(block[skip:] if skip else block, BATCH_ROWS_MAX)
+        text = block[skip:] if skip else block
+        wide = len(self._newline) > 1
+        lines, begins, taken = split_wide(text, BATCH_ROWS_MAX, self._newline) if wide else split(text, BATCH_ROWS_MAX)
         if taken:
             self.more |= taken + skip < len(block) and len(lines) == BATCH_ROWS_MAX
-            return self._lines(lines, begins + skip, block[: taken + skip], observed_ns, ended=ended)
+            ended |= self.held and taken + skip == self._held_bytes and len(block) >= READ_BYTES
+            return self._lines(lines, begins + skip, block[: taken + skip], observed_ns, ended=ended, size=len(block))
         if len(block) >= LINE_BYTES_MAX:
-            return self._unended(_whole_characters(block), observed_ns)
+            return self._unended(_whole_characters(block, self._encoding()), observed_ns)
         if skip == len(block):
             self._advance(block)
         else:
-            self._searched = self.offset + len(block)
+            self._searched = self.offset + len(block) // len(self._newline) * len(self._newline)
         return None
 
     def _before_hole(self, block: bytes, hole: int, observed_ns: int, *, ended: bool) -> Lines | None:
         """Return the lines before a hole; when there are none, step over it."""
         end = self._hole_end(self.offset + hole)
         self.more = end is not None
-        if b"\n" in block[:hole]:
+        if find(block[:hole], self._newline) >= 0:
             return self._take(block[:hole], observed_ns, ended=ended)
         if hole and (end is not None or ended):
             return self._unended(block[:hole], observed_ns)
@@ -321,7 +369,8 @@ class FollowedFile:
             if not piece:
                 return None
             if piece != bytes(len(piece)):
-                return place + len(piece) - len(piece.lstrip(b"\0"))
+                end = place + len(piece) - len(piece.lstrip(b"\0"))
+                return end - end % len(self._newline)
             place += len(piece)
 
     def _skipped(self, block: bytes) -> int:
@@ -330,10 +379,12 @@ class FollowedFile:
         They are a byte order mark, or the newline of a line that was given out without it.
         """
         if self.offset == 0:
-            return len(_BOM) if block.startswith(_BOM) else 0
-        if self._mark.endswith(b"\n"):
+            return len(mark_of(block)[0])
+        newline = self._newline
+        if self._mark.endswith(newline):
             return 0
-        return 1 if block.startswith(b"\n") else 2 if block.startswith(b"\r\n") else 0
+        returned = newline.replace(b"\n", b"\r") + newline
+        return next((len(one) for one in (newline, returned) if block.startswith(one)), 0)
 
     def _last_line(self, now_s: float, observed_ns: int) -> Lines | None:
         """Return what was held back, then the last line without its newline, once nobody seems to go on with it."""
@@ -345,17 +396,18 @@ class FollowedFile:
         block = self._block(min(self.size - self.offset, LINE_BYTES_MAX))
         self.more = False
         skip = self._skipped(block)
-        if b"\n" in block[skip:] or _HOLE in block or skip == len(block):
+        if find(block[skip:], self._newline) >= 0 or _HOLE in block or skip == len(block):
             return self._take(block, observed_ns, ended=True)
-        return self._unended(block, observed_ns)
+        whole = len(block) // len(self._newline) * len(self._newline)
+        return self._unended(block[:whole], observed_ns) if whole > skip else None
 
     def _unended(self, block: bytes, observed_ns: int) -> Lines:
         skip = self._skipped(block)
         line = pa.array([block[skip:]], pa.binary())
-        return self._lines(line, np.array([skip], np.int64), block, observed_ns, ended=True)
+        return self._lines(line, np.array([skip], np.int64), block, observed_ns, ended=True, size=len(block))
 
     def _lines(
-        self, lines: pa.BinaryArray, begins: np.ndarray, taken: bytes, observed_ns: int, *, ended: bool
+        self, lines: pa.BinaryArray, begins: np.ndarray, taken: bytes, observed_ns: int, *, ended: bool, size: int
     ) -> Lines:
         first = self.offset
         if ended:
@@ -364,7 +416,10 @@ class FollowedFile:
         self.lines += len(lines)
         note = msgspec.json.encode(self._note()).decode()
         origin = Origin(self.name, first, self.offset, len(lines), note)
-        return Lines(lines, begins + first, self.stream, observed_ns, origin, self.steps, ended)
+        more = self.more or len(taken) < size
+        marked = self._order is not None and self._order[1]
+        steps = replace(self.steps, encoding=marked) if marked else self.steps
+        return Lines(lines, begins + first, self.stream, observed_ns, origin, steps, ended, more)
 
     def _advance(self, taken: bytes) -> None:
         self.offset += len(taken)
@@ -378,8 +433,13 @@ class FollowedFile:
         return Note(self.first_path, *self._prefix, _hash(self._mark), self.content.seal(self.offset))
 
 
-def _whole_characters(block: bytes) -> bytes:
-    """Cut a block so that it does not end inside a UTF-8 character."""
+def _whole_characters(block: bytes, encoding: str) -> bytes:
+    """Cut a block so that it does not end inside a character."""
+    if encoding != UTF8:
+        decoder = codecs.getincrementaldecoder(encoding)("replace")
+        decoder.decode(block)
+        rest = decoder.getstate()[0]
+        return block[: -len(rest)] if rest else block
     for back in range(1, min(4, len(block)) + 1):
         byte = block[-back]
         if byte & 0xC0 != 0x80:  # the first byte of a character

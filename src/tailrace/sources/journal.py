@@ -16,6 +16,7 @@ A Python loop over entries, about 10 us each: the format has no columns, and a j
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import select
@@ -36,7 +37,7 @@ from tailrace.bus import Bus
 from tailrace.limits import JOURNAL_ENTRY_BYTES_MAX, JOURNAL_READ_BYTES, JOURNAL_RETRY_S
 from tailrace.lines import Lines
 from tailrace.pipeline import process_json
-from tailrace.pipeline.utf8 import decode
+from tailrace.pipeline.decode import decode
 from tailrace.record import Origin, Stream
 from tailrace.sources.intake import Intake, SourceStatus
 
@@ -194,7 +195,7 @@ def record_of(entry: dict[str, bytes]) -> dict[str, Any]:
     for field in _ADDRESS:
         named.pop(field, None)
     if raw and (position := list(entry).index("MESSAGE") if "MESSAGE" in entry else -1) in raw:
-        named["raw_base64"] = raw[position]
+        named["raw_base64"] = base64.b64encode(raw[position]).decode()
     record["message"] = named.pop("MESSAGE", "")
     record["level"] = named.pop("PRIORITY", "")
     unit = named.get("_SYSTEMD_UNIT", "").removesuffix(".service")
