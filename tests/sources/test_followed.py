@@ -172,7 +172,7 @@ def test_wide_lines_are_found_wherever_a_block_or_a_write_ends(log, mark, encodi
         found += read_all(file)
     assert [line.decode(encoding) for _, line in found] == texts
     assert [data[place:].decode(encoding)[:1] for place, _ in found] == ["日", "\r", "a", "x", "🎉"]
-    os.close(file.fd)
+    os.close(file.content.fd)
 
 
 def test_the_byte_order_mark_is_read_again_after_a_restart(log):
@@ -195,7 +195,7 @@ def test_half_a_character_at_the_end_waits_for_the_other_half(log):
     assert file.read(PARTIAL_QUIET_S, 1).lines.to_pylist() == ["ab".encode("utf-16-le")]
     append(log, b"\0c\0\n\0")
     assert read_all(file, PARTIAL_QUIET_S + 1) == [(6, b"c\0")]
-    os.close(file.fd)
+    os.close(file.content.fd)
 
 
 def test_a_long_line_of_gbk_is_cut_between_characters(log, monkeypatch):
@@ -205,7 +205,7 @@ def test_a_long_line_of_gbk_is_cut_between_characters(log, monkeypatch):
     file = fresh(log, "gbk")
     found = [file.read(0.0, 1) for _ in range(60)]
     assert "".join(line.decode("gbk") for lines in found if lines for line in lines.lines.to_pylist()) == "支付" * 400
-    os.close(file.fd)
+    os.close(file.content.fd)
 
 
 def test_from_the_end_the_next_line_of_a_wide_file_is_the_first(log):
@@ -214,7 +214,7 @@ def test_from_the_end_the_next_line_of_a_wide_file_is_the_first(log):
     file = fresh(log, "utf-16-le")
     places = {file.line_after(offset, len(data)) for offset in range(len(data) + 1)}
     assert places == {0, len("ਊeins\n".encode("utf-16-le")), len(data)}
-    os.close(file.fd)
+    os.close(file.content.fd)
 
 
 def test_lines_that_wait_do_not_wait_for_a_line_longer_than_a_block(log, monkeypatch):
@@ -224,4 +224,4 @@ def test_lines_that_wait_do_not_wait_for_a_line_longer_than_a_block(log, monkeyp
     assert not file.read(0.0, 1).ended
     file.give_back(0, 1, 0.0)
     assert texts(file.read(0.0, 1)) == ([b"held"], [0], True)
-    os.close(file.fd)
+    os.close(file.content.fd)
