@@ -184,8 +184,8 @@ def test_the_byte_order_mark_is_read_again_after_a_restart(log):
     second = fresh(log)
     second.resume(first.known())
     assert [line.decode("utf-16-be") for _, line in read_all(second)] == ["zwei"]
-    os.close(first.fd)
-    os.close(second.fd)
+    os.close(first.content.fd)
+    os.close(second.content.fd)
 
 
 def test_half_a_character_at_the_end_waits_for_the_other_half(log):
