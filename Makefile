@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: help install up test browser check web types format bench docs dist clean
+.PHONY: help install up test programs check web types format bench docs dist clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,15 +21,23 @@ up: install ## run tailrace on this machine's own logs (ARGS="/var/log/nginx --l
 
 FIND = import sys; from tailrace.collect.discover import discover; sys.exit(not discover())
 
-test: $(UV) browser ## install what the tests need and run all of them
+test: $(UV) programs ## install what the tests need and run all of them
 	$(UV) sync --locked --quiet --group test
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
-browser:
-	@command -v chromium >/dev/null || { \
-	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
-	  else echo "chromium is not installed: the browser tests will be skipped (Debian: apt install chromium)"; fi; }
+# What tests run beside Tailrace. Those that are services must not be started: tests start their own.
+NEEDED = chromium:chromium logrotate:/usr/sbin/logrotate nginx-light:/usr/sbin/nginx postgresql:/usr/lib/postgresql
+NO_START = /usr/sbin/policy-rc.d
+programs:
+	@missing="$$(for one in $(NEEDED); do \
+	    command -v "$${one#*:}" >/dev/null || test -e "$${one#*:}" || echo "$${one%%:*}"; done)"; \
+	  if [ -z "$$missing" ]; then exit 0; fi; \
+	  if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
+	    echo "not installed, so that some tests will be skipped (Debian: apt install):" $$missing; exit 0; fi; \
+	  if [ ! -e $(NO_START) ]; then printf '#!/bin/sh\nexit 101\n' >$(NO_START); chmod +x $(NO_START); \
+	    trap 'rm -f $(NO_START)' EXIT; fi; \
+	  apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 check: $(UV) ## format, lint, types, import rules
 	$(UV) sync --locked --quiet --group test --group check

@@ -1,4 +1,4 @@
-"""Write docs/reference/{cli,api,configuration}.md from the program. `make docs` runs it, a test finds stale ones.
+"""Write docs/reference/*.md from the program and its tests. `make docs` runs it, a test finds stale pages.
 
 The tables are made here and not by argparse, whose layout differs between versions of Python.
 """
@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import fields
+
 from tailrace import config
 from tailrace.cli import COMMANDS
+from tailrace.collect.entries import Rule, Wish
 from tailrace.openapi import document
 from tailrace.server import CALLS
 
@@ -29,9 +35,10 @@ The whole description, with every answer, is at `/openapi.json`; `python -m tail
 """
 _CONFIGURATION = """# Configuration
 
-One TOML file (`--config`); every key also as `TAILRACE_SECTION__KEY` in the environment. Flags win over the
-environment, the environment over the file. Unknown keys are errors. `tailrace check` prints what is in effect. The
-defaults:
+One TOML file (`--config`); every key but entries and rules also as `TAILRACE_SECTION__KEY` in the environment. Flags
+win over the environment, the environment over the file. Unknown keys are errors. `tailrace check` prints what is in
+effect and which files each entry finds. [Choosing what is followed](../guide/configuration.md) has examples.
+The defaults:
 
 """
 
@@ -106,10 +113,32 @@ def _parameter(parameter: dict[str, Any]) -> str:
 
 def configuration() -> str:
     """Return the page of the settings."""
-    return f"{_CONFIGURATION}```toml\n{config.toml(config.Config()).strip()}\n```\n"
+    live = ", ".join(f"`{key.encode_name}`" for key in fields(config.Collect) if key.name in config.LIVE["collect"])
+    parts = [f"{_CONFIGURATION}```toml\n{config.toml(config.Config()).strip()}\n```"]
+    parts.append(
+        f"While the program runs, changes of these keys of `collect` apply: {live}. The others need a restart."
+    )
+    parts += ["## [[collect.entries]]", _keys(Wish), "## [collect.rules.NAME]", _keys(Rule)]
+    return "\n\n".join(parts) + "\n"
 
 
-PAGES = {"cli.md": cli, "api.md": api, "configuration.md": configuration}
+def _keys(kind: type[Struct]) -> str:
+    rows = [(key.encode_name, config.describe(key.type), " Required." * key.required) for key in fields(kind)]
+    return "\n".join(["| key | meaning |\n|---|---|", *(f"| `{n}` | {_cell(text)}{must} |" for n, text, must in rows)])
+
+
+def collection() -> str:
+    """Return the page of the scenarios."""
+    spec = importlib.util.spec_from_file_location("scenarios", Path(__file__).with_name("scenarios.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module.page()
+
+
+PAGES = {"cli.md": cli, "api.md": api, "configuration.md": configuration, "collection.md": collection}
 
 
 def main() -> None:

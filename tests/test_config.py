@@ -58,3 +58,62 @@ def test_spans(text, seconds):
 @pytest.mark.parametrize(("text", "found"), [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:80", ("::1", 80))])
 def test_addresses(text, found):
     assert config.address(text) == found
+
+
+def loaded(tmp_path, text):
+    path = tmp_path / "tailrace.toml"
+    path.write_text(text)
+    return config.load(str(path), {}, {})
+
+
+ENTRIES = """
+[collect]
+host = "web"
+[[collect.entries]]
+path = "/var/log/*.log"
+exclude = ["*.1"]
+labels = { "odd key" = "a \\"b\\"" }
+multiline = { continue = "^ " }
+redact = ["mine"]
+sample = { one_in = 3, where = "level:info" }
+[[collect.entries]]
+path = "/other"
+[collect.rules.mine]
+pattern = "x(?P<a>\\\\d+)"
+keep = [1, 2]
+"""
+
+
+def test_entries_are_printed_as_they_are_in_effect(tmp_path):
+    made = loaded(tmp_path, ENTRIES)
+    assert len(made.collect.entries) == 2
+    assert msgspec.convert(tomllib.loads(config.toml(made)), config.Config) == made
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "cure"),
+    [
+        ('[[collect.entries]]\npath = "/a"\nstrat = "end"', "collect.entries[0].strat", "'start'"),
+        ('[collect.rules.mine]\npatern = "a"', "collect.rules.mine.patern", "'pattern'"),
+        ('[[collect.entries]]\npath = "/a"\nstart = "soon"', "collect.entries[0].start", "beginning"),
+        ('[[collect.entries]]\nstart = "end"', "collect.entries[0]", ""),
+        ('[collect]\nentries = "/a"', "collect.entries", ""),
+        ('[[collect.entries]]\npath = "/a"\nsample = { one_in = 0 }', "collect.entries[0].sample.one_in", ""),
+    ],
+)
+def test_a_wrong_entry_is_told_by_its_place(tmp_path, text, message, cure):
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, text)
+    assert message in caught.value.message
+    assert cure in caught.value.cure
+
+
+def test_entries_are_not_taken_from_the_environment():
+    with pytest.raises(ConfigError, match="in the file only"):
+        config.load(None, {"TAILRACE_COLLECT__ENTRIES": "/a"}, {})
+
+
+def test_only_what_cannot_change_while_it_runs_needs_a_restart(tmp_path):
+    old = loaded(tmp_path, ENTRIES)
+    new = loaded(tmp_path, '[store]\nretain = "1d"\n[collect]\nallow = ["/var/log"]\n')
+    assert config.frozen_changes(old, new) == ["store.retain", "collect.allow"]

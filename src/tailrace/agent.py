@@ -16,15 +16,15 @@ from concurrent.futures import wait as wait_for
 from datetime import UTC, tzinfo
 from pathlib import Path
 
-import msgspec
-
 from tailrace.bus import Bus
+from tailrace.collect.report import FileStatus, Report
 from tailrace.cursor import Cursor
 from tailrace.errors import Busy, Closed, DataError, OriginTaken
 from tailrace.limits import APPEND_BYTES_MAX
 from tailrace.pipeline import Pipeline
 from tailrace.record import Batch
-from tailrace.sources.file import Entry, FileSource
+from tailrace.sources.entry import Entry
+from tailrace.sources.file import FileSource
 from tailrace.sources.followed import FollowedFile
 
 _IDLE_S = 0.5
@@ -32,48 +32,45 @@ _RETRY_S = 0.25
 _DRAIN_S = 10.0
 
 
-class FileStatus(msgspec.Struct):
-    """How a file is doing.
-
-    ``state`` is reading, quiet, gone (renamed or deleted, still drained), failing, or skipped (matched, but no log that
-    can be read).
-    """
-
-    path: str
-    state: str
-    offset: int
-    size: int
-    lag_bytes: int
-    lines: int
-    layout: str | None
-    error: str
-
-
 class Collector:
     """Follows ``entries`` into ``bus`` from ``start`` until ``stop``."""
 
     def __init__(
-        self, bus: Bus, entries: Sequence[Entry], *, host: str = "", exclude: Sequence[Path] = (), zone: tzinfo = UTC
+        self,
+        bus: Bus,
+        entries: Sequence[Entry],
+        *,
+        host: str = "",
+        exclude: Sequence[Path] = (),
+        allow: Sequence[str] = (),
+        zone: tzinfo = UTC,
     ) -> None:
-        """Nothing below the directories of ``exclude`` (our own data) is followed."""
+        """Nothing below the directories of ``exclude`` (our own data) is followed; see FileSource for ``allow``."""
         self._bus = bus
-        self._source = FileSource(entries, bus.sources("file:"), host=host, exclude=[str(path) for path in exclude])
+        own = [str(path) for path in exclude]
+        self._source = FileSource(entries, bus.sources("file:"), host=host, exclude=own, allow=allow)
         self._pipeline = Pipeline(zone)
+        self.report = Report(self._source, self._pipeline)
         self._flying: dict[FollowedFile, tuple[Batch, Future[Cursor]]] = {}
         self._flying_bytes = 0
-        self._added: list[Entry] = []
+        self._wished: Sequence[Entry] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
-        self.error = ""
+
+    @property
+    def error(self) -> str:
+        """What keeps all files from being followed, or from being taken; empty: nothing."""
+        return self.report.error
 
     def start(self) -> None:
         """Begin to follow."""
         self._thread.start()
 
-    def add(self, entries: Sequence[Entry]) -> None:
-        """Follow more; entries whose path is followed already are left out. From any thread."""
-        self._added += entries
-        self._source.wake()
+    def set(self, entries: Sequence[Entry]) -> None:
+        """Follow these entries from now on; what both know goes on undisturbed. From any thread."""
+        self._wished = entries
+        with contextlib.suppress(OSError):
+            self._source.wake()
 
     def stop(self) -> None:
         """Stop reading, wait for what the bus has been given, and give the files back."""
@@ -84,25 +81,14 @@ class Collector:
 
     def status(self) -> list[FileStatus]:
         """Return how each file is doing. From any thread."""
-        return [self._status(file) for file in self._source.files] + [
-            FileStatus(path, state, 0, 0, 0, 0, None, why)
-            for state, paths in (("failing", self._source.problems), ("skipped", self._source.skipped))
-            for path, why in list(paths.items())
-        ]
-
-    def _status(self, file: FollowedFile) -> FileStatus:
-        lag = max(0, file.size - file.acked)
-        state = "failing" if file.error else "gone" if file.gone else "reading" if lag else "quiet"
-        layout = self._pipeline.layout_of(file.stream.json)
-        why = file.error or self.error or self._pipeline.hint_of(file.stream.json)
-        return FileStatus(file.path, state, file.acked, file.size, lag, file.lines, layout, why)
+        return self.report.files()
 
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                if self._added:
-                    added, self._added = self._added, []
-                    self._source.add(added)
+                if self._wished is not None:
+                    wished, self._wished = self._wished, None
+                    self._source.set(wished)
                 if not self._step():
                     self._source.wait(_RETRY_S if self._flying else _IDLE_S)
             wait_for([future for _, future in self._flying.values()], timeout=_DRAIN_S)
@@ -110,7 +96,7 @@ class Collector:
         except Closed:
             pass  # the bus was shut down: what it did not take is read again in the next life
         except Exception as fault:
-            self.error = f"following has stopped, a restart goes on where it was: {fault!r}"
+            self.report.error = f"following has stopped, a restart goes on where it was: {fault!r}"
             raise
         finally:
             self._source.close()
@@ -121,9 +107,11 @@ class Collector:
         for file, lines in self._source.poll():
             batch = self._pipeline.process(lines)
             place = batch.origins[0].next
+            taken = len(lines.lines)
             if place != lines.origin.next:
-                waiting = len(lines.lines) - int(lines.positions.searchsorted(place))
-                batch = batch.noted(file.give_back(place, waiting, time.monotonic()))
+                taken = int(lines.positions.searchsorted(place))
+                batch = batch.noted(file.give_back(place, len(lines.lines) - taken, time.monotonic()))
+            self.report.lines += taken
             if not len(batch):
                 if file not in self._flying:
                     file.acked = place
@@ -173,10 +161,10 @@ class Collector:
                     file.seek(taken.next)
                     file.acked = taken.next
             except DataError as error:
-                self.error = error.message
+                self.report.error = error.message
                 refused.append((file, batch))
             else:
-                self.error = ""
+                self.report.error = ""
                 origin = batch.origins[0]
                 if origin.source == file.name:
                     file.acked = origin.next

@@ -3,6 +3,7 @@
 Order: defaults, the file, ``TAILRACE_SECTION__KEY``, flags; the last that says something wins. A key that nobody
 knows is an error with a suggestion, never ignored. Sizes are bytes or ``10 GB`` / ``10 GiB``, spans ``30d`` ``12h``.
 The descriptions below are the reference (docs/reference/configuration.md is made from them).
+What of it applies while the program runs, when the file changes, is in ``LIVE``.
 """
 
 from __future__ import annotations
@@ -11,14 +12,21 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from tailrace.api import suggestion
+from tailrace.collect import entries
+from tailrace.collect.entries import Rule, Wish
 from tailrace.errors import ConfigError
+from tailrace.limits import CONFIG_BYTES_MAX, SPOOL_BYTES, SPOOL_BYTES_MIN
+
+if TYPE_CHECKING:
+    from tailrace.ship.connection import Server as Output
 
 _SIZES = {
     "": 1,
@@ -60,7 +68,12 @@ class Collect(Struct, forbid_unknown_fields=True):
 
     paths: Annotated[list[str], Meta(description="Files, directories or globs to follow, from their beginning.")] = []
     discover: Annotated[bool, Meta(description="Find the logs of this machine when no path is named.")] = True
-    exclude: Annotated[list[str], Meta(description="Directories below which nothing is followed.")] = []
+    exclude: Annotated[
+        list[str], Meta(description="What is never followed: directories with all below them, or patterns of paths.")
+    ] = []
+    allow: Annotated[
+        list[str], Meta(description="Follow only what really lies below these directories. Empty: wherever it lies.")
+    ] = []
     start: Annotated[
         str,
         Meta(description="`beginning`, `end` or a size from the end. Empty: named files whole, 10 MB of found ones."),
@@ -75,6 +88,39 @@ class Collect(Struct, forbid_unknown_fields=True):
         bool, Meta(description="Follow the systemd journal (done by itself where logs are discovered).")
     ] = False
     demo: Annotated[bool, Meta(description="Write the logs of three invented services and follow them.")] = False
+    entries: Annotated[
+        list[Wish], Meta(description="What to follow and how; see below. The first that fits wins.")
+    ] = []
+    rules: Annotated[dict[str, Rule], Meta(description="Own rules of redaction, by name.")] = {}
+
+
+LIVE = {
+    "collect": {"paths", "discover", "exclude", "start", "host", "entries", "rules"},
+    "agent": {"servers", "token_file", "ca_file"},
+}
+"""Keys that apply while the program runs, when the file changes; by section."""
+
+
+class Agent(Struct, forbid_unknown_fields=True):
+    """Where `tailrace agent` ships to."""
+
+    servers: Annotated[list[str], Meta(description="Addresses; each gets everything, and none waits for another.")] = []
+    token_file: Annotated[
+        str, Meta(description="A file with the token for them, read for every call. Empty: $TAILRACE_TOKEN.")
+    ] = ""
+    ca_file: Annotated[
+        str, Meta(description="The authorities (PEM) that https servers are verified with. Empty: the system's.")
+    ] = ""
+    spool: Annotated[
+        str, Meta(description="So much waits on this disk for servers that are away; then reading stops.")
+    ] = SPOOL_BYTES
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The servers, each with how it is reached. Raises ConfigError."""
+        from tailrace.ship.connection import Server as Output  # only agents pay for it
+
+        return [Output(url, self.token_file, self.ca_file) for url in self.servers]
 
 
 class Config(Struct, forbid_unknown_fields=True):
@@ -84,6 +130,7 @@ class Config(Struct, forbid_unknown_fields=True):
     server: Server = msgspec.field(default_factory=Server)
     store: Store = msgspec.field(default_factory=Store)
     collect: Collect = msgspec.field(default_factory=Collect)
+    agent: Agent = msgspec.field(default_factory=Agent)
 
     @property
     def directory(self) -> Path:
@@ -99,6 +146,31 @@ class Config(Struct, forbid_unknown_fields=True):
         return address(self.server.listen)
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the configuration of this process comes from: it can be read again when the file changes."""
+
+    path: str | None
+    environment: Mapping[str, str]
+    flags: Mapping[str, Mapping[str, Any]]
+
+    def load(self) -> Config:
+        """Read it. Raises ConfigError."""
+        return load(self.path, self.environment, self.flags)
+
+
+def frozen_changes(old: Config, new: Config) -> list[str]:
+    """Return the keys that differ and apply only after a restart."""
+    found: list[str] = []
+    for section in msgspec.structs.fields(Config):
+        before, after = getattr(old, section.name), getattr(new, section.name)
+        for key in msgspec.structs.fields(section.type):
+            live = key.name in LIVE.get(section.name, ())
+            if not live and getattr(before, key.name) != getattr(after, key.name):
+                found.append(f"{section.encode_name}.{key.encode_name}")
+    return found
+
+
 def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Mapping[str, Any]]) -> Config:
     """Read the configuration of one process; ``flags`` holds only what was given. Raises ConfigError."""
     wanted: dict[str, dict[str, Any]] = _file(path) if path else {}
@@ -111,13 +183,13 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, M
     for section, keys in wanted.items():
         for key in keys:
             _known(section, key, path or "the settings")
+    _known_below(wanted.get("collect", {}), path or "the settings")
     try:
         config = msgspec.convert(wanted, Config)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
-        raise ConfigError(
-            f"{where.rstrip('`')}: {what}", cure="`tailrace check` prints every key and its value."
-        ) from error
+        where = where.rstrip("`")
+        raise ConfigError(f"{where}: {what}", cure="docs/reference/configuration.md has every key.") from error
     _values(config)
     return config
 
@@ -127,17 +199,33 @@ def _values(config: Config) -> None:
     address(config.server.listen)
     seconds(config.store.retain)
     size(config.store.retain_bytes)
+    if size(config.agent.spool) < SPOOL_BYTES_MIN:
+        raise ConfigError(
+            f"agent.spool: {config.agent.spool!r} is too small", cure=f"It has {SPOOL_BYTES_MIN} bytes at least."
+        )
+    if config.agent.servers:
+        _ = config.agent.outputs
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
         config.collect.start = config.collect.start.upper().replace(" ", "")
+    entries.check(config.collect.entries, config.collect.rules)
+
+
+def read(path: str) -> bytes:
+    """Return the content of the file. Raises OSError, and ConfigError when it is too large."""
+    with open(path, "rb") as file:
+        content = file.read(CONFIG_BYTES_MAX + 1)
+    if len(content) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{path} is too large", cure=f"At most {CONFIG_BYTES_MAX} bytes: write globs.")
+    return content
 
 
 def _file(path: str) -> dict[str, dict[str, Any]]:
     try:
-        parsed = tomllib.loads(Path(path).read_text("utf-8"))
+        parsed = tomllib.loads(read(path).decode())
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", cure="Check --config.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}", cure="See docs/reference/configuration.md.") from error
     for section, keys in parsed.items():
         if not isinstance(keys, dict):
@@ -155,10 +243,25 @@ def _known(section: str, key: str, where: str) -> type[Any]:
     return keys[key]
 
 
+def _known_below(collect: Mapping[str, Any], where: str) -> None:
+    """Raise ConfigError for an unknown key of an entry or a rule."""
+    listed = collect.get("entries", [])
+    named = collect.get("rules", {})
+    tables = [(f"collect.entries[{n}]", one, Wish) for n, one in enumerate(listed if isinstance(listed, list) else [])]
+    tables += [(f"collect.rules.{name}", one, Rule) for name, one in (named.items() if isinstance(named, dict) else [])]
+    for place, table, kind in tables:
+        known = [field.encode_name for field in msgspec.structs.fields(kind)]
+        for key in table if isinstance(table, dict) else ():
+            if key not in known:
+                raise ConfigError(f"{where}: there is no key {place}.{key}", cure=suggestion(key, known))
+
+
 def _of_text(section: str, key: str, text: str, where: str) -> Any:
     """Read one value from the environment; lists are separated by commas."""
     kind = _known(section, key, where)
     plain = getattr(kind, "__origin__", kind)
+    if (section, key) in (("collect", "entries"), ("collect", "rules")):
+        raise ConfigError(f"{where}: entries and rules stand in the file only", cure="Write [[collect.entries]] there.")
     if plain is bool:
         if text.lower() not in ("true", "false", "1", "0"):
             raise ConfigError(f"{where}: {text!r} is neither true nor false", cure="Write true or false.")
@@ -199,10 +302,35 @@ def toml(config: Config) -> str:
         lines.append(f"[{section.encode_name}]")
         values = getattr(config, section.name)
         for key in msgspec.structs.fields(section.type):
-            lines.append(f"# {describe(key.type)}")
-            lines.append(f"{key.encode_name} = {msgspec.json.encode(getattr(values, key.name)).decode()}")
+            value = getattr(values, key.name)
+            if key.encode_name not in ("entries", "rules"):
+                lines.append(f"# {describe(key.type)}")
+                lines.append(f"{_key(key.encode_name)} = {_value(value)}")
         lines.append("")
+    for wish in config.collect.entries:
+        lines += ["[[collect.entries]]", *_table(wish), ""]
+    for name, rule in config.collect.rules.items():
+        lines += [f"[collect.rules.{_key(name)}]", *_table(rule), ""]
     return "\n".join(lines)
+
+
+def _table(values: Struct) -> list[str]:
+    """Return the lines of what was given of an entry or a rule."""
+    given = msgspec.to_builtins(values)
+    defaults = {field.encode_name: field.default for field in msgspec.structs.fields(type(values))}
+    return [f"{_key(key)} = {_value(value)}" for key, value in given.items() if value != defaults[key]]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_key(key)} = {_value(one)}' for key, one in value.items() if one != '')} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else _value(name)
 
 
 def describe(kind: Any) -> str:

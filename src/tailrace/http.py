@@ -6,6 +6,7 @@ carry a hash of their content, so they may be kept for ever.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from tailrace.api import JSON, TEXT, Call
 from tailrace.metrics import MEDIA_TYPE, Metrics
 from tailrace.openapi import document
+from tailrace.ship.http import AgentStatus
 
 _PAGE = Path(__file__).parent / "page"
 _NO_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">
@@ -44,6 +46,7 @@ class Status(Struct):
     tails: int
     searches: int
     files: int
+    agents: list[AgentStatus]
     problems: list[str]
 
 
@@ -76,7 +79,8 @@ def routes(root: Root) -> list[BaseRoute]:
         return Response("ready\n", media_type=TEXT) if root.ready() else Response("not ready\n", 503, media_type=TEXT)
 
     async def metrics(_: Request) -> Response:
-        return Response(root.metrics.text(), headers={"content-type": MEDIA_TYPE})
+        # In a thread: the values of thousands of files take milliseconds.
+        return Response(await asyncio.to_thread(root.metrics.text), headers={"content-type": MEDIA_TYPE})
 
     async def openapi(_: Request) -> Response:
         return Response(described, media_type=JSON)

@@ -78,6 +78,9 @@ JOURNAL_ENTRY_BYTES_MAX = 64 * MIB
 """An entry of the journal that is larger is not one."""
 JOURNAL_RETRY_S = 1.0
 """When journalctl ends it is started again after so long, behind what was taken."""
+LAG_STEP_S = 0.1
+LAG_MARKS_MAX = 64
+"""Of each file that lags it is remembered when it reached which size: so exactly, and so often."""
 PUSH_BYTES_MAX = 64 * MIB
 """A request body after decompression: bounds what a compressed bomb may become."""
 PUSH_BATCH_BYTES = 2 * MIB
@@ -108,6 +111,19 @@ DEMO_FILE_BYTES_MAX = 32 * MIB
 DISCOVER_S = 5.0
 """A log that appears is found so soon; a walk takes milliseconds."""
 
+ENTRIES_MAX = 10_000
+"""Entries of a configuration: each is a walk through directories every few seconds."""
+CONFIG_BYTES_MAX = 4 * MIB
+CONFIG_LOOK_S = 0.5
+"""The configuration is read so often; a change applies when it was the same twice, for editors write in pieces."""
+COLLECT_FILES_DEFAULT = 100
+COLLECT_FILES_MAX = 1_000
+"""Files, and entries, that one answer about collecting lists; the totals count all of them."""
+CHECK_FILES_SHOWN = 5
+"""Files of an entry that `tailrace check` names."""
+CHECK_FILES_MAX = 100_000
+"""Names of an entry that `tailrace check` looks at."""
+
 # -- bus -------------------------------------------------------------------------------------------------------
 BATCH_ROWS_MAX = 65_536
 """Rows of one frame on the bus; also what a reader must be able to hold at once."""
@@ -124,9 +140,57 @@ BUS_BYTES_MAX = 1 * GIB
 RING_BYTES_MAX = 24 * MIB
 """Newest batches that the bus keeps decoded, for tails and the indexer that are up to date."""
 ORIGINS_MAX = 200_000
-"""Places taken that the ledger remembers; the least recently used idempotency keys go first, files never."""
+"""Places taken that the ledger remembers; the oldest idempotency keys go first, then agents, files never."""
 DISK_FREE_BYTES_MIN = 64 * MIB
 """Below this the bus refuses appends, so that the store can still merge and delete."""
+
+# -- ship ------------------------------------------------------------------------------------------------------
+SPOOL_BYTES = "2 GB"
+"""What an agent keeps on its disk for servers that are away; beyond it reading stops, and nothing is dropped."""
+SPOOL_BYTES_MIN = 16 * MIB
+SPOOL_SEGMENTS = 16
+"""A spool is cut into so many segments (of SEGMENT_BYTES at most): the part that becomes free at once."""
+SPOOL_SEGMENT_BYTES_MIN = 1 * MIB
+SPOOL_RING_BYTES_MAX = 4 * MIB
+"""Newest batches that an agent keeps decoded: its outputs are at the end of the log, or behind by far more."""
+BLOCK_READ_BYTES = 1 * MIB
+"""What an output takes from the bus for one request: so much is sent again when an answer is lost."""
+BLOCK_BYTES_MAX = 128 * MIB
+"""A block, decoded: the longest line, none of whose bytes is UTF-8, is 64 MiB as text and 22 MiB in ``raw_base64``."""
+BLOCK_STREAM_BYTES_MAX = 64 * KIB
+"""The labels of one stream of a block: a path may have 4 KiB, and 32 labels of a JSON line 1 KiB each."""
+BLOCK_FIELDS_BYTES = 1 * MIB
+"""Fields of a block that are looked through at once: parsed, they take ten times the memory."""
+BLOCK_NAME_BYTES_MAX = 256
+"""The name that an agent's machine gives itself."""
+BLOCKS_HELD_BYTES_MAX = 128 * MIB
+"""Bodies of blocks that a server holds at once, still compressed; more agents are told to come back."""
+BLOCK_RECEIVE_S_MAX = 60.0
+"""A block that takes longer to arrive is given up; the agent sends it again."""
+AGENTS_SHOWN_MAX = 1_000
+"""Agents whose last visit is remembered, for people to see."""
+SHIP_CALL_S_MAX = 60.0
+"""One call of an agent, from the connection to the last byte of the answer, however slowly its bytes trickle."""
+SHIP_CONNECT_S_MAX = 10.0
+"""A connection with its TLS handshake."""
+SHIP_ANSWER_BYTES_MAX = 64 * KIB
+"""The longest answer that an agent reads."""
+SHIP_RETRY_S_MIN = 0.25
+SHIP_RETRY_S_MAX = 10.0
+"""Between tries: doubled from the first to the second, each made up to twice as long by chance. Tries never end."""
+SHIP_RETRY_AFTER_S_MAX = 300.0
+"""A server may ask for a longer wait (Retry-After), but not for for ever."""
+SHIP_BRANCHES_MAX = 100
+"""How often the disk of an agent may be put back to an older state."""
+SHIP_REST_S = 0.05
+"""After a block that was not full an output rests, so that many lone lines become few requests."""
+SHIP_END_S_MAX = 1.0
+"""A call that is under way when an output ends has so long; what it brings, the server will tell."""
+SHIP_DRAIN_S_MAX = 5.0
+"""How long an agent that ends goes on delivering to servers that take; the rest waits in the spool."""
+DEAD_BYTES_MAX = 64 * MIB
+"""Records that a server refuses for good, kept in a file; when it is full the output waits for a person."""
+DEAD_WHY_BYTES_MAX = 1 * KIB
 
 # -- store -----------------------------------------------------------------------------------------------------
 BLOCK_ROWS = 8_192

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Family(Collector):
+    def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
+        self._collect = collect
+
+    def collect(self) -> Iterable[Metric]:
+        return self._collect()
+
+    def describe(self) -> Iterable[Metric]:
+        return ()  # its names are known only when it is asked
 
 
 class Metrics:
@@ -25,6 +38,10 @@ class Metrics:
     def gauge(self, name: str, description: str, value: Callable[[], float]) -> None:
         """Add a value that is read when somebody asks for the metrics."""
         Gauge(f"tailrace_{name}", description, registry=self._registry).set_function(value)
+
+    def family(self, collect: Callable[[], Iterable[Metric]]) -> None:
+        """Add values that are made together, in one pass, when somebody asks for the metrics."""
+        self._registry.register(_Family(collect))
 
     def text(self) -> bytes:
         """Return everything in Prometheus's text format."""

@@ -1,38 +1,25 @@
 """The stages of one process, opened and closed in their order.
 
-store (its checkpoint) -> bus (never before it) -> indexer, push, history -> hub -> collector
+store (its checkpoint) -> bus (never before it) -> indexer, push, history -> hub -> following
 """
 
 from __future__ import annotations
 
-import contextlib
-import glob
-import resource
-import socket
 import time
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import tailrace
-from tailrace import config as settings
-from tailrace.agent import Collector
 from tailrace.bus.disk import DiskBus
-from tailrace.collect.demo import SERVICES, Demo
-from tailrace.collect.discover import Found, Rediscovery, discover
-from tailrace.config import Config
+from tailrace.collect.words import Collecting, CollectParameters
+from tailrace.config import Config, Settings, seconds, size
+from tailrace.following import Following
 from tailrace.http import Status
-from tailrace.limits import START_FOUND
 from tailrace.metrics import Metrics
-from tailrace.pipeline import Pipeline
-from tailrace.sources.file import Entry
+from tailrace.ship.http import Blocks
 from tailrace.sources.http import Push
-from tailrace.sources.journal import Journal
-from tailrace.sources.journal import is_there as journal_is_there
-from tailrace.sources.stdin import Stdin
-from tailrace.sources.syslog import Syslog
 from tailrace.store.parts.indexer import Indexer
 from tailrace.store.parts.store import PartStore
 from tailrace.store.pool import Pool
@@ -46,30 +33,26 @@ _SHOWN = 20
 class Process:
     """Everything that runs in one process, over one data directory, which its caller holds."""
 
-    def __init__(self, config: Config, directory: Path, *, collecting: bool) -> None:
-        """Open store and bus. Raises DataError."""
+    def __init__(self, config: Config, directory: Path, *, collecting: bool, settings: Settings | None = None) -> None:
+        """Open store and bus. Raises DataError. What is followed changes with the file of ``settings``."""
         self._config = config
         self._directory = directory
-        self._collecting = collecting
         self._started = time.monotonic()
         self.ready = False
         self.metrics = Metrics()
         self.store = PartStore(
             directory / "store",
-            retain_s=settings.seconds(config.store.retain),
-            retain_bytes=settings.size(config.store.retain_bytes),
+            retain_s=seconds(config.store.retain),
+            retain_bytes=size(config.store.retain_bytes),
         )
         self.bus = DiskBus(directory / "bus", resume=self.store.checkpoint)
         self.indexer = Indexer(self.bus, self.store)
         self.history = History(self.bus, self.store)
         self.searches = Pool(self.metrics)
         self.push = Push(self.bus, self.metrics, lambda: 0 if self.indexer.error else self._waiting())
+        self.blocks = Blocks(self.bus, self.metrics, self.push.let_catch_up)
         self.hub = Hub(self.bus, self.history)
-        self.collector: Collector | None = None
-        self.others: list[Syslog | Journal | Stdin] = []
-        self._demo: Demo | None = None
-        self._found: list[Found] = []
-        self._rediscovery: Rediscovery | None = None
+        self.following = Following(self.bus, config, directory, settings) if collecting else None
         self._measure()
 
     def start(self) -> None:
@@ -77,9 +60,8 @@ class Process:
         self.store.start()
         self.indexer.start()
         self.hub.start()
-        if self._collecting:
-            _raise_files_max()
-            self._collect()
+        if self.following:
+            self.following.start()
 
     def __enter__(self) -> Self:
         return self
@@ -88,79 +70,26 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop in the order that lets nothing be lost that is on its way."""
-        if self._demo:
-            self._demo.stop()
-        if self._rediscovery:
-            self._rediscovery.stop()
-        if self.collector:
-            self.collector.stop()
-        for other in self.others:
-            other.stop()
+        if self.following:
+            self.following.stop()
         self.push.close()
+        self.blocks.close()
         self.searches.close()
         self.indexer.stop()
         self.store.close()
         self.bus.close()
 
-    def _collect(self) -> None:
-        wanted = self._config.collect
-        entries = [Entry(path, wanted.start or "beginning") for path in wanted.paths if path != "-"]
-        own = [self._directory / "bus", self._directory / "store", *(Path(path) for path in wanted.exclude)]
-        if wanted.demo:
-            self._demo = Demo(self._directory / "demo")
-            self._demo.start()
-            entries += [
-                Entry(str(self._directory / "demo" / f"{service}.log"), labels={"service": service})
-                for service in SERVICES
-            ]
-        elif wanted.discover and not wanted.paths:
-            self._found = discover([self._directory, *own])
-            entries += self._entries(self._found)
-        zone = datetime.now().astimezone().tzinfo
-        assert zone is not None
-        host = wanted.host or socket.gethostname()
-        self._listen(host, zone)
-        self.collector = Collector(self.bus, entries, host=host, exclude=own, zone=zone)
-        self.collector.start()
-        if wanted.discover and not wanted.paths and not wanted.demo:
-            self._rediscovery = Rediscovery([self._directory, *own], self._found, self._add)
-            self._rediscovery.start()
-
-    def _listen(self, host: str, zone: tzinfo) -> None:
-        """Start what is no file: syslog, the journal, standard input."""
-        wanted = self._config.collect
-        if wanted.syslog:
-            cert, key = wanted.syslog_cert, wanted.syslog_key
-            self.others.append(Syslog(self.bus, wanted.syslog, pipeline=Pipeline(zone), certificate=cert, key=key))
-        discovering = wanted.discover and not wanted.paths and not wanted.demo
-        if wanted.journal or (discovering and journal_is_there()):
-            start = wanted.start or ("beginning" if wanted.journal else START_FOUND)
-            if start not in ("beginning", "end"):
-                start = str(settings.size(start))
-            self.others.append(Journal(self.bus, host=host, start=start))
-        if "-" in wanted.paths:
-            self.others.append(Stdin(self.bus, pipeline=Pipeline(zone), host=host))
-        for other in self.others:
-            other.start()
-
-    def _entries(self, found: list[Found]) -> list[Entry]:
-        start = self._config.collect.start or START_FOUND
-        return [Entry(glob.escape(one.path), start) for one in found]
-
-    def _add(self, found: list[Found]) -> None:
-        assert self.collector is not None
-        self.collector.add(self._entries(found))
-
     def announcement(self) -> Iterator[str]:
         """Yield what is followed and why, a bounded number of lines."""
         if self._config.server.insecure:
             yield f"INSECURE: everybody who can reach {self._config.server.listen} can read and write, without a token"
-        if self._rediscovery and not self._found:
+        found = self.following.found if self.following else []
+        if self.following and self.following.searching and not found:
             yield "no readable logs were found: name some, or see how it looks with --demo"
-        for found in self._found[:_SHOWN]:
-            yield f"  {found.path}  ({found.reason})"
-        if len(self._found) > _SHOWN:
-            yield f"  and {len(self._found) - _SHOWN} more"
+        for one in found[:_SHOWN]:
+            yield f"  {one.path}  ({one.reason})"
+        if len(found) > _SHOWN:
+            yield f"  and {len(found) - _SHOWN} more"
         for problem in self.problems():
             yield f"PROBLEM: {problem}"
 
@@ -168,7 +97,7 @@ class Process:
         """Return what is followed and stored, in one line."""
         status = self.status()
         stored = f"{count_text(status.records)} records stored ({bytes_text(status.store_bytes + status.bus_bytes)})"
-        if not self._collecting:
+        if not self.following:
             return stored
         return f"following {status.files} file{'' if status.files == 1 else 's'} · {stored}"
 
@@ -185,7 +114,8 @@ class Process:
             parts=len(self.store.parts),
             tails=self.hub.stats().viewers,
             searches=len(self.searches),
-            files=len(self.collector.status()) if self.collector else 0,
+            files=self._files(),
+            agents=self.blocks.agents(),
             problems=self.problems(),
         )
 
@@ -200,13 +130,16 @@ class Process:
             found.append(self.bus.error)
         if self.indexer.error:
             found.append(self.indexer.error.message)
-        if self.collector and self.collector.error:
-            found.append(self.collector.error)
-        others = [other.status() for other in self.others]
-        found += [f"{other.name}: {other.error}" for other in others if other.error]
-        files = self.collector.status() if self.collector else []
-        found += [f"{file.path}: {file.error}" for file in files if file.error and file.error not in found]
+        if self.following:
+            found += self.following.problems()
         return list(dict.fromkeys(found))[-_SHOWN:]
+
+    def collecting(self, given: CollectParameters) -> Collecting:
+        """Answer a question about collecting; from any thread."""
+        return self.following.answer(given) if self.following else Collecting()
+
+    def _files(self) -> int:
+        return self.following.collector.report.count() if self.following else 0
 
     def _waiting(self) -> int:
         stored = self.store.checkpoint
@@ -223,13 +156,8 @@ class Process:
         gauge("tails", "Open tails.", lambda: self.hub.stats().viewers)
         gauge("tail_queries", "Distinct queries of open tails.", lambda: self.hub.stats().queries)
         gauge("tail_rows_delivered", "Rows handed to tails so far.", lambda: self.hub.stats().rows_delivered)
-        gauge("files", "Files that are followed.", lambda: len(self.collector.status()) if self.collector else 0)
+        gauge("files", "Files that are followed.", self._files)
         gauge("problems", "Things that are wrong; /api/v1/status says which.", lambda: len(self.problems()))
+        if self.following:
+            self.metrics.family(self.following.metrics)
         gauge("damaged_records", "Records that damage of the bus has cost.", lambda: self.bus.damaged_records)
-
-
-def _raise_files_max() -> None:
-    """Have as many descriptors as this process may: each followed file holds one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # some kernels allow less than they say
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

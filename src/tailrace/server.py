@@ -3,14 +3,13 @@
 Start: lock the data directory, bind the address, open store and bus (in that order: the log never goes on before what
 is stored), follow files, serve. Stop, at SIGTERM or SIGINT: no more reading, tails get their end, open answers get
 STOP_SECONDS_MAX, what was appended is committed, the store flushed. A second signal ends the process at once, which
-costs nothing that was acknowledged.
+costs nothing that was acknowledged. SIGHUP has the file of the configuration read again, where there is one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -27,21 +26,27 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import tailrace.access.http
+import tailrace.collect.http
+import tailrace.collect.words
 import tailrace.http
+import tailrace.ship.http
 import tailrace.sources.http
 import tailrace.store.http
 import tailrace.tail.http
 from tailrace import errors
 from tailrace.api import PROBLEM, Call, Problem
-from tailrace.config import Config
+from tailrace.config import Settings
 from tailrace.directory import held
 from tailrace.limits import STOP_SECONDS_MAX
+from tailrace.memory import few_arenas
 from tailrace.process import Process
 
 CALLS: list[Call] = [
     *tailrace.sources.http.CALLS,
+    *tailrace.ship.http.CALLS,
     *tailrace.store.http.CALLS.values(),
     *tailrace.tail.http.CALLS,
+    *tailrace.collect.words.CALLS,
     *tailrace.http.CALLS,
 ]
 
@@ -58,9 +63,6 @@ STATUS: list[tuple[type[errors.TailraceError], int, str]] = [
     (errors.DiskFull, 507, "No room on the disk"),
     (errors.TailraceError, 500, "Failed"),
 ]
-
-
-_M_ARENA_MAX = -8  # malloc.h
 
 
 def problem(_: Request, error: Exception) -> Response:
@@ -88,8 +90,10 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
     app = Starlette(
         routes=[
             *tailrace.sources.http.routes(process.push),
+            *tailrace.ship.http.routes(process.blocks),
             *tailrace.store.http.routes(process.history, process.bus, process.searches),
             *tailrace.tail.http.routes(process.hub),
+            *tailrace.collect.http.routes(process.collecting),
             *tailrace.access.http.routes(access),
             *tailrace.http.routes(root),
         ],
@@ -98,20 +102,18 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
     return tailrace.access.http.Guard(app, access)
 
 
-def run(config: Config, *, collecting: bool) -> None:
+def run(settings: Settings, *, collecting: bool) -> None:
     """Serve until told to stop. Raises ConfigError, DataError and what keeps the address from being bound."""
-    _few_arenas()
+    few_arenas()
+    config = settings.load()
     host, port = config.address
     with held(config.directory) as directory:
         access = tailrace.access.http.guarding(directory, config)
-        with listening(host, port) as listener, Process(config, directory, collecting=collecting) as process:
+        with (
+            listening(host, port) as listener,
+            Process(config, directory, collecting=collecting, settings=settings) as process,
+        ):
             uvloop.run(_serve(process, access, listener, print))
-
-
-def _few_arenas() -> None:
-    """Have threads share what glibc keeps of freed memory: an arena for each holds 40 MiB more while lines pour in."""
-    with contextlib.suppress(OSError, AttributeError):  # another libc has no arenas
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 async def _serve(
@@ -146,6 +148,8 @@ async def _serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
+    if process.following and process.following.configuration.path:
+        loop.add_signal_handler(signal.SIGHUP, process.following.reload)
     for line in process.announcement():
         say(line)
     say(f"{process.summary()} · {url(listener)}")

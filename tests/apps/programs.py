@@ -31,12 +31,13 @@ def tailrace(*arguments, server=None, stdin=b"", **more):
 class Server:
     """A process that serves; ends with its test."""
 
-    def __init__(self, directory: Path, *arguments, command="serve", stdin=None, **more):
+    def __init__(self, directory: Path, *arguments, command="serve", stdin=None, under=(), **more):
+        """``under`` is a command that runs it with other rights or limits, like ``prlimit --nofile=100``."""
         self.directory = directory
         self.log = directory.with_suffix(".stderr")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*TAILRACE, command, "--data", directory, "--listen", "127.0.0.1:0", *map(str, arguments)],
+                [*under, *TAILRACE, command, "--data", directory, "--listen", "127.0.0.1:0", *map(str, arguments)],
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -46,7 +47,8 @@ class Server:
         assert self.process.stdout
         while not self.said or not re.search(r"http://\S+$", self.said[-1]):
             line = self.process.stdout.readline().decode().rstrip("\n")
-            if not line and self.process.poll() is not None:
+            if not line and self.process.wait(20) is not None:
+                self.process.stdout.close()
                 raise AssertionError(self.log.read_text())
             self.said.append(line)
         self.url = self.said[-1].rpartition(" ")[2]

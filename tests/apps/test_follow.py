@@ -8,7 +8,7 @@ import pytest
 from tailrace.agent import Collector
 from tailrace.bus.disk import DiskBus
 from tailrace.errors import Busy, DiskFull
-from tailrace.sources.file import Entry
+from tailrace.sources.entry import Entry
 
 DEADLINE_S = 20
 
@@ -139,7 +139,7 @@ def test_an_entry_that_is_added_later_is_followed(tmp_path, bus):
     log.write_text("late\n")
     collector = Collector(bus, [])
     collector.start()
-    collector.add([Entry(str(log))])
+    collector.set([Entry(str(log))])
     wait_for(lambda: bus.next.offset == 1)
     collector.stop()
 

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 from tailrace.record import Origin
-from tailrace.sources.file import Entry, FileSource
+from tailrace.sources.entry import Entry
+from tailrace.sources.file import FileSource
 
 DEADLINE_S = 4
 

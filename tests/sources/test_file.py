@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tailrace.sources import followed
-from tailrace.sources.file import Entry
+from tailrace.sources.entry import Entry
 from tests.sources.reader import DEADLINE_S, Reader, write
 
 

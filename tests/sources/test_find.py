@@ -10,8 +10,9 @@ import tempfile
 import pytest
 
 from tailrace.errors import ConfigError
-from tailrace.sources.file import Entry
-from tailrace.sources.find import Finder, start_offset
+from tailrace.sources.entry import Entry, start_offset
+from tailrace.sources.find import Finder
+from tailrace.sources.globs import Fence
 from tailrace.sources.inotify import Watch
 from tests.sources.reader import Reader, write
 
@@ -22,7 +23,7 @@ def finder():
 
     def make(*entries, exclude=()):
         watches.append(Watch())
-        made = Finder(entries, exclude, watches[-1])
+        made = Finder(entries, Fence(exclude), watches[-1])
         made.scan(None)
         return made
 
@@ -155,12 +156,12 @@ def test_what_is_no_log_is_left_out_and_it_is_told_why(tmp_path):
         assert reader.until(1) == [b"one"]
     why = {path.rpartition(".")[2]: reason for path, reason in reader.source.skipped.items()}
     assert why == {
-        "fifo": "is a pipe",
-        "dir": "is a directory",
+        "fifo": "a pipe",
+        "dir": "a directory",
         "gone": "leads nowhere",
-        "null": "is a device",
-        "xz": "is compressed in a way that is not read; gzip is",
-        "sock": "is a socket",
+        "null": "a file of the kernel",
+        "xz": "compressed in a way that is not read; gzip is",
+        "sock": "a socket",
     }
     reader.crash()
 
@@ -180,7 +181,7 @@ DENIED = """
 import os, sys
 from pathlib import Path
 from tests.sources.reader import Reader, write
-from tailrace.sources.file import Entry
+from tailrace.sources.entry import Entry
 if os.getuid() == 0:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
 root = Path(sys.argv[1])
@@ -209,7 +210,7 @@ import resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
 from tests.sources.reader import Reader, write
-from tailrace.sources.file import Entry
+from tailrace.sources.entry import Entry
 root = Path(sys.argv[1])
 reader = Reader(Entry(str(root / "*.log")))
 for turn in range(4):

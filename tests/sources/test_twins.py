@@ -8,7 +8,7 @@ import pytest
 
 from tailrace.sources import file as file_module
 from tailrace.sources import followed
-from tailrace.sources.file import Entry
+from tailrace.sources.entry import Entry
 from tests.sources.reader import Reader, write
 
 

@@ -19,11 +19,17 @@ TESTS = ROOT / "tests"
 TESTED_ELSEWHERE = {
     # Wiring, which only a whole process can show.
     "agent.py": "apps/test_follow.py",
+    "collect/words.py": "collect/test_http.py",
+    "following.py": "apps/test_entries.py",
     "lines.py": "sources/test_file.py",
     "http.py": "server/test_http.py",
+    "memory.py": "apps/agent/test_life.py",
     "process.py": "server/test_process.py",
     "server.py": "server/test_process.py",
+    "ship/output.py": "ship/test_shipping.py",
+    "sources/entry.py": "sources/test_file.py",
     # Commands, as a person runs them.
+    "cli/agent.py": "apps/agent/test_life.py",
     "cli/__main__.py": "cli/test_cli.py",
     "cli/check.py": "cli/test_cli.py",
     "cli/completion.py": "cli/test_cli.py",

@@ -21,6 +21,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/push/blocks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far an agent's log was taken */
+        get: operations["push_blocks"];
+        put?: never;
+        /** Take a block of an agent (docs/formats/wire.md); 409 says how far it was taken before */
+        post: operations["post_push_blocks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/search": {
         parameters: {
             query?: never;
@@ -166,6 +184,23 @@ export interface paths {
         };
         /** The same frames, one answer at a time: at once when there is something, else when there is. */
         get: operations["tail_poll"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/collect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How each file that is followed is doing, the largest lag first */
+        get: operations["collect"];
         put?: never;
         post?: never;
         delete?: never;
@@ -352,6 +387,20 @@ export interface components {
             error: string;
         };
         /**
+         * Taken
+         * @description How far a server has taken an agent's log: ``taken`` is the offset to go on with, null when it knows nothing.
+         *
+         *         ``mark`` is that of the last record before it.
+         */
+        Taken: {
+            source: string;
+            taken: number | null;
+            /** @default  */
+            mark?: string;
+            /** @default  */
+            cursor?: string;
+        };
+        /**
          * Found
          * @description Records, the token of the next page, and whether all was looked at. With pipes, rows as in ``Counted``.
          */
@@ -483,6 +532,91 @@ export interface components {
             next: string;
         };
         /**
+         * Collecting
+         * @description How collecting goes. ``files`` are those with the largest lag; ``total`` is how many match the question.
+         *
+         *         ``states``, ``lag_bytes`` (the sum), ``lag_s`` (the longest) and ``lines`` (since the start) are over all files.
+         */
+        Collecting: {
+            /** @default [] */
+            files?: components["schemas"]["FileStatus"][];
+            /** @default 0 */
+            total?: number;
+            /** @default {} */
+            states?: {
+                [key: string]: number;
+            };
+            /** @default 0 */
+            lag_bytes?: number;
+            /** @default 0 */
+            lag_s?: number;
+            /** @default 0 */
+            lines?: number;
+            /** @default 0 */
+            read_errors?: number;
+            /** @default [] */
+            entries?: components["schemas"]["EntryStatus"][];
+            /** @default 0 */
+            entries_total?: number;
+            configuration?: components["schemas"]["ConfigurationStatus"];
+            /** @default [] */
+            problems?: string[];
+        };
+        /**
+         * FileStatus
+         * @description How a file is doing. Bytes count from its beginning; ``offset`` is how far the bus has taken it.
+         *
+         *         ``lag_s`` is how long the oldest byte behind the offset has waited since it was first seen. ``lines`` were read
+         *         since it was opened. ``encoding`` is what its entry says (empty: found out); ``read`` is when lines were last read.
+         */
+        FileStatus: {
+            path: string;
+            /** @enum {unknown} */
+            state: "failing" | "gone" | "parked" | "quiet" | "reading" | "waiting";
+            offset: number;
+            size: number;
+            lag_bytes: number;
+            lines: number;
+            layout: string | null;
+            error: string;
+            /** @default  */
+            entry?: string;
+            /** @default 0 */
+            lag_s?: number;
+            /** @default  */
+            encoding?: string;
+            /** @default null */
+            read?: string | null;
+        };
+        /**
+         * EntryStatus
+         * @description An entry: how many files it found at the last look, and what is wrong with it.
+         */
+        EntryStatus: {
+            path: string;
+            files: number;
+            /** @default  */
+            problem?: string;
+        };
+        /**
+         * ConfigurationStatus
+         * @description The file of the configuration: when what is in effect was read, how often it was read again, and what failed.
+         */
+        ConfigurationStatus: {
+            /** @default null */
+            path?: string | null;
+            /** @default null */
+            loaded?: string | null;
+            /** @default 0 */
+            reloads?: number;
+            /** @default 0 */
+            failures?: number;
+            /** @default  */
+            error?: string;
+            /** @default [] */
+            restart_needed?: string[];
+        };
+        /**
          * Status
          * @description How the server is. ``records`` were taken so far; those in ``waiting_records`` are not in a part yet.
          *
@@ -500,7 +634,17 @@ export interface components {
             tails: number;
             searches: number;
             files: number;
+            agents: components["schemas"]["AgentStatus"][];
             problems: string[];
+        };
+        /**
+         * AgentStatus
+         * @description An agent that has shipped since the server started: how long ago, and how many of its records still wait.
+         */
+        AgentStatus: {
+            host: string;
+            seen_s_ago: number;
+            waiting_records: number;
         };
     };
     responses: never;
@@ -537,6 +681,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Pushed"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    push_blocks: {
+        parameters: {
+            query: {
+                source: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Taken"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_push_blocks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/vnd.tailrace.block": unknown;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Taken"];
                 };
             };
             /** @description What went wrong */
@@ -869,6 +1077,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Frames"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    collect: {
+        parameters: {
+            query?: {
+                /** @description Only files in this state. */
+                state?: ("failing" | "gone" | "parked" | "quiet" | "reading" | "waiting") | null;
+                /** @description Only files whose path contains this, or fits it as a glob. */
+                path?: string;
+                /** @description So many files and entries at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Collecting"];
                 };
             };
             /** @description What went wrong */

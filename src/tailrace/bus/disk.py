@@ -21,6 +21,9 @@ not, the log goes on behind the store's checkpoint, so that no cursor is ever gi
 be read is set aside as ``.damaged``; the records that damage has cost are counted in ``damaged_records``.
 
 Delete. When the log is larger than ``bytes_max``, whole segments that lie behind ``release`` go, oldest first.
+
+Spool. With ``spool_bytes`` the log is what waits for readers that may be away for long: when it has so many bytes and
+not all of it was released, appends are refused with DiskFull until there is room. One frame may go beyond it.
 """
 
 from __future__ import annotations
@@ -65,6 +68,8 @@ class DiskBus:
         resume: Cursor | None = None,
         bytes_max: int = BUS_BYTES_MAX,
         segment_bytes: int = SEGMENT_BYTES,
+        ring_bytes_max: int = RING_BYTES_MAX,
+        spool_bytes: int | None = None,
         threaded: bool = True,
     ) -> None:
         """Open the log in ``directory``, or make it there.
@@ -75,6 +80,8 @@ class DiskBus:
         self._directory = directory
         self._bytes_max = bytes_max
         self._segment_bytes = segment_bytes
+        self._ring_bytes_max = ring_bytes_max
+        self._spool_bytes = spool_bytes
         self._changed = threading.Condition()
         self._queue: deque[tuple[Batch, Future[Cursor]]] = deque()
         self._queue_bytes = 0
@@ -290,6 +297,9 @@ class DiskBus:
             staged.update((origin.source, origin) for origin in batch.origins)
             fresh.append((batch, done))
         if fresh:
+            if self._is_full():
+                self._refuse([done for _, done in fresh] + again)
+                return
             joined = Batch.concat([batch for batch, _ in fresh]).placed(self._epoch, self._next)
             try:
                 self._write(joined)
@@ -335,6 +345,18 @@ class DiskBus:
         self._segments[-1].append(frame, batch)
         self._unsaved_bytes += len(frame)
 
+    def _is_full(self) -> bool:
+        return self._spool_bytes is not None and self.bytes >= self._spool_bytes and self._released < self._next
+
+    def _refuse(self, waiting: list[Future[Cursor]]) -> None:
+        full = DiskFull(
+            f"the spool in {self._directory} is full: nothing more is read until a server takes what waits",
+            cure="Bring the server back, or give agent.spool more room; nothing is dropped.",
+        )
+        self.error = full.message
+        for done in waiting:
+            done.set_exception(full)
+
     def _give_up(self, error: OSError, waiting: list[Future[Cursor]]) -> None:
         segment = self._segments[-1]
         segment.abandoned = True
@@ -356,7 +378,7 @@ class DiskBus:
             self._next = batch.next.offset
             self._ring.append(batch)
             self._ring_bytes += max(batch.nbytes, _RING_ROW_BYTES_MIN)
-            while self._ring_bytes > RING_BYTES_MAX and len(self._ring) > 1:
+            while self._ring_bytes > self._ring_bytes_max and len(self._ring) > 1:
                 self._ring_bytes -= max(self._ring.popleft().nbytes, _RING_ROW_BYTES_MIN)
             self._changed.notify_all()
 

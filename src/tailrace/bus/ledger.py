@@ -47,13 +47,14 @@ class Ledger:
         return answers == {True}
 
     def take(self, origins: Iterable[Origin]) -> None:
-        """Note that these places are taken; the least recently used push keys go when there are too many."""
+        """Note that these places are taken; of too many, the oldest push keys go, then agents."""
         for origin in origins:
             self.origins.pop(origin.source, None)
             self.origins[origin.source] = origin
         if len(self.origins) > ORIGINS_MAX:
             spare = len(self.origins) - ORIGINS_MAX
             keys = [source for source in self.origins if source.startswith("push:")]
+            keys += [source for source in self.origins if source.startswith("agent:")]
             for source in keys[:spare]:
                 del self.origins[source]
 
@@ -62,7 +63,8 @@ class Ledger:
         origins = [[o.source, o.first, o.next, o.rows, o.note] for o in self.origins.values()]
         body = orjson.dumps({"version": 1, "position": position, "origins": origins})
         fresh = path.with_suffix(".new")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fresh.unlink(missing_ok=True)  # what a crash has left; were it a link, what it leads to is not ours
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(fd, "wb", closefd=False) as file:
                 file.write(body + b"\n%08x\n" % zlib.crc32(body))

@@ -207,7 +207,7 @@ class Segment:
             if batch.first.offset < offset or batch.next.offset > stop:
                 batch = batch.slice(max(offset - frame.first, 0), min(stop, frame.next) - frame.first)
             found.append(batch)
-            size += frame.size
+            size += batch.nbytes
         return found
 
     def mend(self, position: int) -> list[Frame]:

@@ -19,6 +19,7 @@ from tailrace.errors import ConfigError, QueryError, TailraceError
 COMMANDS = {
     "up": "follow, store, search and serve in one process",
     "serve": "the server alone: takes pushes, search and tail",
+    "agent": "follow, and ship to servers, through a spool on this disk",
     "tail": "watch what matches, live",
     "search": "find records",
     "pipe": "ship standard input, and pass it through unchanged",

@@ -28,7 +28,7 @@ def flags(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    wanted = config.load(args.config, os.environ, flags(args))
+    wanted = config.Settings(args.config, os.environ, flags(args))
     from tailrace import server
 
     server.run(wanted, collecting=False)

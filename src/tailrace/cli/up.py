@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     }
     given = serve.flags(args)
     given["collect"] = {key: value for key, value in collect.items() if value is not None}
-    wanted = config.load(args.config, os.environ, given)
+    wanted = config.Settings(args.config, os.environ, given)
     from tailrace import server
 
     server.run(wanted, collecting=True)

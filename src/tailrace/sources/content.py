@@ -29,6 +29,7 @@ _PACKED_BYTES = 16 * 1024
 _PIECE_BYTES = 256 * 1024
 _COPIES = LINE_BYTES_MAX // UNPACK_EVERY_BYTES + 2
 _WITH_HEADER = 31
+_SNIFF_BYTES = 512
 
 
 class Rewritten(Exception):
@@ -69,6 +70,16 @@ class Content(Protocol):
 def content_of(fd: int, path: str) -> Content:
     """Return the content of an open file: gzip by its name or its first bytes, else as it is."""
     return Gzip(fd) if path.endswith(".gz") or os.pread(fd, len(_MAGIC), 0) == _MAGIC else Plain(fd)
+
+
+def is_text(path: str) -> bool:
+    """Tell whether the first bytes of a file have no NUL, unpacked when it is packed. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        content = content_of(fd, path)
+        return b"\0" not in content.pread(_SNIFF_BYTES, 0) and not content.damage
+    finally:
+        os.close(fd)
 
 
 class Plain:

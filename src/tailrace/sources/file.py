@@ -5,9 +5,13 @@ thread drives it; nothing here writes: the position of a file is what the bus ha
 
 Rules.
   find     Globs and paths are matched again every second or so, and at once when a directory reports a change
-           (find.py). A file is followed once, whatever number of paths and links lead to it. On the first look
-           ``start`` applies; what appears later is read from its first byte. Gzip is read like the rest (content.py);
-           on a first look with another ``start`` than the beginning it is left out, for it is the past.
+           (find.py). A file is followed once, whatever number of paths and links lead to it, for the first entry that
+           finds it. On the first look of an entry ``start`` applies; what appears later is read from its first byte.
+           Gzip is read like the rest (content.py); on a first look with another ``start`` than the beginning it is left
+           out, for it is the past.
+  change   New entries take the place of the old ones at any time: a file that is still wanted goes on where it is, with
+           the labels and steps of its entry from the next line on; one that is not is closed when the bus has what was
+           read of it, and goes on there when it is wanted again.
   known    A file that the bus knows by device and inode goes on at its offset when the bytes there and at its
            beginning are those that were read (followed.py); otherwise it is a new one.
   rotate   renamed or deleted: the descriptor is kept until it has been quiet for GONE_QUIET_S. Truncated: a new
@@ -32,14 +36,12 @@ Rules.
 from __future__ import annotations
 
 import errno
-import heapq
-import math
 import os
 import resource
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tailrace.limits import (
     FILES_OPEN_MAX,
@@ -49,62 +51,65 @@ from tailrace.limits import (
     POLL_TOLD_S_MAX,
     SCAN_NOTIFIED_S,
     SCAN_S,
-    SECOND_NS,
     UNPACKED_AT_ONCE_MAX,
 )
 from tailrace.lines import Lines
 from tailrace.record import Origin, Stream
 from tailrace.sources import container
 from tailrace.sources.content import Rewritten, content_of
-from tailrace.sources.find import Entry, Finder, Found, start_offset
+from tailrace.sources.entry import Entry, start_offset
+from tailrace.sources.find import Finder, Found
 from tailrace.sources.followed import FollowedFile, Known
 from tailrace.sources.generations import Generations, family, older_first
+from tailrace.sources.globs import Fence
 from tailrace.sources.inotify import Watch
-from tailrace.sources.twins import Listing, has_family, in_order, twin_of, unread_beside
+from tailrace.sources.parked import Parked, dispensable
+from tailrace.sources.turns import Turns
+from tailrace.sources.twins import Listing, entry_of_log, has_family, in_order, twin_of, unread_beside
 
 _SCAN_SHARE = 50
 _ROOM_S = 0.1
-_ROOM_FILES = 32
 
 Key = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Parked:
-    """A file that is not open because there is nothing to read in it as long as it is like this."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    copy: bool
 
 
 class FileSource:
     """Follows the files of its entries; see the head of this module. Used by one thread, except ``wake``."""
 
     def __init__(
-        self, entries: Sequence[Entry], known: Iterable[Origin] = (), *, host: str = "", exclude: Sequence[str] = ()
+        self,
+        entries: Sequence[Entry],
+        known: Iterable[Origin] = (),
+        *,
+        host: str = "",
+        exclude: Sequence[str] = (),
+        allow: Sequence[str] = (),
     ) -> None:
-        """``known`` is ``bus.sources("file:")``; nothing below the directories of ``exclude`` is followed."""
+        """``known`` is ``bus.sources("file:")``; nothing below the directories of ``exclude`` is followed.
+
+        With ``allow`` nothing is followed but what really lies below its directories.
+        """
         self._host = host
         self._watch = Watch()
-        self._finder = Finder(entries, exclude, self._watch)
+        self._finder = Finder(entries, Fence(exclude, allow), self._watch)
+        self._changed = False
         self._past = Generations(known)
-        self._newest = {log: self._past.of(log)[-1].born for log in self._past.families()}
         self._suspects: dict[tuple[str, str], int | None] = dict.fromkeys(self._past.families())
         self._open: dict[Key, FollowedFile] = {}
         self._by_path: dict[str, FollowedFile] = {}
         self._logs: dict[tuple[str, str], list[FollowedFile]] | None = None
-        self._parked: dict[Key, _Parked] = {}
-        self._parked_paths: dict[str, Key] = {}
+        self._parked = Parked()
         self._late: dict[tuple[str, str], float] = {}
         self._waiting: list[Key] = []
         self._unpacking: set[Key] = set()
-        self._queue: list[tuple[float, int, FollowedFile]] = []
-        self._turn = 0
+        self._turns = Turns()
         self._dirty: set[str] | None = set()
         self._scan_at = self._scan_next_min = self._sweep_at = 0.0
-        self.problems: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
+        self.failing: dict[Key, FollowedFile] = {}
+        self.read_errors = 0
+        self.matched: Counter[str] = Counter()
+        self.polled = 0.0
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._files_max = max(8, min(FILES_OPEN_MAX, soft // 2))
 
@@ -114,21 +119,31 @@ class FileSource:
         return list(self._open.values())
 
     @property
+    def parked(self) -> list[tuple[str, int]]:
+        """Return path and size of the files that are closed because there is nothing to read in them; any thread."""
+        return self._parked.sizes()
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Return the paths that cannot be followed, and why; from any thread."""
+        return self._finder.failed | self._refused
+
+    @property
     def forgotten(self) -> list[str]:
         """Return the names of generations that can never come back; whoever drops them clears it."""
         return self._past.forgotten
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Return the paths that were matched and are no logs that can be read, and why."""
+        """Return the paths that were matched and are no logs that can be read, and why; from any thread."""
         return self._finder.skipped
 
-    def add(self, entries: Iterable[Entry]) -> None:
-        """Follow more."""
-        have = {entry.path for entry in self._finder.entries}
-        for entry in entries:
-            if entry.path not in have:
-                self._finder.add(entry)
+    def set(self, entries: Sequence[Entry]) -> None:
+        """Follow these from now on; see ``change`` at the head of this module."""
+        self._finder.set(entries)
+        self._suspects = dict.fromkeys(self._past.families()) | self._suspects
+        self._refused = {}
+        self._changed = True
         self._scan_at = 0.0
 
     def wake(self) -> None:
@@ -138,23 +153,18 @@ class FileSource:
     def wait(self, timeout_s: float) -> None:
         """Block until something may have changed or is due, for ``timeout_s`` at most."""
         now = time.monotonic()
-        due = min(self._queue[0][0] if self._queue else now + timeout_s, self._scan_at)
-        self._watch.wait(min(timeout_s, due - now))
+        self._watch.wait(min(timeout_s, min(self._turns.next(), self._scan_at) - now))
 
     def poll(self) -> Iterator[tuple[FollowedFile, Lines]]:
         """Yield what can be read now: at most one block of each file."""
         self.look()
-        now = time.monotonic()
-        due: list[FollowedFile] = []
-        while self._queue and self._queue[0][0] <= now:
-            when, _, file = heapq.heappop(self._queue)
-            if when == file.due and self._open.get(file.key) is file:
-                file.due = math.inf
-                due.append(file)
-        for file in due:
+        self.polled = now = time.monotonic()
+        for file in self._turns.take(now):
+            if self._open.get(file.key) is not file:
+                continue
             yield from self._older_first(file, now)
             if file.before is not None:
-                self._schedule(file, 0.0)
+                self._turns.put(file, 0.0)
                 continue
             lines = self._read(file, now) if self._open.get(file.key) is file else None
             if lines is not None:
@@ -200,23 +210,21 @@ class FileSource:
         if directories is None:
             self._dirty = None
             for file in self._open.values():
-                self._schedule(file, 0.0)
+                self._turns.put(file, 0.0)
             self._sweep_at = 0.0
             return True
         for path in paths & self._by_path.keys():
             self._by_path[path].notified = True
-            self._schedule(self._by_path[path], 0.0)
-        for path in paths & self._parked_paths.keys():
-            key = self._parked_paths[path]
-            self._unpark(key)
+            self._turns.put(self._by_path[path], 0.0)
+        for key in self._parked.among(paths):
+            self._parked.take(key)
             now = time.monotonic()
             if key in self._finder.found and not self._follow(self._finder.found[key], now):
                 self._waiting.append(key)
                 self._scan_at = min(self._scan_at, now + _ROOM_S)
-        again = not paths.isdisjoint(self.problems)
         if self._dirty is not None:
             self._dirty |= directories
-        return bool(directories) or again
+        return bool(directories) or (bool(paths) and not paths.isdisjoint(self.problems))
 
     def close(self) -> None:
         """Give all descriptors back."""
@@ -229,24 +237,32 @@ class FileSource:
 
     def _read(self, file: FollowedFile, now: float) -> Lines | None:
         lines = None
+        if file.unwanted:
+            file.more = False
+            if file.acked == file.offset:
+                self._close(file)
+            else:
+                self._turns.put(file, now + POLL_S_MIN)
+            return None
         if file.content.packed and not self._may_unpack(file):
             file.more = True
-            self._schedule(file, now + POLL_S_MIN)
+            self._turns.put(file, now + POLL_S_MIN)
             return None
         try:
             lines = file.read(now, time.time_ns())
-            file.error = file.content.damage
+            self._fault(file, file.content.damage)
         except Rewritten:
             self._end(file.known())
-            self._unpark_copies()
+            self._parked.take_copies()
             file.begin_again(time.time_ns())
             file.more = True
             self._scan_at = 0.0
         except OSError as error:
-            file.error = str(error)
+            self._fault(file, str(error))
+            self.read_errors += 1
             file.more = False
         quiet = now - file.changed
-        self._schedule(file, 0.0 if file.more else now + file.rest_s(quiet))
+        self._turns.put(file, 0.0 if file.more else now + file.rest_s(quiet))
         if file.more:
             return lines
         self._unpacking.discard(file.key)
@@ -256,6 +272,13 @@ class FileSource:
             elif file.content.packed:
                 self._rest_of_packed(file, quiet)
         return lines
+
+    def _fault(self, file: FollowedFile, why: str) -> None:
+        file.error = why
+        if why:
+            self.failing[file.key] = file
+        else:
+            self.failing.pop(file.key, None)
 
     def _end(self, known: Known) -> None:
         """Remember a content that is no longer at its place, and have its log looked through for it."""
@@ -272,49 +295,30 @@ class FileSource:
         """Close a compressed file that was read to its end; what has no end yet is told when it is long quiet."""
         if file.content.seal(file.offset) or file.content.damage:
             if file.content.damage:
-                self.problems[file.path] = file.content.damage
+                self._refused[file.path] = file.content.damage
             self._close(file, park=True)
         elif file.size > 0 and quiet > GONE_QUIET_S:
-            file.error = "the compressed file ends in the middle; what it holds was read"
-
-    def _schedule(self, file: FollowedFile, when: float) -> None:
-        file.due = when
-        self._turn += 1
-        heapq.heappush(self._queue, (when, self._turn, file))
-
-    def _park(self, key: Key, path: str, fd: int, *, copy: bool = False) -> None:
-        status = os.fstat(fd)
-        self._parked[key] = _Parked(path, status.st_size, status.st_mtime_ns, copy)
-        self._parked_paths[path] = key
-
-    def _unpark(self, key: Key) -> None:
-        parked = self._parked.pop(key, None)
-        if parked is not None:
-            self._parked_paths.pop(parked.path, None)
-
-    def _unpark_copies(self) -> None:
-        """Have what was left alone as a copy looked at again: its original is no longer what it was."""
-        for key in [key for key, parked in self._parked.items() if parked.copy]:
-            self._unpark(key)
+            self._fault(file, "the compressed file ends in the middle; what it holds was read")
 
     def _close(self, file: FollowedFile, *, park: bool = False) -> None:
         known = file.known()
         if os.fstat(file.content.fd).st_nlink:
             self._past.put(known, file.key)
             if park and file.is_read():  # not what was written since it was looked at
-                self._park(file.key, file.path, file.content.fd)
+                self._parked.put(file.key, file.path, file.content.fd)
         elif has_family(file.path):
             self._past.end(known)
         else:
             self.forgotten.append(file.name)
         os.close(file.content.fd)
         del self._open[file.key]
+        self.failing.pop(file.key, None)
         if self._logs is not None:
             for log in _names_of(file):
                 self._logs[log].remove(file)
         self._by_path.pop(file.path, None)
         self._unpacking.discard(file.key)
-        self._unpark_copies()
+        self._parked.take_copies()
 
     # -- finding -----------------------------------------------------------------------------------------------
 
@@ -324,24 +328,16 @@ class FileSource:
         if sweep:
             self._sweep_at = now + POLL_TOLD_S_MAX
             dirty = None
-        self._finder.scan(dirty)
+        if self._finder.scan(dirty):
+            self.matched = Counter(one.entry.path for one in self._finder.found.values())
         found = self._finder.found
-        for key, file in self._open.items():
-            one = found.get(key)
-            if one is not None:
-                file.gone, file.reported = False, one.told
-                if file.path != one.path:
-                    self._logs, file.path = None, one.path
-            elif not file.gone:
-                file.gone, file.reported = True, False
-                self._schedule(file, 0.0)
-        vanished = [key for key in self._parked if key not in found]
-        for key in vanished:
-            self._suspects.setdefault(family(self._parked[key].path))
-            self._unpark(key)
-        if vanished:
-            self._unpark_copies()
-        fresh = [one for key, one in found.items() if key not in self._open and self._differs(one, sweep=sweep)]
+        if self._changed:
+            self._changed = False
+            self._apply()
+        self._place(found)
+        for path in self._parked.take_absent(found):
+            self._suspects.setdefault(family(path))
+        fresh = [one for key, one in found.items() if key not in self._open and self._parked.differs(one, sweep=sweep)]
         opened = set(self._open)
         self._waiting = []
         self._late = {log: until for log, until in self._late.items() if until > now}
@@ -357,20 +353,31 @@ class FileSource:
         new = [file for key, file in self._open.items() if key not in opened]
         if new:
             in_order(new, self._families())
-        self.problems = {path: why for path, why in self.problems.items() if os.path.lexists(path)}
+        self._refused = {path: why for path, why in self._refused.items() if os.path.lexists(path)}
 
-    def _differs(self, one: Found, *, sweep: bool) -> bool:
-        """Tell whether a file that is not open may hold something new."""
-        parked = self._parked.get(one.key)
-        if parked is None:
-            return True
-        if one.told and not sweep and parked.path == one.path:
-            return False
-        try:
-            status = os.stat(one.path)
-        except OSError:
-            return False
-        return (status.st_size, status.st_mtime_ns) != (parked.size, parked.mtime_ns)
+    def _place(self, found: Mapping[Key, Found]) -> None:
+        """Note where the open files are."""
+        for key, file in self._open.items():
+            one = found.get(key)
+            if one is not None:
+                file.gone, file.reported = False, one.told
+                if file.path != one.path:
+                    self._logs, file.path = None, one.path
+            elif not file.gone:
+                file.gone, file.reported = True, False
+                self._turns.put(file, 0.0)
+
+    def _apply(self) -> None:
+        """Have the open files read on as the entries wish now, and part with those that none of them wishes."""
+        for file in self._open.values():
+            one = self._finder.found.get(file.key)
+            entry = one.entry if one is not None else entry_of_log(file.first_path, self._finder)
+            # What was renamed, deleted, or found outside of the globs is read to its end if its log is still wanted.
+            if entry is None or (one is None and not file.gone and file.is_at_path()):
+                file.unwanted = file.gone = True
+                self._turns.put(file, 0.0)
+            else:
+                file.dress(entry)
 
     def _follow_all(self, fresh: list[Found], now: float) -> None:
         """Open what is new, known files first: what stands beside them as a copy is told by comparing with them."""
@@ -381,7 +388,9 @@ class FileSource:
         for log, since in families.items():
             beside += unread_beside(log, self._past, open_.get(log, []), self._finder, listings, since=since)
         self._suspects = {}
-        wanted = [(one, False) for one in fresh] + [pair for pair in beside if self._differs(pair[0], sweep=True)]
+        wanted = [(one, False) for one in fresh] + [
+            pair for pair in beside if self._parked.differs(pair[0], sweep=True)
+        ]
         times = {one.key: _mtime_ns(one.path) for one, _ in wanted}
         wanted.sort(key=lambda pair: (pair[0].key not in self._past, older_first(pair[0].path, times[pair[0].key])))
         for place, (one, only_known) in enumerate(wanted):
@@ -411,22 +420,21 @@ class FileSource:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 return False
             if error.errno != errno.ENOENT:
-                self.problems[one.path] = str(error)
+                self._refused[one.path] = str(error)
             return True
         try:
             status = os.fstat(fd)
-            followed = None
-            if (status.st_dev, status.st_ino) == one.key and stat.S_ISREG(status.st_mode):
-                followed = self._identified(one, fd, status, only_known=only_known)
+            same = (status.st_dev, status.st_ino) == one.key and stat.S_ISREG(status.st_mode)
+            followed = self._identified(one, fd, status, only_known=only_known) if same else None
         except OSError as error:
-            self.problems[one.path] = str(error)
+            self._refused[one.path] = str(error)
             followed = None
-        if followed is None:
-            os.close(fd)  # replaced just now, or nothing to read in it
+        if followed is None:  # replaced just now, or nothing to read in it
+            os.close(fd)
             return True
-        self._unpark(one.key)
+        self._parked.take(one.key)
         self._finder.first.discard(one.key)
-        self.problems.pop(one.path, None)
+        self._refused.pop(one.path, None)
         followed.acked = followed.offset
         followed.changed = now
         followed.reported = one.told
@@ -435,7 +443,7 @@ class FileSource:
             for log in _names_of(followed):
                 self._logs.setdefault(log, []).append(followed)
         self._by_path[one.path] = followed
-        self._schedule(followed, 0.0)
+        self._turns.put(followed, 0.0)
         return True
 
     def _identified(self, one: Found, fd: int, status: os.stat_result, *, only_known: bool) -> FollowedFile | None:
@@ -449,40 +457,35 @@ class FileSource:
         if known is None:
             known, copied = twin_of(one.path, content, self._past, self._families(), self._finder.found)
         if copied or (known is None and only_known) or (known and known.ends(content)):
-            self._park(one.key, one.path, fd, copy=copied)
+            self._parked.put(one.key, one.path, fd, copy=copied)
             if known is not None and not copied:
                 self._past.put(known, one.key)
             return None
         first_path = known.note.path if known is not None else one.path
-        place = {"host": self._host, "path": os.path.abspath(first_path)}
-        stream = Stream.of({**place, **container.labels_of(os.path.realpath(one.path)), **one.entry.labels})
-        file = FollowedFile(content, one.path, stream, one.key, time.time_ns(), steps=one.entry.steps)
+        named = {"host": self._host, "path": os.path.abspath(first_path)}
+        place = {**named, **container.labels_of(os.path.realpath(one.path))}
+        file = FollowedFile(content, one.path, Stream.of(place), one.key, time.time_ns())
+        file.place = place
+        file.dress(one.entry)
         if known is not None:
             self._past.take(known)
             file.resume(known)
-        elif one.entry.start != "beginning" and one.key in self._finder.first and self._is_past(one, status):
-            if content.packed:
-                self._park(one.key, one.path, fd)
+        elif one.entry.start != "beginning" and one.key in self._finder.first:
+            past = self._past.predates(family(one.path), status.st_mtime_ns)
+            if past and content.packed:
+                self._parked.put(one.key, one.path, fd)
                 return None
-            file.seek(file.line_after(start_offset(one.entry.start, status.st_size), status.st_size))
+            if past:
+                file.seek(file.line_after(start_offset(one.entry.start, status.st_size), status.st_size))
         return file
-
-    def _is_past(self, one: Found, status: os.stat_result) -> bool:
-        """Tell whether a file that is there on the first look is older than what is known of its log."""
-        newest = self._newest.get(family(one.path))
-        return newest is None or status.st_mtime_ns < newest
 
     def _make_room(self) -> bool:
         if len(self._open) < self._files_max:
             return True
-        idle = [file for file in self._open.values() if file.acked == file.offset and not file.held]
-        for file in heapq.nsmallest(_ROOM_FILES, idle, key=lambda one: (one.gone, one.offset != one.size, one.changed)):
-            if file.gone and (file.offset != file.size or not os.fstat(file.content.fd).st_nlink):
-                continue
-            if file.offset == file.size or time.time_ns() - file.opened > _ROOM_S * SECOND_NS:
-                if file.gone:  # its writer may still have it
-                    self._late[family(file.path)] = time.monotonic() + GONE_QUIET_S
-                self._close(file, park=file.offset == file.size and not file.gone)
+        for file in dispensable(self._open.values()):
+            if file.gone:  # its writer may still have it
+                self._late[family(file.path)] = time.monotonic() + GONE_QUIET_S
+            self._close(file, park=file.offset == file.size and not file.gone)
         return len(self._open) < self._files_max
 
 

@@ -5,32 +5,28 @@ of its names, or as long as its last change is so young (LISTING_YOUNG_S) that a
 scan where nothing has changed costs one ``stat`` a directory. Links are followed and looked at in every scan, for what
 they lead to changes elsewhere.
 
-``*`` and ``?`` stop at ``/`` and leave hidden names alone; ``**`` is any depth of directories, each once. A pattern of
-``exclude`` without ``/`` is for names, others for paths; what it matches is left out with all that is below, and is
-never opened. What is no regular file is left out too, and ``skipped`` says why.
+``*`` and ``?`` stop at ``/`` and leave hidden names alone; ``**`` is any depth of directories, each once. What the
+fence refuses or ``exclude`` fits (globs.py), as it is named or as it really is, is never opened. What is no regular
+file is left out too; ``skipped`` says why, and ``failed`` what went wrong.
 """
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from tailrace.errors import ConfigError
-from tailrace.limits import LISTING_YOUNG_S, MIB, SECOND_NS, SKIPPED_MAX
-from tailrace.lines import PLAIN, Steps
-from tailrace.pipeline.decode import encoding_of
-from tailrace.pipeline.join import check
-from tailrace.sources.content import content_of
+from tailrace.limits import LISTING_YOUNG_S, SECOND_NS, SKIPPED_MAX
+from tailrace.sources.content import is_text
+from tailrace.sources.entry import UNREADABLE, Entry
+from tailrace.sources.globs import Fence, Index, fits
 from tailrace.sources.inotify import Watch
 
-_UNREAD = (".bz2", ".xz", ".zst", ".lz4", ".zip", ".Z")
-_UNITS = {"KB": 1024, "MB": MIB, "GB": 1024 * MIB}
-_SNIFF_BYTES = 512
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
@@ -39,37 +35,6 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 _MAGIC = re.compile(r"[*?[]")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A wish: follow ``path`` (a file, a glob with ``**``, or a directory with all text files below it).
-
-    ``start`` says where files begin that are there at first and not known yet: ``beginning``, ``end`` or a size such as
-    ``10MB`` from the end (at the next line). ``labels`` are those of its streams, besides ``host`` and ``path``;
-    ``steps`` is what is done with its lines. What a glob of ``exclude`` matches is left out.
-    """
-
-    path: str
-    start: str = "beginning"
-    labels: Mapping[str, str] = field(default_factory=dict)
-    steps: Steps = PLAIN
-    exclude: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        start_offset(self.start, 0)
-        encoding_of(self.steps.encoding)
-        check(self.steps)
-
-
-def start_offset(start: str, size: int) -> int:
-    """Return the byte that ``start`` means in a file of ``size`` bytes. Raises ConfigError."""
-    if start in ("beginning", "end"):
-        return size if start == "end" else 0
-    number, unit = start[:-2], start[-2:].upper()
-    if not number.isdigit() or unit not in _UNITS:
-        raise ConfigError(f"{start!r} is no place to start", cure="Use beginning, end, or a size such as 10MB.")
-    return max(0, size - int(number) * _UNITS[unit])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +64,28 @@ class _Listing:
 class _Wish:
     """An entry, its pattern in pieces, and what it matched when the listings were as in ``visited``."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Entry, *, looked: bool) -> None:
         self.entry = entry
         path = os.path.abspath(entry.path)
         self.whole = False
         self.path = path
         self.parts = path.split("/")[1:] + (["*"] if path.endswith("/**") else [])
-        self.looked = False
+        self.looked = looked
         self.visited: dict[str, _Listing] = {}
         self.found: list[Found] = []
         self.skipped: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
         self.settled = False
 
 
 class Finder:
     """Matches the entries; see the head of this module."""
 
-    def __init__(self, entries: Sequence[Entry], exclude: Sequence[str], watch: Watch) -> None:
-        """Nothing below the directories of ``exclude`` is found."""
+    def __init__(self, entries: Sequence[Entry], fence: Fence, watch: Watch) -> None:
+        """Nothing that ``fence`` refuses is found."""
         self._watch = watch
-        self._exclude = tuple(os.path.realpath(path) + "/" for path in exclude)
-        self._wishes = [_Wish(entry) for entry in entries]
+        self._fence = fence
+        self._wishes: list[_Wish] = []
         self._listings: dict[str, _Listing] = {}
         self._dirty: set[str] | None = None
         self._turn = 0
@@ -127,35 +93,34 @@ class Finder:
         self.told = True
         self.first: set[tuple[int, int]] = set()
         self.found: dict[tuple[int, int], Found] = {}
-
-    @property
-    def entries(self) -> list[Entry]:
-        """Return what is matched."""
-        return [wish.entry for wish in self._wishes]
+        self.set(entries)
 
     @property
     def skipped(self) -> dict[str, str]:
         """Return the paths that were matched and are left out, and why."""
-        return {path: reason for wish in list(self._wishes) for path, reason in list(wish.skipped.items())}
+        return {path: reason for wish in self._wishes for path, reason in wish.skipped.copy().items()}
 
-    def add(self, entry: Entry) -> None:
-        """Match one more."""
-        self._wishes.append(_Wish(entry))
+    @property
+    def failed(self) -> dict[str, str]:
+        """Return the paths that were matched and cannot be looked at, and why."""
+        return {path: reason for wish in self._wishes for path, reason in wish.failed.copy().items()}
+
+    def set(self, entries: Sequence[Entry]) -> None:
+        """Match these from now on; the first look of a path that was matched already is over."""
+        looked = {wish.entry.path for wish in self._wishes if wish.looked}
+        self._wishes = [_Wish(entry, looked=entry.path in looked) for entry in entries]
+        self._index = Index([(entry.path, entry.exclude) for entry in entries])
+        self._changed = True
 
     def entry_of(self, path: str) -> Entry | None:
         """Return the entry that a path is of, whether there is a file now or not."""
-        names = path.split("/")[1:]
-        for wish in self._wishes:
-            parts = [*wish.parts, "**", "*"] if wish.whole else wish.parts
-            if _matches(parts, names) and not self.excluded(wish.entry, path):
-                return wish.entry
-        return None
+        place = self._index.find(path)
+        return None if place is None else self._wishes[place].entry
 
-    def excluded(self, entry: Entry, path: str) -> bool:
-        """Tell whether a path is left out."""
-        if (os.path.realpath(path) + "/").startswith(self._exclude):
-            return True
-        return bool(entry.exclude) and _excluded(entry.exclude, path)
+    def refuses(self, entry: Entry, path: str) -> bool:
+        """Tell whether a path is excluded from an entry, or behind the fence."""
+        real = os.path.realpath(path)
+        return _excluded(entry, path, real) or bool(self._fence.refuses(real))
 
     def scan(self, dirty: set[str] | None) -> bool:
         """Match all entries again; tell whether anything is different.
@@ -164,12 +129,12 @@ class Finder:
         """
         self._turn += 1
         self._dirty = dirty
-        changed = False
+        changed, self._changed = self._changed, False
         for wish in self._wishes:
             if wish.settled and all(self._list(path) is listing for path, listing in wish.visited.items()):
                 continue
             before = wish.found
-            wish.visited, wish.skipped, wish.settled = {}, {}, True
+            wish.visited, wish.skipped, wish.failed, wish.settled = {}, {}, {}, True
             wish.found = list(self._found(wish))
             if not wish.looked:
                 wish.looked = True
@@ -192,9 +157,8 @@ class Finder:
             path = f"{directory}/{name}"
             listing = self._listings[directory or "/"]
             kind = listing.names[name][0] if listing.names and name in listing.names else "l"
-            if self._exclude and self._is_own(path, kind, listing):
-                continue
-            if wish.entry.exclude and self.excluded(wish.entry, path):
+            real = os.path.realpath(path) if kind == "l" else f"{listing.real}/{name}"
+            if self._refused(wish, path, real):
                 continue
             status = self._status(wish, path, name, kind, listing)
             if status is None or not self._wanted(wish, path, status):
@@ -202,9 +166,13 @@ class Finder:
             key = status.st_dev, status.st_ino
             yield Found(path, key, wish.entry, listing.told and kind == "f" and status.st_nlink == 1)
 
-    def _is_own(self, path: str, kind: str, listing: _Listing) -> bool:
-        real = os.path.realpath(path) if kind == "l" else f"{listing.real}/{path.rpartition('/')[2]}"
-        return (real + "/").startswith(self._exclude)
+    def _refused(self, wish: _Wish, path: str, real: str) -> bool:
+        if _excluded(wish.entry, path, real):
+            return True
+        why = self._fence.refuses(real)
+        if why and not wish.whole:
+            _note(wish.skipped, path, why)
+        return bool(why)
 
     def _status(self, wish: _Wish, path: str, name: str, kind: str, listing: _Listing) -> os.stat_result | None:
         """Return the status of what a name leads to, of a file in a listing that has not changed the one from then."""
@@ -218,7 +186,10 @@ class Finder:
             status = os.stat(path)
         except OSError as error:
             wish.settled = False
-            self._skip(wish, path, "leads nowhere" if kind == "l" and listing.names else str(error))
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                _note(wish.failed, path, str(error))
+            elif kind == "l" and listing.names:
+                _note(wish.skipped, path, "leads nowhere")
             return None
         if kind == "f":
             listing.statuses[name] = status
@@ -227,16 +198,12 @@ class Finder:
     def _wanted(self, wish: _Wish, path: str, status: os.stat_result) -> bool:
         if not stat.S_ISREG(status.st_mode):
             if not wish.whole:
-                self._skip(wish, path, f"is {_KINDS.get(stat.S_IFMT(status.st_mode), 'no file')}")
+                _note(wish.skipped, path, _KINDS.get(stat.S_IFMT(status.st_mode), "no file"))
             return False
-        if path.endswith(_UNREAD):
-            self._skip(wish, path, "is compressed in a way that is not read; gzip is")
+        if path.endswith(UNREADABLE):
+            _note(wish.skipped, path, "compressed in a way that is not read; gzip is")
             return False
         return not wish.whole or self._is_text(wish, path, status)
-
-    def _skip(self, wish: _Wish, path: str, reason: str) -> None:
-        if len(wish.skipped) < SKIPPED_MAX:
-            wish.skipped[path] = reason
 
     def _is_text(self, wish: _Wish, path: str, status: os.stat_result) -> bool:
         """Tell whether the first bytes of a file in a directory are text; asked once of each file that has any."""
@@ -246,20 +213,14 @@ class Finder:
         stamp = status.st_size, status.st_mtime_ns
         if self._binary.get(key) != stamp:
             try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+                if is_text(path):
+                    return True
             except OSError as error:
                 wish.settled = False
-                self._skip(wish, path, str(error))
+                _note(wish.failed, path, str(error))
                 return False
-            try:
-                content = content_of(fd, path)
-                head = content.pread(_SNIFF_BYTES, 0)
-                if b"\0" not in head and not content.damage:
-                    return True
-                self._binary[key] = stamp
-            finally:
-                os.close(fd)
-        self._skip(wish, path, "is no text")
+            self._binary[key] = stamp
+        _note(wish.skipped, path, "no text")
         return False
 
     def _walk(
@@ -339,29 +300,16 @@ class Finder:
         return self._watch.watch(directory, (status.st_dev, status.st_ino))
 
 
+def _excluded(entry: Entry, path: str, real: str) -> bool:
+    return fits(entry.exclude, path) or (real != path and fits(entry.exclude, real))
+
+
+def _note(reasons: dict[str, str], path: str, reason: str) -> None:
+    if len(reasons) < SKIPPED_MAX:
+        reasons[path] = reason
+
+
 def _kind(entry: os.DirEntry[str]) -> str:
     if entry.is_symlink():
         return "l"
     return "f" if entry.is_file() else "d" if entry.is_dir() else "o"
-
-
-def _excluded(patterns: Sequence[str], path: str) -> bool:
-    names = path.split("/")[1:]
-    for pattern in patterns:
-        if "/" not in pattern:
-            if any(fnmatch.fnmatchcase(name, pattern) for name in names[-1:]):
-                return True
-            continue
-        parts = os.path.abspath(pattern).split("/")[1:]
-        if any(_matches(parts, names[:depth]) for depth in range(1, len(names) + 1)):
-            return True
-    return False
-
-
-def _matches(parts: Sequence[str], names: Sequence[str]) -> bool:
-    """Tell whether the pieces of a pattern match those of a path."""
-    if not parts:
-        return not names
-    if parts[0] == "**" and len(parts) > 1:
-        return any(_matches(parts[1:], names[place:]) for place in range(len(names) + 1))
-    return bool(names) and fnmatch.fnmatchcase(names[0], parts[0]) and _matches(parts[1:], names[1:])

@@ -32,6 +32,8 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -57,7 +59,9 @@ from tailrace.lines import PLAIN, Lines, Steps
 from tailrace.pipeline.decode import UTF8, encoding_of, newline_of
 from tailrace.record import Origin, Stream
 from tailrace.sources.content import Content, Rewritten, seal_of
+from tailrace.sources.entry import Entry
 from tailrace.sources.split import split
+from tailrace.sources.waiting import Waiting
 from tailrace.sources.wide import find, mark_of, split_wide
 
 _HEAD_BYTES = 4
@@ -141,6 +145,7 @@ class FollowedFile:
         "changed",
         "content",
         "due",
+        "entry",
         "error",
         "first_path",
         "gone",
@@ -153,10 +158,14 @@ class FollowedFile:
         "offset",
         "opened",
         "path",
+        "place",
+        "read_ns",
         "reported",
         "size",
         "steps",
         "stream",
+        "unwanted",
+        "waiting",
     )
 
     def __init__(
@@ -175,6 +184,11 @@ class FollowedFile:
         self.lines = 0
         self.error = ""
         self.gone = False
+        self.entry = ""
+        self.place: Mapping[str, str] = {}
+        self.unwanted = False
+        self.waiting = Waiting()
+        self.read_ns = 0
         self.notified = False
         self.reported = False
         self.opened = born_ns
@@ -192,6 +206,21 @@ class FollowedFile:
         self._mark = b""
         self._mtime_ns = -1
         self._prefix = (0, _hash(b""))
+
+    def dress(self, entry: Entry) -> None:
+        """Read on as this entry wishes."""
+        self.unwanted = False
+        self.entry = entry.path
+        self.steps = entry.steps
+        self.stream = Stream.of({**self.place, **entry.labels})
+
+    def is_at_path(self) -> bool:
+        """Tell whether it is still where it was found."""
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self.key
 
     def resume(self, known: Known) -> None:
         """Go on where a verified generation was left."""
@@ -263,6 +292,7 @@ class FollowedFile:
         self.content.begin_again()
         self.name = _name(self.key, born_ns)
         self.offset = self.acked = self._searched = 0
+        self.waiting = Waiting()
         self._mark = b""
         self._mtime_ns = -1
         self._prefix = (0, _hash(b""))
@@ -281,6 +311,7 @@ class FollowedFile:
             return self._last_line(now_s, observed_ns)
         self.changed = now_s
         self.size = size
+        self.waiting.saw(self.size, self.acked, now_s)
         self._mtime_ns = mtime_ns
         self._reserved = False
         if self._searched > self.size:
@@ -414,6 +445,7 @@ class FollowedFile:
             self._held_since = None
         self._advance(taken)
         self.lines += len(lines)
+        self.read_ns = observed_ns
         note = msgspec.json.encode(self._note()).decode()
         origin = Origin(self.name, first, self.offset, len(lines), note)
         more = self.more or len(taken) < size

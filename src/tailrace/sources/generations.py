@@ -64,6 +64,7 @@ class Generations:
         self._families: dict[tuple[str, str], dict[str, Known]] = {}
         for known in sorted(filter(None, map(Known.of, origins)), key=lambda one: one.born):
             self.put(known)
+        self._newest = {log: self.of(log)[-1].born for log in self._families}
 
     def __contains__(self, key: tuple[int, int]) -> bool:
         return key in self._by_key
@@ -79,6 +80,11 @@ class Generations:
     def of(self, log: tuple[str, str]) -> list[Known]:
         """Return the generations of a family, oldest first."""
         return sorted(self._families.get(log, {}).values(), key=lambda one: one.born)
+
+    def predates(self, log: tuple[str, str], changed_ns: int) -> bool:
+        """Tell whether that was before all that the ledger knows of a family; of one that it does not know, always."""
+        newest = self._newest.get(log)
+        return newest is None or changed_ns < newest
 
     def put(self, known: Known, key: tuple[int, int] | None = None) -> None:
         """Remember a generation whose file is there, now under ``key``."""

@@ -180,11 +180,12 @@ class Push:
             if not len(batch):
                 continue
             await self._wait(progress, _APPENDS_AHEAD - 1)
-            await self._let_catch_up()
+            await self.let_catch_up()
             progress.appends.append(await self._append(batch, progress))
             progress.accepted += len(batch)
 
-    async def _let_catch_up(self) -> None:
+    async def let_catch_up(self) -> None:
+        """Wait while the reader of the bus is too far behind, for INDEX_LAG_WAIT_S at most."""
         for _ in range(round(INDEX_LAG_WAIT_S / _LAG_LOOK_S)):
             if self._lag() <= INDEX_LAG_ROWS_MAX:
                 return

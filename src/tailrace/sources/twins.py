@@ -20,7 +20,8 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 from tailrace.limits import GONE_QUIET_S
 from tailrace.sources.content import Content, Rewritten
-from tailrace.sources.find import Entry, Finder, Found
+from tailrace.sources.entry import Entry
+from tailrace.sources.find import Finder, Found
 from tailrace.sources.followed import FollowedFile, Known
 from tailrace.sources.generations import Generations, family, may_be_copy, older_first
 
@@ -114,7 +115,9 @@ def unread_beside(
     generation was first seen whose content is not at its place any more, when that is known.
     """
     generations = past.of(log)
-    if not generations and not opened:
+    named = [known.note.path for known in reversed(generations)] + [file.first_path for file in opened]
+    entry = next(filter(None, (entry_of_log(path, finder) for path in named)), None)
+    if entry is None:
         return
     if log[0] not in listings:
         listings[log[0]] = _listing(log[0])
@@ -129,10 +132,8 @@ def unread_beside(
         )
     lost = any(past.get(known.key) is not known or known.key not in times for known in generations)
     keys = {file.key for file in opened} | finder.found.keys()
-    newest = generations[-1].note.path if generations else opened[-1].first_path
-    entry = finder.entry_of(newest) or Entry(newest)
     for path, status in sorted(members.values(), key=lambda one: older_first(one[0], one[1].st_mtime_ns)):
-        if _key(status) in keys or finder.excluded(entry, path):
+        if _key(status) in keys or finder.refuses(entry, path):
             continue
         found = Found(path, _key(status), entry, told=False)
         known = past.get(found.key)
@@ -143,6 +144,11 @@ def unread_beside(
             yield found, False
         elif lost:
             yield found, True
+
+
+def entry_of_log(path: str, finder: Finder) -> Entry | None:
+    """Return the entry that a generation is of, by the first path of it or by the name of its log."""
+    return finder.entry_of(path) or finder.entry_of("/".join(family(path)))
 
 
 def _listing(directory: str) -> Listing:

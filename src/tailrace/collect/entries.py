@@ -1,0 +1,304 @@
+"""The entries of a configuration: what a person wishes to be followed, and what is done with its lines.
+
+A wish is one ``[[collect.entries]]`` of the file. ``entry_of`` makes of it what the source of files follows, and is the
+only place that knows both; ``check`` says what is wrong with it, by its place; ``look`` tells which files it finds now.
+When several entries find one file, the first of them has it.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+import zoneinfo
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Annotated
+
+import re2
+from msgspec import Meta, Struct
+
+from tailrace import lines
+from tailrace.api import suggestion
+from tailrace.errors import ConfigError, QueryError
+from tailrace.limits import CHECK_FILES_MAX, ENTRIES_MAX, LABEL_BYTES_MAX, LABELS_MAX
+from tailrace.lines import Mask, Steps
+from tailrace.pipeline.decode import encoding_of
+from tailrace.query import parse
+from tailrace.sources.content import is_text
+from tailrace.sources.entry import UNREADABLE, Entry, start_offset
+from tailrace.sources.globs import Fence, fits
+
+REDACTIONS = ("secrets", "personal")
+_OWN_LABELS = ("host", "path")
+
+
+class Multiline(Struct, forbid_unknown_fields=True, rename={"continue_": "continue"}):
+    """How lines become events: a line that fits ``start`` begins one, or one that fits ``continue`` belongs to it."""
+
+    start: str = ""
+    continue_: str = ""
+
+
+class Sample(Struct, forbid_unknown_fields=True):
+    """Keep one of ``one_in`` of the lines that match the query ``where``."""
+
+    one_in: Annotated[int, Meta(ge=1)]
+    where: str = "*"
+
+
+class Rule(Struct, forbid_unknown_fields=True):
+    """A rule of redaction: what fits ``pattern`` is masked but for ``keep``, or replaced by ``template``."""
+
+    pattern: Annotated[str, Meta(description="What is masked: an expression of RE2.")]
+    keep: Annotated[
+        list[Annotated[int, Meta(ge=0)]] | None,
+        Meta(description="So many characters stay visible at the head and at the tail, like `[3, 4]`."),
+    ] = None
+    template: Annotated[
+        str | None, Meta(description="What stands there instead; `{name}` is the group `(?P<name>...)` of the pattern.")
+    ] = None
+
+
+class Wish(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One entry of the file."""
+
+    path: Annotated[
+        str, Meta(description="A file, a directory with all text files below it, or a glob (`**` goes down).")
+    ]
+    exclude: Annotated[
+        list[str], Meta(description="Patterns of paths that are left out; one without a slash is that of a name.")
+    ] = []
+    start: Annotated[
+        str, Meta(description="Where files begin that are there at first: `beginning`, `end` or a size like `10MB`.")
+    ] = ""
+    labels: Annotated[dict[str, str], Meta(description='Labels of its lines, like `{ service = "shop" }`.')] = {}
+    encoding: Annotated[str, Meta(description="Of the bytes, like `gb18030`. Empty: UTF-8, or what a BOM says.")] = ""
+    format: Annotated[str, Meta(description="How lines are written. Empty: found out from the first of them.")] = ""
+    zone: Annotated[str, Meta(description="Of times that name none, like `Asia/Shanghai`. Empty: the machine's.")] = ""
+    multiline: Annotated[
+        str | Multiline, Meta(description="`auto`, `off`, `{ start = RE }` or `{ continue = RE }`.")
+    ] = "auto"
+    topic: Annotated[str, Meta(description="Where its lines go when they are shipped.")] = ""
+    redact: Annotated[list[str], Meta(description="What is masked: `secrets`, `personal`, or names of own rules.")] = []
+    drop: Annotated[str, Meta(description="A query: lines that match it are not kept.")] = ""
+    sample: Annotated[Sample | None, Meta(description="`{ where = QUERY, one_in = 10 }`: only one of ten is kept.")] = (
+        None
+    )
+
+
+def check(wishes: Sequence[Wish], rules: Mapping[str, Rule]) -> None:
+    """Raise ConfigError for a value that has the right type and no meaning; it names the place of the value."""
+    if len(wishes) > ENTRIES_MAX:
+        raise ConfigError(f"collect.entries: there are {len(wishes)}", cure=f"At most {ENTRIES_MAX}: write globs.")
+    for name, rule in rules.items():
+        _check_rule(rule, _Place(f"collect.rules.{name}"))
+    for number, wish in enumerate(wishes):
+        place = _Place(f"collect.entries[{number}]", wish.path)
+        if not wish.path.strip() or "\0" in wish.path:
+            raise place.fault("path", "there is none", "Name a file, a directory or a glob.")
+        _check_files(wish, place)
+        _check_text(wish, place)
+        for name in wish.redact:
+            if name not in (*REDACTIONS, *rules):
+                cure = f"{suggestion(name, (*REDACTIONS, *rules))} Your own is written as [collect.rules.{name}]."
+                raise place.fault("redact", f"there is no rule {name!r}", cure)
+        _check_query(wish.drop, "drop", place)
+        if wish.sample is not None:
+            _check_query(wish.sample.where, "sample.where", place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in the file something stands."""
+
+    name: str
+    path: str = ""
+
+    def fault(self, key: str, what: object, cure: str) -> ConfigError:
+        """Return the error of the value of a key."""
+        return ConfigError(f"{self.name}.{key}: {what}{f' (the entry of {self.path})' if self.path else ''}", cure=cure)
+
+
+def _check_files(wish: Wish, place: _Place) -> None:
+    try:
+        start_offset(wish.start or "beginning", 0)
+    except ConfigError as error:
+        raise place.fault("start", error.message, error.cure) from error
+    for pattern in wish.exclude:
+        try:
+            fits((pattern,), "/")
+        except re2.error as error:
+            raise place.fault("exclude", f"{pattern!r} is no pattern of paths", "[a-z] is one character.") from error
+    if len(wish.labels) > LABELS_MAX:
+        raise place.fault("labels", f"there are {len(wish.labels)}", f"At most {LABELS_MAX}.")
+    for name, value in wish.labels.items():
+        if name in _OWN_LABELS:
+            raise place.fault(
+                f"labels.{name}", "this label is given by Tailrace", "collect.host sets that of the host."
+            )
+        if not name or max(len(name.encode()), len(value.encode())) > LABEL_BYTES_MAX:
+            raise place.fault(f"labels.{name[:80]}", "empty or too long", f"At most {LABEL_BYTES_MAX} bytes.")
+
+
+def _check_text(wish: Wish, place: _Place) -> None:
+    try:
+        encoding_of(wish.encoding)
+    except ConfigError as error:
+        raise place.fault("encoding", error.message, error.cure) from error
+    if wish.zone and wish.zone not in zoneinfo.available_timezones():
+        raise place.fault("zone", f"{wish.zone!r} is no time zone", "Name one like Europe/Berlin or UTC.")
+    if isinstance(wish.multiline, str):
+        if wish.multiline not in ("auto", "off"):
+            cure = 'Write "auto", "off", { start = "..." } or { continue = "..." }.'
+            raise place.fault("multiline", f"{wish.multiline!r} is no way to join lines", cure)
+    elif bool(wish.multiline.start) == bool(wish.multiline.continue_):
+        raise place.fault("multiline", "either start or continue", 'Like { start = "^\\d{4}-" }.')
+    else:
+        key = "start" if wish.multiline.start else "continue"
+        _check_expression(wish.multiline.start or wish.multiline.continue_, f"multiline.{key}", place)
+
+
+def _check_rule(rule: Rule, place: _Place) -> None:
+    _check_expression(rule.pattern, "pattern", place)
+    if rule.keep is not None and rule.template is not None:
+        raise place.fault("template", "either keep or template", "Leave one of them out.")
+    if rule.keep is not None and len(rule.keep) != 2:
+        raise place.fault("keep", "it takes two numbers", "Like keep = [3, 4].")
+
+
+def _check_expression(pattern: str, key: str, place: _Place) -> None:
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(pattern, options)
+    except re2.error as error:
+        what = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
+        cure = "It is an expression of RE2: no look-around, no back-references."
+        raise place.fault(key, f"{pattern!r} is no pattern: {what}", cure) from error
+
+
+def _check_query(query: str, key: str, place: _Place) -> None:
+    try:
+        pipes = parse(query, 0).pipes
+    except QueryError as error:
+        raise place.fault(key, f"{error.message}, at {error.position} in {query!r}", error.cure) from error
+    if pipes:
+        raise place.fault(key, "a query without pipes is needed", "Leave out what stands behind the |.")
+
+
+def steps_of(wish: Wish, rules: Mapping[str, Rule]) -> Steps:
+    """Return what the pipeline is to do: the one place where the keys of an entry become steps."""
+    sample, multiline = wish.sample, wish.multiline
+    joined = (
+        (multiline, "")
+        if isinstance(multiline, str)
+        else ("start", multiline.start)
+        if multiline.start
+        else ("continue", multiline.continue_)
+    )
+    return Steps(
+        encoding=wish.encoding,
+        multiline=joined[0],
+        pattern=joined[1],
+        drop=wish.drop,
+        sample=lines.Sample(sample.where, sample.one_in) if sample else None,
+        redact=tuple(_mask(name, rules[name]) if name in rules else name for name in wish.redact),
+    )
+
+
+def _mask(name: str, rule: Rule) -> Mask:
+    keep = (rule.keep[0], rule.keep[1]) if rule.keep else None
+    return Mask(name, rule.pattern, keep, rule.template or "")
+
+
+def entry_of(
+    wish: Wish, rules: Mapping[str, Rule], *, host: str = "", exclude: Sequence[str] = (), start: str = ""
+) -> Entry:
+    """Return what to follow, with what holds for all entries."""
+    return Entry(
+        os.path.expanduser(wish.path),
+        wish.start or start or "beginning",
+        {**({"host": host} if host else {}), **wish.labels},
+        steps_of(wish, rules),
+        tuple(dict.fromkeys(form for pattern in (*wish.exclude, *exclude) for form in _forms(pattern))),
+    )
+
+
+def _forms(pattern: str) -> Iterator[str]:
+    """Yield a pattern of exclusion, and what it really means when it names a link."""
+    pattern = os.path.expanduser(pattern)
+    yield pattern
+    if "/" in pattern and not glob.has_magic(pattern):
+        yield os.path.realpath(pattern)
+
+
+def difference(old: Sequence[Entry], new: Sequence[Entry]) -> tuple[list[str], list[str], list[str]]:
+    """Return the paths of the entries that were added, removed and changed."""
+    before = {entry.path: entry for entry in reversed(old)}
+    after = {entry.path: entry for entry in reversed(new)}
+    changed = [path for path, entry in after.items() if path in before and before[path] != entry]
+    return [path for path in after if path not in before], [path for path in before if path not in after], changed
+
+
+@dataclass(slots=True)
+class Finds:
+    """What an entry finds now: (path, bytes) of each file, and of what is left out, path and reason."""
+
+    files: list[tuple[str, int]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    more: bool = False
+    overlaps: dict[int, int] = field(default_factory=dict)
+
+
+def look(entries: Sequence[Entry], fence: Fence) -> list[Finds]:
+    """Return what each entry finds now, by the rules by which files are followed.
+
+    ``overlaps`` counts, by the place of an earlier entry, the files that it has.
+    """
+    taken: dict[tuple[int, int], int] = {}
+    found: list[Finds] = []
+    for number, entry in enumerate(entries):
+        finds = Finds()
+        whole = os.path.isdir(entry.path)
+        pattern = os.path.join(glob.escape(entry.path), "**") if whole else entry.path
+        names = glob.iglob(pattern, recursive=True)
+        for path in islice(names, CHECK_FILES_MAX):
+            if os.path.isdir(path):
+                if not whole and not glob.has_magic(entry.path):
+                    finds.left_out.append((path, "a directory"))
+                continue
+            why, status = _looked_at(path, entry, fence, whole=whole)
+            key = (status.st_dev, status.st_ino) if status else (0, 0)
+            if why or status is None:
+                finds.left_out.append((path, why))
+            elif key in taken:
+                if taken[key] != number:
+                    finds.overlaps[taken[key]] = finds.overlaps.get(taken[key], 0) + 1
+            else:
+                taken[key] = number
+                finds.files.append((path, status.st_size))
+        finds.more = next(names, None) is not None
+        finds.files.sort()
+        found.append(finds)
+    return found
+
+
+def _looked_at(path: str, entry: Entry, fence: Fence, *, whole: bool) -> tuple[str, os.stat_result | None]:
+    """Return why a path is left out, and else what it is."""
+    real = os.path.realpath(path)
+    refused = fence.refuses(real)
+    if refused or fits(entry.exclude, path) or fits(entry.exclude, real):
+        return refused or "excluded", None
+    if path.endswith(UNREADABLE):
+        return "compressed in a way that is not read; gzip is", None
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return "not a regular file", None
+        with open(path, "rb"):
+            binary = whole and not is_text(path)
+    except OSError as error:
+        return (error.strerror or str(error)).lower(), None
+    return ("binary", None) if binary else ("", status)

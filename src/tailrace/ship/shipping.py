@@ -1,0 +1,76 @@
+"""All outputs of one agent: what every one of them has taken leaves the spool.
+
+The outputs may change while it runs. One that is new begins where its server says it is, or with the oldest that the
+spool has. One that is taken away holds nothing back any more; a call of it that is under way is left to itself, and
+should it come back later, its server says what it got. Without any output everything stays in the spool.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tailrace.bus import Bus
+from tailrace.limits import SHIP_DRAIN_S_MAX, SHIP_END_S_MAX
+from tailrace.ship.connection import Server
+from tailrace.ship.dead import DeadLetters
+from tailrace.ship.output import Output, OutputStatus
+
+_LOOK_S = 0.02
+
+
+class Shipping:
+    """The outputs of one bus."""
+
+    def __init__(self, bus: Bus, directory: Path, *, host: str) -> None:
+        """Keep in ``directory`` what no server wants."""
+        self._bus = bus
+        self._directory = directory
+        self._host = host
+        self._outputs: dict[Server, Output] = {}
+        self._changing = threading.Lock()
+
+    def change(self, servers: Sequence[Server]) -> None:
+        """Ship to these from now on. Raises DataError."""
+        with self._changing:
+            kept = {server: output for server, output in self._outputs.items() if server in servers}
+            added: list[Output] = []
+            for server in dict.fromkeys(servers):
+                if server not in kept:
+                    dead = DeadLetters(self._directory / f"{_name(server.url)}.ndjson")
+                    added.append(Output(self._bus, server, dead, host=self._host, on_taken=self._release))
+                    kept[server] = added[-1]
+            gone = [output for server, output in self._outputs.items() if server not in kept]
+            self._outputs = kept
+        for output in gone:
+            output.stop()
+        for output in added:
+            output.start()
+
+    def stop(self, drain_s: float = SHIP_DRAIN_S_MAX) -> None:
+        """Go on as long as servers take, for ``drain_s`` at most, then end."""
+        outputs = list(self._outputs.values())
+        deadline = time.monotonic() + drain_s
+        while time.monotonic() < deadline and not all(output.done for output in outputs):
+            time.sleep(_LOOK_S)
+        for output in outputs:
+            output.stop()
+        deadline = time.monotonic() + SHIP_END_S_MAX
+        for output in outputs:
+            output.join(max(deadline - time.monotonic(), 0))
+
+    def status(self) -> list[OutputStatus]:
+        """Return how each output is doing. From any thread."""
+        return [output.status() for output in list(self._outputs.values())]
+
+    def _release(self) -> None:
+        with self._changing:
+            if self._outputs:
+                self._bus.release(min(output.taken for output in self._outputs.values()))
+
+
+def _name(url: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", url.partition("://")[2]).strip("_.")

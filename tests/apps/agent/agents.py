@@ -1,0 +1,123 @@
+"""Real agents, and a real proxy between them and their servers that misbehaves as it is told."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from tests.apps.programs import TAILRACE, environment
+
+
+class Agent:
+    """A `tailrace agent`; what it says is in ``said()``."""
+
+    def __init__(self, directory, *arguments, servers=(), **more):
+        self.directory = directory
+        self.log = directory.with_suffix(".out")
+        named = [word for url in servers for word in ("--server", url)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*TAILRACE, "agent", "--data", directory, *named, *map(str, arguments)],
+                stdout=log,
+                stderr=log,
+                env=environment(**more),
+            )
+
+    def said(self):
+        return self.log.read_text()
+
+    def stop(self, number=signal.SIGTERM):
+        """End it, and return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+    def peak_mib(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) // 1024
+
+    def processor_s(self):
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Proxy:
+    """Passes bytes to ``port`` and back. ``mode``: pass, cut (each connection after some bytes), trickle (answers come
+    a byte at a time), stall (accepts and is silent), or bytes (what every connection is answered with)."""
+
+    def __init__(self, port):
+        self.port = port
+        self.mode = "pass"
+        self.cut_bytes = 1000
+        self.connections = 0
+        self.calls_s = []
+        self._open = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._closed = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def turn(self, mode):
+        """Behave so from now on; what is open is broken."""
+        self.mode = mode
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        self._open = []
+
+    def close(self):
+        self._closed = True
+        self._listener.close()
+        self.turn("pass")
+
+    def _accept(self):
+        while not self._closed:
+            try:
+                one, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self.calls_s.append(time.monotonic())
+            self._open.append(one)
+            threading.Thread(target=self._serve, args=(one, self.mode), daemon=True).start()
+
+    def _serve(self, one, mode):
+        with contextlib.suppress(OSError), one:
+            if isinstance(mode, bytes):
+                one.recv(65_536)
+                one.sendall(mode)
+                one.shutdown(socket.SHUT_WR)
+                while one.recv(65_536):
+                    pass
+                return
+            if mode == "stall":
+                while one.recv(65_536):
+                    pass
+                return
+            with socket.create_connection(("127.0.0.1", self.port)) as other:
+                self._open.append(other)
+                back = threading.Thread(target=self._pass, args=(other, one, mode == "trickle", None), daemon=True)
+                back.start()
+                self._pass(one, other, False, self.cut_bytes if mode == "cut" else None)
+                back.join()
+
+    def _pass(self, source, sink, trickle, cut_bytes):
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                if trickle:
+                    for at in range(len(data)):
+                        sink.sendall(data[at : at + 1])
+                        time.sleep(0.5)  # what it does, not what a test waits for
+                passed += len(data)
+                if cut_bytes is not None and passed > cut_bytes:
+                    sink.sendall(data[: -(passed - cut_bytes)])
+                    source.shutdown(socket.SHUT_RDWR)
+                    break
+                if not trickle:
+                    sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR if cut_bytes is None else socket.SHUT_RDWR)

@@ -1,0 +1,194 @@
+"""An agent starts, drains, fills its spool, and shares its directory with nobody."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tailrace.limits import MIB
+from tests.apps.programs import tailrace, until
+from tests.apps.test_bad_disk import fill, small_disk  # noqa: F401 - a fixture
+
+LINE = "2026-11-20 08:00:00,123 INFO app line %d %s\n"
+
+
+def write(path, first, count, size=100):
+    with path.open("a") as file:
+        file.write("".join(LINE % (n, os.urandom(size // 2).hex()) for n in range(first, first + count)))
+
+
+def numbers(server):
+    return [int(text.split()[5]) for text in server.messages()]
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "app.log"
+
+
+def test_a_second_agent_in_the_same_directory_says_so_and_ends(agent, log, port):
+    """D09"""
+    first = agent(log, servers=[f"http://127.0.0.1:{port}"])
+    until(lambda: (first.directory / "lock").exists() and "shipping to" in first.said())
+    done = tailrace("agent", log, "--server", f"http://127.0.0.1:{port}", "--data", first.directory)
+    assert done.returncode == 1
+    assert f"in use by another tailrace (process {first.process.pid})".encode() in done.stderr
+
+
+def test_an_agent_without_a_server_says_what_to_do(tmp_path):
+    done = tailrace("agent", tmp_path / "x.log", "--data", tmp_path / "agent")
+    assert (done.returncode, b"--server" in done.stderr) == (2, True)
+
+
+def test_an_agent_that_ends_while_the_server_is_away_ends_at_once_and_says_what_waits(start, agent, log, port):
+    """D15"""
+    write(log, 0, 1000)
+    shipping = agent(log, servers=[f"http://127.0.0.1:{port}"])
+    until(lambda: "PROBLEM" in shipping.said() and any(shipping.directory.glob("spool/*.seg")))
+    until(lambda: sum(path.stat().st_size for path in shipping.directory.glob("spool/*.seg")) > 10_000)
+    assert shipping.stop() == 0
+    assert f"1000 records wait in the spool for http://127.0.0.1:{port}" in shipping.said()
+    log.unlink()  # the spool has them
+    agent(servers=[f"http://127.0.0.1:{port}"], TAILRACE_COLLECT__DISCOVER="false")
+    server = start("--listen", f"127.0.0.1:{port}")
+    until(lambda: numbers(server) == list(range(1000)))
+
+
+def test_an_agent_that_ends_delivers_what_it_has_read(start, agent, log):
+    """D16"""
+    server = start()
+    write(log, 0, 20_000)
+    shipping = agent(log, servers=[server.url])
+    until(lambda: numbers(server))
+    assert shipping.stop() == 0
+    assert "wait in the spool" not in shipping.said()
+    known = len(numbers(server))
+    assert numbers(server) == list(range(known))
+    agent(log, servers=[server.url])
+    until(lambda: len(numbers(server)) >= 20_000)
+    assert numbers(server) == list(range(20_000))
+
+
+def test_a_second_signal_ends_it_at_once(start, agent, proxy, log):
+    """D17"""
+    between = proxy(start().port)
+    between.turn("stall")
+    write(log, 0, 10)
+    shipping = agent(log, servers=[between.url])
+    until(lambda: between.connections)
+    shipping.process.send_signal(signal.SIGTERM)
+    shipping.process.send_signal(signal.SIGINT)
+    assert shipping.process.wait(30) in (0, 1)
+
+
+def test_a_full_spool_stops_the_reader_and_nothing_is_dropped(start, agent, log, port):
+    """F02"""
+    write(log, 0, 60_000, size=1000)
+    shipping = agent(log, servers=[f"http://127.0.0.1:{port}"], TAILRACE_AGENT__SPOOL="16 MiB")
+    until(lambda: "is full: nothing more is read" in shipping.said(), 60)
+    assert sum(path.stat().st_size for path in shipping.directory.glob("spool/*.seg")) < 32 * MIB
+    server = start("--listen", f"127.0.0.1:{port}")
+    until(lambda: server.get("/api/v1/status")["records"] >= 60_000, 120)
+    assert numbers(server) == list(range(60_000))
+    until(lambda: "well again: the spool" in shipping.said())
+
+
+def test_a_full_disk_under_the_spool_stops_the_reader_and_nothing_is_dropped(
+    start,
+    agent,
+    log,
+    port,
+    small_disk,  # noqa: F811
+):
+    """F01"""
+    shipping = agent(log, name="disk/agent", servers=[f"http://127.0.0.1:{port}"])
+    until(lambda: "shipping to" in shipping.said())
+    ballast = fill(small_disk)
+    write(log, 0, 20_000)
+    until(lambda: "cannot be written" in shipping.said())
+    ballast.unlink()
+    server = start("--listen", f"127.0.0.1:{port}")
+    until(lambda: len(numbers(server)) >= 20_000, 60)
+    assert numbers(server) == list(range(20_000))
+
+
+def test_an_agent_with_much_in_its_spool_starts_soon_and_stays_small(start, agent, log, port):
+    """F06"""
+    write(log, 0, 300_000, size=400)
+    first = agent(log, servers=[f"http://127.0.0.1:{port}"])
+    size = log.stat().st_size
+    until(lambda: sum(path.stat().st_size for path in first.directory.glob("spool/*.seg")) > size * 0.55, 100)
+    assert first.stop() == 0
+    second = agent(log, servers=[f"http://127.0.0.1:{port}"])
+    until(lambda: "PROBLEM: http" in second.said()[len(first.said()) :] or second.said().count("shipping to") == 2)
+    server = start("--listen", f"127.0.0.1:{port}")
+    until(lambda: server.get("/api/v1/status")["records"] >= 300_000, 120)
+    assert second.peak_mib() < 130
+
+
+def test_the_server_shows_who_ships_to_it(start, agent, log):
+    server = start()
+    write(log, 0, 10)
+    agent(log, servers=[server.url], TAILRACE_COLLECT__HOST="web-1")
+    until(lambda: numbers(server))
+    assert [one["host"] for one in server.get("/api/v1/status")["agents"]] == ["web-1"]
+    assert b"web-1 (" in tailrace("status", server=server).stdout
+
+
+# -- TLS ----------------------------------------------------------------------------------------------------------
+
+
+def certificate(directory, name, *, past=False):
+    """Make a certificate of its own authority, for 127.0.0.1; return the files of key and certificate."""
+    place = directory / name
+    place.mkdir()
+    key, request, made, config = (place / file for file in ("key.pem", "request.pem", "made.pem", "config"))
+    config.write_text(
+        f"[ca]\ndefault_ca=one\n[one]\ndatabase={place}/index\nserial={place}/serial\nnew_certs_dir={place}\n"
+        "default_md=sha256\npolicy=any\nx509_extensions=more\n[any]\ncommonName=supplied\n"
+        "[more]\nsubjectAltName=IP:127.0.0.1\nbasicConstraints=CA:true\n"
+    )
+    (place / "index").touch()
+    (place / "serial").write_text("01\n")
+    new = ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    dates = ["-startdate", "20200101000000Z", "-enddate", "20200201000000Z"] if past else ["-days", "30"]
+    sign = ["ca", "-batch", "-selfsign", "-config", config, "-keyfile", key, "-in", request, "-out", made, "-notext"]
+    for words in ([*new, "-keyout", key, "-out", request, "-subj", f"/CN={name}"], [*sign, *dates]):
+        try:
+            subprocess.run(["openssl", *words], capture_output=True, check=True)
+        except FileNotFoundError:
+            pytest.skip("openssl is not installed")
+    return key, made
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("wrong", "cannot be verified"), ("past", "expired"), ("plain", ""), ("missing", "authorities")],
+)
+def test_a_server_that_cannot_be_verified_gets_nothing_until_it_can(tmp_path, start, agent, log, port, fault, said):
+    """E16"""
+    from tests.apps.agent.tls import Tls
+
+    write(log, 0, 100)
+    server = start()
+    good = certificate(tmp_path, "good")
+    bad = certificate(tmp_path, "bad", past=fault == "past")
+    ca_file = tmp_path / "ca.pem"
+    if fault != "missing":
+        ca_file.write_bytes((bad if fault == "past" else good)[1].read_bytes())
+    front = Tls(server.port, port, None if fault == "plain" else bad)
+    try:
+        shipping = agent(log, servers=[f"https://127.0.0.1:{port}"], TAILRACE_AGENT__CA_FILE=str(ca_file))
+        until(lambda: "PROBLEM: https" in shipping.said())
+        assert said in shipping.said()
+        assert front.passed == 0
+        assert server.messages() == []
+    finally:
+        front.close()
+    ca_file.write_bytes(good[1].read_bytes())
+    front = Tls(server.port, port, good)
+    try:
+        until(lambda: numbers(server) == list(range(100)), 40)
+    finally:
+        front.close()
