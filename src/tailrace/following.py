@@ -13,7 +13,9 @@ cannot change while the program runs is listed as needing a restart.
 
 from __future__ import annotations
 
+import contextlib
 import glob
+import resource
 import socket
 import sys
 import threading
@@ -82,6 +84,7 @@ class Following:
         self._bus = bus
         self.others: list[Syslog | Journal | Stdin] = []
         self._zone = datetime.now().astimezone().tzinfo or UTC
+        _raise_files_max()
         own = [directory / "bus", directory / "spool", directory / "store"]
         self.collector = Collector(bus, [], exclude=own, allow=config.collect.allow, zone=self._zone)
         self._stopping = False
@@ -283,6 +286,13 @@ class Following:
             wishes += [Wish(glob.escape(one.path), start=start) for one in self.found]
         for wish in wishes:
             yield entry_of(wish, wanted.rules, host=host, exclude=wanted.exclude)
+
+
+def _raise_files_max() -> None:
+    """Have as many descriptors as this process may: each followed file holds one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some kernels allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _counts(added: list[str], removed: list[str], changed: list[str]) -> str:

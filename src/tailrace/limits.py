@@ -21,10 +21,14 @@ LABEL_BYTES_MAX = 1 * KIB
 # -- sources ---------------------------------------------------------------------------------------------------
 READ_BYTES = 1 * MIB
 """One read of a followed file: large enough to work on blocks, small enough that a busy file cannot starve others."""
+UNPACK_EVERY_BYTES = 4 * MIB
+"""The state of a compressed file that is read is kept so often, to go back without beginning again."""
 PREFIX_BYTES = 1 * KIB
 """A file is known again by the hash of so many of its first bytes (fewer while it is shorter) ..."""
 MARK_BYTES = 256
 """... and of so many before the offset; the same bytes are compared on every read, which finds a rewritten file."""
+HOLE_BYTES_MIN = 32
+"""NULs in a row that are no text of any encoding but a hole in the file; fewer are part of their line."""
 FILES_OPEN_MAX = 8_192
 """Followed files held open (or half of what the process may open); beyond it the longest quiet one is closed."""
 PARTIAL_QUIET_S = 8.0
@@ -44,9 +48,17 @@ POLL_S_MAX = 1.0
 """A file is polled at a tenth of the time it has been quiet, within these; inotify only makes it sooner."""
 POLL_NOTIFIED_S_MIN = 0.2
 """The first of them for a file that the kernel has reported a change of: it will the next time, too."""
+POLL_TOLD_S_MAX = 60.0
+"""The longest between two polls of a file on a local file system whose directory is watched: the kernel tells."""
 SCAN_S = 1.0
 SCAN_NOTIFIED_S = 10.0
 """Globs are matched again so often; the second when the kernel also tells about changes in their directories."""
+LISTING_YOUNG_S = 2
+"""A directory that changed so recently is listed again: clocks of file systems are coarse."""
+SKIPPED_MAX = 1_000
+"""Paths of an entry that are matched and left out, with the reason."""
+UNPACKED_AT_ONCE_MAX = 8
+"""Compressed files that are read at once; each holds a block and states of zlib, about a megabyte."""
 WATCHES_MAX = 4_096
 """Directories watched by inotify; others are polled."""
 SYSLOG_MESSAGE_BYTES_MAX = 1 * MIB

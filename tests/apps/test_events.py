@@ -7,7 +7,7 @@ import pytest
 from tailrace.agent import Collector
 from tailrace.bus.disk import DiskBus
 from tailrace.lines import Steps
-from tailrace.sources.file import Entry
+from tailrace.sources.entry import Entry
 from tests.apps.programs import Server, until
 from tests.apps.test_follow import messages, wait_for
 from tests.pipeline.test_traces import AFTER, BEFORE, JAVA, PYTHON

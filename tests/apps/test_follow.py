@@ -146,7 +146,7 @@ def test_an_entry_that_is_added_later_is_followed(tmp_path, bus):
 
 def test_a_file_that_may_not_be_read_is_told(tmp_path, bus, monkeypatch):
     collector = Collector(bus, [Entry(str(tmp_path / "app.log"))])
-    collector._source.problems[str(tmp_path / "app.log")] = "Permission denied"
+    collector._source._refused[str(tmp_path / "app.log")] = "Permission denied"
     assert [(status.state, status.error) for status in collector.status()] == [("failing", "Permission denied")]
     collector._source.close()
 

@@ -62,7 +62,7 @@ def test_check_prints_what_is_in_effect():
 
 
 def test_check_explains_which_files_each_entry_finds_and_what_is_left_out(tmp_path):
-    for name in ("a.log", "b.log", "b.log.gz", "no.log"):
+    for name in ("a.log", "b.log", "b.log.xz", "no.log"):
         (tmp_path / name).write_text("line\n")
     config = tmp_path / "tailrace.toml"
     entries = [f'path = "{tmp_path}/*.log*"\nexclude = ["no*"]', f'path = "{tmp_path}/a.log"', 'path = "/nowhere"']
@@ -71,7 +71,7 @@ def test_check_explains_which_files_each_entry_finds_and_what_is_left_out(tmp_pa
     assert done.returncode == 0
     said = done.stdout.decode()
     assert f"# {tmp_path}/*.log*: 2 files, 10 B\n#   {tmp_path}/a.log  (5 B)\n" in said
-    assert f"left out, compressed: {tmp_path}/b.log.gz" in said
+    assert f"left out, compressed in a way that is not read; gzip is: {tmp_path}/b.log.xz" in said
     assert f"left out, excluded: {tmp_path}/no.log" in said
     assert done.stderr.decode().splitlines() == [
         f"warning: {tmp_path}/a.log: 1 of its files belong to {tmp_path}/*.log*, which comes first",

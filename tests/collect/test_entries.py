@@ -1,3 +1,4 @@
+import gzip
 import os
 
 import pytest
@@ -81,8 +82,9 @@ def test_the_difference_names_what_was_added_removed_and_changed():
 
 
 def test_a_look_tells_what_is_found_what_is_left_out_and_why(tmp_path):
-    for name in ("a.log", "b.log", "c.log.gz", "skip.log"):
+    for name in ("a.log", "b.log", "c.log.xz", "skip.log"):
         (tmp_path / name).write_text("line\n")
+    (tmp_path / "d.log.gz").write_bytes(gzip.compress(b"line\n", mtime=0))
     (tmp_path / "bin.log").write_bytes(b"\0\0")
     os.mkfifo(tmp_path / "fifo.log")
     (tmp_path / "nowhere.log").symlink_to("missing")
@@ -91,9 +93,9 @@ def test_a_look_tells_what_is_found_what_is_left_out_and_why(tmp_path):
         [Entry(str(tmp_path), exclude=("skip*",)), Entry(f"{tmp_path}/*.log", exclude=("fifo*", "now*", "ker*"))],
         Fence(),
     )
-    assert whole.files == [(f"{tmp_path}/a.log", 5), (f"{tmp_path}/b.log", 5)]
+    assert whole.files == [(f"{tmp_path}/a.log", 5), (f"{tmp_path}/b.log", 5), (f"{tmp_path}/d.log.gz", 25)]
     assert {os.path.basename(path): why for path, why in whole.left_out} == {
-        "c.log.gz": "compressed",
+        "c.log.xz": "compressed in a way that is not read; gzip is",
         "skip.log": "excluded",
         "bin.log": "binary",
         "fifo.log": "not a regular file",

@@ -59,12 +59,16 @@ def test_everything_waits_while_the_bus_takes_nothing(tmp_path, source, report):
 def test_the_worst_come_first_and_the_totals_count_all(tmp_path, source, report):
     for number in range(5):
         (tmp_path / f"{number}.log").write_text("x\n" * number)
-    (tmp_path / "bad.log").mkdir()
+    (tmp_path / "bad.log").symlink_to("bad.log")
+    (tmp_path / "dir.log").mkdir()
     list(source.poll())
-    source.problems[str(tmp_path / "bad.log")] = "Permission denied"
     answer = ask(report, limit=3)
     assert [one.path.rpartition("/")[2] for one in answer.files] == ["bad.log", "4.log", "3.log"]
-    assert (answer.total, answer.lag_bytes, answer.states) == (6, 20, {"failing": 1, "quiet": 1, "reading": 4})
+    assert (answer.total, answer.lag_bytes, answer.states) == (
+        7,
+        20,
+        {"failing": 1, "quiet": 1, "reading": 4, "skipped": 1},
+    )
 
 
 def test_files_can_be_chosen_by_state_and_by_path(tmp_path, source, report):

@@ -67,7 +67,7 @@ def test_it_is_closed_only_when_what_was_read_of_it_is_acknowledged(tmp_path, fo
     assert texts(source, acknowledge=False) == []
     (file,) = source.files
     file.acked = file.offset
-    source._schedule(file, 0.0)
+    source._turns.put(file, 0.0)
     assert (texts(source), source.files) == ([], [])
 
 
@@ -204,3 +204,31 @@ def test_whatever_is_wished_meanwhile_each_line_comes_once(steps):
                     file.acked = file.offset
         source.close()
     assert sorted(found) == sorted(written)
+
+
+def test_a_generation_outside_of_the_globs_is_read_to_its_end_as_its_log_is_wanted_now(tmp_path, follow):
+    log = tmp_path / "a.log"
+    append(log, "one\n")
+    source = follow(Entry(str(log)))
+    assert texts(source) == ["one"]
+    log.rename(tmp_path / "a.log.1")
+    append(log, "three\n")
+    source.look()
+    append(tmp_path / "a.log.1", "two\n")
+    source.set([Entry(str(log), labels={"app": "a"})])
+    assert {(text, labels.get("app")) for text, labels, _ in read(source)} == {("two", "a"), ("three", "a")}
+
+
+def test_of_a_log_that_is_wanted_no_more_no_generation_is_looked_for(tmp_path, follow):
+    log = tmp_path / "a.log"
+    append(log, "one\n")
+    source = follow(Entry(str(log)))
+    assert texts(source) == ["one"]
+    source.set([Entry(str(tmp_path / "b.log"))])
+    assert texts(source) == []
+    log.rename(tmp_path / "a.log.1")
+    append(tmp_path / "a.log.1", "two\n")
+    append(log, "three\n")
+    append(tmp_path / "b.log", "other\n")
+    source.set([Entry(str(tmp_path / "b.log"))])
+    assert texts(source) == ["other"]

@@ -572,7 +572,7 @@ export interface components {
         FileStatus: {
             path: string;
             /** @enum {unknown} */
-            state: "failing" | "gone" | "parked" | "quiet" | "reading" | "waiting";
+            state: "failing" | "gone" | "parked" | "quiet" | "reading" | "skipped" | "waiting";
             offset: number;
             size: number;
             lag_bytes: number;
@@ -1094,7 +1094,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only files in this state. */
-                state?: ("failing" | "gone" | "parked" | "quiet" | "reading" | "waiting") | null;
+                state?: ("failing" | "gone" | "parked" | "quiet" | "reading" | "skipped" | "waiting") | null;
                 /** @description Only files whose path contains this, or fits it as a glob. */
                 path?: string;
                 /** @description So many files and entries at most. */

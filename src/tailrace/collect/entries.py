@@ -29,7 +29,8 @@ from tailrace.pipeline.format import format_of, zone_of
 from tailrace.pipeline.label import pattern_of
 from tailrace.pipeline.level import known_levels
 from tailrace.pipeline.redact import own_rule, rules_of
-from tailrace.sources.entry import COMPRESSED, SNIFF_BYTES, Entry, start_offset
+from tailrace.sources.content import is_text
+from tailrace.sources.entry import UNREADABLE, Entry, start_offset
 from tailrace.sources.globs import Fence, fits
 
 _OWN_LABELS = ("host", "path")
@@ -276,14 +277,14 @@ def _looked_at(path: str, entry: Entry, fence: Fence, *, whole: bool) -> tuple[s
     refused = fence.refuses(real)
     if refused or fits(entry.exclude, path) or fits(entry.exclude, real):
         return refused or "excluded", None
-    if path.endswith(COMPRESSED):
-        return "compressed", None
+    if path.endswith(UNREADABLE):
+        return "compressed in a way that is not read; gzip is", None
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             return "not a regular file", None
-        with open(path, "rb") as file:
-            binary = whole and b"\0" in file.read(SNIFF_BYTES)
+        with open(path, "rb"):
+            binary = whole and not is_text(path)
     except OSError as error:
         return (error.strerror or str(error)).lower(), None
     return ("binary", None) if binary else ("", status)

@@ -6,7 +6,9 @@ none.
 
 States: ``failing`` cannot be opened or read; ``gone`` was renamed, deleted or is wanted by no entry any more, and is
 drained; ``waiting`` has bytes that cannot be given on yet: the bus takes nothing, or the last line or event has no end;
-``reading`` has others; ``quiet`` has none; ``parked`` is quiet and was closed to save its descriptor.
+``reading`` has others; ``quiet`` has none; ``parked`` is closed, for there is nothing to read in it: it is quiet and
+its descriptor was needed, or it is compressed and read to its end, or the copy of what was read; ``skipped`` was
+matched and is no log that can be read.
 """
 
 from __future__ import annotations
@@ -78,7 +80,7 @@ class Report:
     def problems(self) -> list[str]:
         """Return what is wrong, a bounded number of sentences."""
         failing = ((file.path, file.error) for file in self._source.failing.copy().values())
-        found = [f"{path}: {why}" for path, why in islice((*failing, *self._source.problems.copy().items()), _PROBLEMS)]
+        found = [f"{path}: {why}" for path, why in islice((*failing, *self._source.problems.items()), _PROBLEMS)]
         return [self.error, *found] if self.error else found
 
     def files(self) -> list[FileStatus]:
@@ -128,8 +130,10 @@ class Report:
             yield _Seen(file.path, self._state(file, lag), acked, size, lag, file.error or self.error, file)
         for path, size in self._source.parked:
             yield _Seen(path, "parked", size, size, 0, "", None)
-        for path, why in self._source.problems.copy().items():
+        for path, why in self._source.problems.items():
             yield _Seen(path, "failing", 0, 0, 0, why, None)
+        for path, why in self._source.skipped.items():
+            yield _Seen(path, "skipped", 0, 0, 0, why, None)
 
     def _state(self, file: FollowedFile, lag: int) -> State:
         if file.error:
@@ -176,9 +180,14 @@ class Report:
 
 
 def _size(file: FollowedFile) -> int:
-    """Return the size now, which the collector may not have seen yet; the descriptor may be another file's already."""
+    """Return the size now, which the collector may not have seen yet; the descriptor may be another file's already.
+
+    How much a compressed file holds is seen by reading it only.
+    """
+    if file.content.packed:
+        return file.size
     try:
-        status = os.fstat(file.fd)
+        status = os.fstat(file.content.fd)
     except OSError:
         return file.size
     return status.st_size if (status.st_dev, status.st_ino) == file.key else file.size

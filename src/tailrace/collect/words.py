@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from tailrace.api import JSON, Call
 from tailrace.limits import COLLECT_FILES_DEFAULT, COLLECT_FILES_MAX
 
-State = Literal["reading", "waiting", "quiet", "parked", "gone", "failing"]
+State = Literal["reading", "waiting", "quiet", "parked", "gone", "failing", "skipped"]
 
 
 class FileStatus(Struct):

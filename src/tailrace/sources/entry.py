@@ -11,10 +11,8 @@ from tailrace.lines import PLAIN, Steps
 from tailrace.pipeline.decode import encoding_of
 from tailrace.pipeline.join import check
 
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".Z")
-"""Names that are left out."""
-SNIFF_BYTES = 512
-"""A file below a directory that is followed as a whole is text when so many of its first bytes have no NUL."""
+UNREADABLE = (".bz2", ".xz", ".zst", ".lz4", ".zip", ".Z")
+"""Names of compressed files that are left out; gzip is read."""
 _UNITS = {"KB": 1024, "MB": MIB, "GB": 1024 * MIB}
 
 

@@ -4,64 +4,73 @@ Purpose. Every line that was whole on disk while it could be seen goes to the bu
 thread drives it; nothing here writes: the position of a file is what the bus has taken of it.
 
 Rules.
-  find     Globs and paths are matched again every second or so, and at once when a directory reports a change. A file
-           is followed once, whatever number of paths and links lead to it, for the first entry that finds it. What is
-           no regular file is left out, compressed files too, and whatever leads to /proc, /sys or /dev. On the first
-           look of an entry ``start`` applies; what appears later is read from its first byte.
+  find     Globs and paths are matched again every second or so, and at once when a directory reports a change
+           (find.py). A file is followed once, whatever number of paths and links lead to it, for the first entry that
+           finds it. On the first look of an entry ``start`` applies; what appears later is read from its first byte.
+           Gzip is read like the rest (content.py); on a first look with another ``start`` than the beginning it is left
+           out, for it is the past.
   change   New entries take the place of the old ones at any time: a file that is still wanted goes on where it is, with
            the labels and steps of its entry from the next line on; one that is not is closed when the bus has what was
            read of it, and goes on there when it is wanted again.
   known    A file that the bus knows by device and inode goes on at its offset when the bytes there and at its
-           beginning are those that were read (followed.py); otherwise it is a new one. A file that was renamed while
-           nobody looked is found beside its old path, outside of the globs too, as long as it has something unread.
+           beginning are those that were read (followed.py); otherwise it is a new one.
   rotate   renamed or deleted: the descriptor is kept until it has been quiet for GONE_QUIET_S. Truncated: a new
-           generation from byte 0. The copy that copytruncate makes beside a file (its name begins with the file's
-           name, its content too) is not read again: it goes on where the original was left when it was truncated.
-  order    Files of one family (``app.log``, ``app.log.1``, ``app-2026-11-20.log``) are generations of one log: what an
-           older one (by its last change) holds when a newer one is found comes before the newer one's first line.
+           generation from byte 0. Copied or compressed: a file of the same family (generations.py) whose content begins
+           with what was read of a generation is that generation. While the original is open the copy is left alone;
+           afterwards it goes on, under the same name in the ledger, where the original was left.
+  missed   A new file in a family that is known, and a known generation that is no longer at its place, tell of a
+           rotation that nobody saw. Then the directory is looked through for the family, outside of the globs too:
+           known generations with something unread are finished, and what was last changed no earlier than the newest
+           known one is a generation that came and went unseen: it is read from its first byte.
+  order    Files of one family are generations of one log: what an older one (by its last change) holds when a newer one
+           is found comes before the newer one's first line.
   look     A file is polled at a tenth of the time that it has been quiet, within POLL_S_MIN and POLL_S_MAX; inotify
-           only makes it sooner, so a lost event costs a moment and never a line.
-  bounds   FILES_OPEN_MAX descriptors; beyond them the longest quiet file whose lines are all acknowledged is closed,
-           and opened again when its size or time of change differs.
+           makes it sooner. Where the kernel tells of every change (a local file system, a watched directory, one
+           name), a quiet file is polled within POLL_TOLD_S_MAX only. A lost event costs a moment and never a line.
+  bounds   FILES_OPEN_MAX descriptors, or half of what the process may have. Beyond them the file that has been quiet
+           for longest, or else has been open for longest, is closed as soon as its lines are acknowledged; it is opened
+           again when its size or time of change differs, or when others have had their turn. Files that find no
+           room wait for it, they are not forgotten.
 """
 
 from __future__ import annotations
 
 import errno
-import glob
-import heapq
-import itertools
-import math
 import os
-import re
 import resource
 import stat
 import time
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tailrace.limits import (
     FILES_OPEN_MAX,
-    GENERATIONS_MAX,
     GONE_QUIET_S,
     LOOKS_MAX,
-    POLL_NOTIFIED_S_MIN,
-    POLL_S_MAX,
     POLL_S_MIN,
+    POLL_TOLD_S_MAX,
     SCAN_NOTIFIED_S,
     SCAN_S,
+    UNPACKED_AT_ONCE_MAX,
 )
 from tailrace.lines import Lines
 from tailrace.record import Origin, Stream
 from tailrace.sources import container
-from tailrace.sources.entry import COMPRESSED, SNIFF_BYTES, Entry, start_offset
-from tailrace.sources.followed import FollowedFile, Known, Rewritten
-from tailrace.sources.globs import Fence, Index, fits
+from tailrace.sources.content import Rewritten, content_of
+from tailrace.sources.entry import Entry, start_offset
+from tailrace.sources.find import Finder, Found
+from tailrace.sources.followed import FollowedFile, Known
+from tailrace.sources.generations import Generations, family, older_first
+from tailrace.sources.globs import Fence
 from tailrace.sources.inotify import Watch
+from tailrace.sources.parked import Parked, dispensable
+from tailrace.sources.turns import Turns
+from tailrace.sources.twins import Listing, entry_of_log, has_family, in_order, twin_of, unread_beside
 
 _SCAN_SHARE = 50
-_ROTATED = re.compile(r"[-._]?(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d(?:[-_.T:]?\d+)*|(?<=[a-z])(?:[-._]\d{1,3})+$")
-"""The date in a name, or the number at its end, that rotation gives."""
+_ROOM_S = 0.1
+
+Key = tuple[int, int]
 
 
 class FileSource:
@@ -80,36 +89,29 @@ class FileSource:
 
         With ``allow`` nothing is followed but what really lies below its directories.
         """
-        self._entries = [(entry, True) for entry in entries]
-        self._index = _index(entries)
-        self._changed = False
         self._host = host
-        self._fence = Fence(exclude, allow)
         self._watch = Watch()
-        self._notified = True
-        self._open: dict[tuple[int, int], FollowedFile] = {}
+        self._finder = Finder(entries, Fence(exclude, allow), self._watch)
+        self._changed = False
+        self._past = Generations(known)
+        self._suspects: dict[tuple[str, str], int | None] = dict.fromkeys(self._past.families())
+        self._open: dict[Key, FollowedFile] = {}
         self._by_path: dict[str, FollowedFile] = {}
-        self._parked: dict[tuple[int, int], tuple[int, int]] = {}
-        self._known: dict[tuple[int, int], Known] = {}
-        self._ended: dict[str, list[Known]] = {}
-        self._looked_beside = False
-        self._queue: list[tuple[float, int, FollowedFile]] = []
-        self._turn = 0
-        self._scan_at = 0.0
-        self._scan_next_min = 0.0
-        self.forgotten: list[str] = []
-        self.problems: dict[str, str] = {}
-        self.failing: dict[tuple[int, int], FollowedFile] = {}
+        self._logs: dict[tuple[str, str], list[FollowedFile]] | None = None
+        self._parked = Parked()
+        self._late: dict[tuple[str, str], float] = {}
+        self._waiting: list[Key] = []
+        self._unpacking: set[Key] = set()
+        self._turns = Turns()
+        self._dirty: set[str] | None = set()
+        self._scan_at = self._scan_next_min = self._sweep_at = 0.0
+        self._refused: dict[str, str] = {}
+        self.failing: dict[Key, FollowedFile] = {}
         self.read_errors = 0
         self.matched: Counter[str] = Counter()
         self.polled = 0.0
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._files_max = max(8, min(FILES_OPEN_MAX, soft // 2))
-        for generation in sorted(filter(None, map(Known.of, known)), key=lambda one: one.born):
-            older = self._known.get(generation.key)
-            if older is not None:
-                self._end(older)
-            self._known[generation.key] = generation
 
     @property
     def files(self) -> list[FollowedFile]:
@@ -118,18 +120,30 @@ class FileSource:
 
     @property
     def parked(self) -> list[tuple[str, int]]:
-        """Return path and size of the files that are quiet and were closed to have few descriptors; from any thread."""
-        known = ((self._known.get(key), size) for key, (size, _) in self._parked.copy().items())
-        return [(one.note.path, size) for one, size in known if one is not None]
+        """Return path and size of the files that are closed because there is nothing to read in them; any thread."""
+        return self._parked.sizes()
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Return the paths that cannot be followed, and why; from any thread."""
+        return self._finder.failed | self._refused
+
+    @property
+    def forgotten(self) -> list[str]:
+        """Return the names of generations that can never come back; whoever drops them clears it."""
+        return self._past.forgotten
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Return the paths that were matched and are no logs that can be read, and why; from any thread."""
+        return self._finder.skipped
 
     def set(self, entries: Sequence[Entry]) -> None:
         """Follow these from now on; see ``change`` at the head of this module."""
-        looked = {entry.path for entry, first in self._entries if not first}
-        self._entries = [(entry, entry.path not in looked) for entry in entries]
-        self._index = _index(entries)
-        self.problems = {}
+        self._finder.set(entries)
+        self._suspects = dict.fromkeys(self._past.families()) | self._suspects
+        self._refused = {}
         self._changed = True
-        self._looked_beside = False
         self._scan_at = 0.0
 
     def wake(self) -> None:
@@ -139,25 +153,20 @@ class FileSource:
     def wait(self, timeout_s: float) -> None:
         """Block until something may have changed or is due, for ``timeout_s`` at most."""
         now = time.monotonic()
-        due = min(self._queue[0][0] if self._queue else now + timeout_s, self._scan_at)
-        self._watch.wait(min(timeout_s, due - now))
+        self._watch.wait(min(timeout_s, min(self._turns.next(), self._scan_at) - now))
 
     def poll(self) -> Iterator[tuple[FollowedFile, Lines]]:
         """Yield what can be read now: at most one block of each file."""
         self.look()
         self.polled = now = time.monotonic()
-        due: list[FollowedFile] = []
-        while self._queue and self._queue[0][0] <= now:
-            when, _, file = heapq.heappop(self._queue)
-            if when == file.due and self._open.get(file.key) is file:
-                file.due = math.inf
-                due.append(file)
-        for file in due:
+        for file in self._turns.take(now):
+            if self._open.get(file.key) is not file:
+                continue
             yield from self._older_first(file, now)
             if file.before is not None:
-                self._schedule(file, 0.0)
+                self._turns.put(file, 0.0)
                 continue
-            lines = self._read(file, now)
+            lines = self._read(file, now) if self._open.get(file.key) is file else None
             if lines is not None:
                 yield file, lines
 
@@ -190,291 +199,302 @@ class FileSource:
                     break
             took = time.monotonic() - now
             self._scan_next_min = now + _SCAN_SHARE * took
-            self._scan_at = now + max(SCAN_NOTIFIED_S if self._notified else SCAN_S, _SCAN_SHARE * took)
+            if self._waiting:
+                self._scan_at = now + max(_ROOM_S, 2 * took)
+            else:
+                self._scan_at = now + max(SCAN_NOTIFIED_S if self._finder.told else SCAN_S, _SCAN_SHARE * took)
 
     def _reported(self) -> bool:
         """Have the files looked at that were written to; tell whether names have changed too."""
-        paths, names = self._watch.changes()
+        paths, directories = self._watch.changes()
+        if directories is None:
+            self._dirty = None
+            for file in self._open.values():
+                self._turns.put(file, 0.0)
+            self._sweep_at = 0.0
+            return True
         for path in paths & self._by_path.keys():
             self._by_path[path].notified = True
-            self._schedule(self._by_path[path], 0.0)
-        return names
+            self._turns.put(self._by_path[path], 0.0)
+        for key in self._parked.among(paths):
+            self._parked.take(key)
+            now = time.monotonic()
+            if key in self._finder.found and not self._follow(self._finder.found[key], now):
+                self._waiting.append(key)
+                self._scan_at = min(self._scan_at, now + _ROOM_S)
+        if self._dirty is not None:
+            self._dirty |= directories
+        return bool(directories) or (bool(paths) and not paths.isdisjoint(self.problems))
 
     def close(self) -> None:
         """Give all descriptors back."""
         for file in self._open.values():
-            os.close(file.fd)
+            os.close(file.content.fd)
         self._open.clear()
         self._watch.close()
 
     # -- reading -----------------------------------------------------------------------------------------------
 
     def _read(self, file: FollowedFile, now: float) -> Lines | None:
+        lines = None
         if file.unwanted:
             file.more = False
             if file.acked == file.offset:
                 self._close(file)
             else:
-                self._schedule(file, now + POLL_S_MIN)
+                self._turns.put(file, now + POLL_S_MIN)
             return None
-        lines = None
+        if file.content.packed and not self._may_unpack(file):
+            file.more = True
+            self._turns.put(file, now + POLL_S_MIN)
+            return None
         try:
             lines = file.read(now, time.time_ns())
-            if file.error:
-                file.error = ""
-                del self.failing[file.key]
+            self._fault(file, file.content.damage)
         except Rewritten:
             self._end(file.known())
+            self._parked.take_copies()
             file.begin_again(time.time_ns())
             file.more = True
             self._scan_at = 0.0
         except OSError as error:
-            file.error = str(error)
-            self.failing[file.key] = file
+            self._fault(file, str(error))
             self.read_errors += 1
             file.more = False
         quiet = now - file.changed
-        soonest = POLL_NOTIFIED_S_MIN if file.notified else POLL_S_MIN
-        self._schedule(file, 0.0 if file.more else now + min(max(quiet / 10, soonest), POLL_S_MAX))
-        if file.gone and lines is None and quiet > GONE_QUIET_S and file.acked == file.offset and not file.held:
-            self._close(file)
+        self._turns.put(file, 0.0 if file.more else now + file.rest_s(quiet))
+        if file.more:
+            return lines
+        self._unpacking.discard(file.key)
+        if lines is None and file.acked == file.offset and not file.held:
+            if file.gone and quiet > GONE_QUIET_S:
+                self._close(file)
+            elif file.content.packed:
+                self._rest_of_packed(file, quiet)
         return lines
 
-    def _schedule(self, file: FollowedFile, when: float) -> None:
-        file.due = when
-        self._turn += 1
-        heapq.heappush(self._queue, (when, self._turn, file))
-
-    def _close(self, file: FollowedFile) -> None:
-        if os.fstat(file.fd).st_nlink == 0:
-            self.forgotten.append(file.name)
+    def _fault(self, file: FollowedFile, why: str) -> None:
+        file.error = why
+        if why:
+            self.failing[file.key] = file
         else:
-            self._known[file.key] = file.known()
-        os.close(file.fd)
+            self.failing.pop(file.key, None)
+
+    def _end(self, known: Known) -> None:
+        """Remember a content that is no longer at its place, and have its log looked through for it."""
+        self._past.end(known)
+        self._suspects[family(known.note.path)] = known.born
+
+    def _may_unpack(self, file: FollowedFile) -> bool:
+        if file.key not in self._unpacking and len(self._unpacking) >= UNPACKED_AT_ONCE_MAX:
+            return False
+        self._unpacking.add(file.key)
+        return True
+
+    def _rest_of_packed(self, file: FollowedFile, quiet: float) -> None:
+        """Close a compressed file that was read to its end; what has no end yet is told when it is long quiet."""
+        if file.content.seal(file.offset) or file.content.damage:
+            if file.content.damage:
+                self._refused[file.path] = file.content.damage
+            self._close(file, park=True)
+        elif file.size > 0 and quiet > GONE_QUIET_S:
+            self._fault(file, "the compressed file ends in the middle; what it holds was read")
+
+    def _close(self, file: FollowedFile, *, park: bool = False) -> None:
+        known = file.known()
+        if os.fstat(file.content.fd).st_nlink:
+            self._past.put(known, file.key)
+            if park and file.is_read():  # not what was written since it was looked at
+                self._parked.put(file.key, file.path, file.content.fd)
+        elif has_family(file.path):
+            self._past.end(known)
+        else:
+            self.forgotten.append(file.name)
+        os.close(file.content.fd)
         del self._open[file.key]
         self.failing.pop(file.key, None)
-
-    def _end(self, generation: Known) -> None:
-        """Remember content that was truncated away: a copy of it may stand beside; the oldest are forgotten."""
-        ended = self._ended.setdefault(generation.note.path, [])
-        ended.append(generation)
-        if len(ended) > GENERATIONS_MAX:
-            self.forgotten.append(ended.pop(0).name)
+        if self._logs is not None:
+            for log in _names_of(file):
+                self._logs[log].remove(file)
+        self._by_path.pop(file.path, None)
+        self._unpacking.discard(file.key)
+        self._parked.take_copies()
 
     # -- finding -----------------------------------------------------------------------------------------------
 
     def _scan(self, now: float) -> None:
-        found: dict[tuple[int, int], tuple[str, os.stat_result, Entry, bool]] = {}
-        self._notified = True
-        for place, (entry, first) in enumerate(self._entries):
-            for path in self._matches(entry):
-                status = self._regular(path)
-                if status is not None:
-                    found.setdefault((status.st_dev, status.st_ino), (path, status, entry, first))
-            self._entries[place] = (entry, False)
-        self.matched = Counter(entry.path for _, _, entry, _ in found.values())
-        if not self._looked_beside:
-            self._looked_beside = True
-            self._find_beside(found)
-        opened = set(self._open)
-        # Known files first: what stands beside them as a copy is told by comparing with them.
-        for key, (path, status, entry, first) in sorted(found.items(), key=lambda item: item[0] not in self._known):
-            file = self._open.get(key)
-            if file is not None:
-                file.path, file.gone = path, False
-                if self._changed:
-                    self._dress(file, entry)
-            elif self._parked.get(key) != (status.st_size, status.st_mtime_ns):
-                self._follow(path, key, entry, first=first, now=now)
-        for file in self._open.values():
-            if file.key not in found and not file.gone:
-                file.gone = True
-                self._schedule(file, 0.0)
+        dirty, self._dirty = self._dirty, set()
+        sweep = now >= self._sweep_at
+        if sweep:
+            self._sweep_at = now + POLL_TOLD_S_MAX
+            dirty = None
+        if self._finder.scan(dirty):
+            self.matched = Counter(one.entry.path for one in self._finder.found.values())
+        found = self._finder.found
         if self._changed:
             self._changed = False
-            self._let_go(found.keys())
+            self._apply()
+        self._place(found)
+        for path in self._parked.take_absent(found):
+            self._suspects.setdefault(family(path))
+        fresh = [one for key, one in found.items() if key not in self._open and self._parked.differs(one, sweep=sweep)]
+        opened = set(self._open)
+        self._waiting = []
+        self._late = {log: until for log, until in self._late.items() if until > now}
+        self._suspects = dict.fromkeys(self._late) | self._suspects
+        for _ in range(LOOKS_MAX):
+            if not fresh and not self._suspects:
+                break
+            self._follow_all(fresh, now)
+            if self._waiting:
+                break
+            fresh = []
         self._by_path = {file.path: file for file in self._open.values()}
-        self._chain([file for key, file in self._open.items() if key not in opened])
+        new = [file for key, file in self._open.items() if key not in opened]
+        if new:
+            in_order(new, self._families())
+        self._refused = {path: why for path, why in self._refused.items() if os.path.lexists(path)}
 
-    def _dress(self, file: FollowedFile, entry: Entry) -> None:
-        """Have a file read on as this entry wishes."""
-        file.unwanted = False
-        file.entry = entry.path
-        file.steps = entry.steps
-        file.stream = Stream.of({**file.place, **entry.labels})
+    def _place(self, found: Mapping[Key, Found]) -> None:
+        """Note where the open files are."""
+        for key, file in self._open.items():
+            one = found.get(key)
+            if one is not None:
+                file.gone, file.reported = False, one.told
+                if file.path != one.path:
+                    self._logs, file.path = None, one.path
+            elif not file.gone:
+                file.gone, file.reported = True, False
+                self._turns.put(file, 0.0)
 
-    def _let_go(self, found: Container[tuple[int, int]]) -> None:
-        """Part with the files that no entry wants any more; what a wanted one was renamed from is read to its end."""
+    def _apply(self) -> None:
+        """Have the open files read on as the entries wish now, and part with those that none of them wishes."""
         for file in self._open.values():
-            if file.key not in found:
-                place = self._index.find(file.path)
-                status = self._regular(file.path)
-                if place is None or (status is not None and (status.st_dev, status.st_ino) == file.key):
-                    file.unwanted = file.gone = True
-                    self._schedule(file, 0.0)
-                else:
-                    self._dress(file, self._entries[place][0])
+            one = self._finder.found.get(file.key)
+            entry = one.entry if one is not None else entry_of_log(file.first_path, self._finder)
+            # What was renamed, deleted, or found outside of the globs is read to its end if its log is still wanted.
+            if entry is None or (one is None and not file.gone and file.is_at_path()):
+                file.unwanted = file.gone = True
+                self._turns.put(file, 0.0)
+            else:
+                file.dress(entry)
 
-    def _chain(self, fresh: list[FollowedFile]) -> None:
-        """Put each file that was just found behind the generation before it."""
-        families: dict[tuple[str, str], list[FollowedFile]] = {}
-        wanted = {family(file.path) for file in fresh}
-        for file in self._open.values() if fresh else ():
-            if (name := family(file.path)) in wanted:
-                families.setdefault(name, []).append(file)
-        for generations in families.values():
-            # Times of change are coarse; of two in one tick, rotation has made the name of the older one longer.
-            generations.sort(key=lambda file: (os.fstat(file.fd).st_mtime_ns, -len(file.path)))
-            for older, newer in itertools.pairwise(generations):
-                if newer in fresh or older in fresh:
-                    newer.before = older
+    def _follow_all(self, fresh: list[Found], now: float) -> None:
+        """Open what is new, known files first: what stands beside them as a copy is told by comparing with them."""
+        families = dict.fromkeys(family(one.path) for one in fresh if one.key not in self._past) | self._suspects
+        open_ = self._families()
+        beside: list[tuple[Found, bool]] = []
+        listings: dict[str, Listing] = {}
+        for log, since in families.items():
+            beside += unread_beside(log, self._past, open_.get(log, []), self._finder, listings, since=since)
+        self._suspects = {}
+        wanted = [(one, False) for one in fresh] + [
+            pair for pair in beside if self._parked.differs(pair[0], sweep=True)
+        ]
+        times = {one.key: _mtime_ns(one.path) for one, _ in wanted}
+        wanted.sort(key=lambda pair: (pair[0].key not in self._past, older_first(pair[0].path, times[pair[0].key])))
+        for place, (one, only_known) in enumerate(wanted):
+            if not self._follow(one, now, only_known=only_known):
+                self._waiting = [waiting.key for waiting, _ in wanted[place:]]
+                self._suspects |= {log: families.get(log) for log in (family(late.path) for late, _ in wanted[place:])}
+                break
 
-    def _matches(self, entry: Entry) -> Iterator[str]:
-        path = entry.path
-        whole = os.path.isdir(path)
-        if whole:
-            path = os.path.join(glob.escape(path), "**")
-        self._notice(path)
-        for match in glob.iglob(path, recursive=True):
-            if match.endswith(COMPRESSED):
-                continue
-            real = os.path.realpath(match)
-            if self._fence.refuses(real) or fits(entry.exclude, match) or fits(entry.exclude, real):
-                continue
-            if whole and not self._is_text(match):
-                continue
-            self._notified &= self._watch.watch(os.path.dirname(match) or ".")
-            yield match
+    def _families(self) -> dict[tuple[str, str], list[FollowedFile]]:
+        """Return the open files of each log."""
+        if self._logs is None:
+            self._logs = {}
+            for file in self._open.values():
+                for log in _names_of(file):
+                    self._logs.setdefault(log, []).append(file)
+        return self._logs
 
-    def _notice(self, pattern: str) -> None:
-        """Watch the innermost directory of a pattern that exists: what it may match can appear there."""
-        directory = os.path.dirname(pattern) or "."
-        while glob.has_magic(directory) or not os.path.isdir(directory):
-            directory = os.path.dirname(directory) or "."
-        self._notified &= self._watch.watch(directory)
-
-    def _is_text(self, path: str) -> bool:
-        if os.path.isdir(path):
-            self._notified &= self._watch.watch(path)
+    def _follow(self, one: Found, now: float, *, only_known: bool = False) -> bool:
+        """Open a file where it goes on; tell whether there was room."""
+        if one.key in self._open:
+            return True
+        if not self._make_room():
             return False
         try:
-            status = os.stat(path)
-            if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) in self._open:
-                return stat.S_ISREG(status.st_mode)
-            with open(path, "rb") as file:
-                return b"\0" not in file.read(SNIFF_BYTES)
+            fd = os.open(one.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            self.problems[path] = str(error)
-            return False
-
-    def _regular(self, path: str) -> os.stat_result | None:
-        try:
-            status = os.stat(path)
-        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return False
             if error.errno != errno.ENOENT:
-                self.problems[path] = str(error)
-            return None
-        return status if stat.S_ISREG(status.st_mode) else None
-
-    def _find_beside(self, found: dict[tuple[int, int], tuple[str, os.stat_result, Entry, bool]]) -> None:
-        """Add files that were renamed out of the globs while nobody looked, when they have something unread."""
-        wanted = {
-            key: known
-            for key, known in self._known.items()
-            if key not in found and key not in self._open and self._index.find(known.note.path) is not None
-        }
-        for directory in {os.path.dirname(known.note.path) for known in wanted.values()}:
-            try:
-                listed = list(os.scandir(directory))
-            except OSError:
-                continue  # the directory is gone, and its files with it
-            for one in listed:
-                known = wanted.get((one.stat(follow_symlinks=False).st_dev, one.inode()))
-                status = self._regular(one.path) if known is not None else None
-                place = self._index.find(known.note.path) if known is not None else None
-                if known is not None and place is not None and status is not None and status.st_size > known.offset:
-                    found[known.key] = (one.path, status, self._entries[place][0], False)
-
-    def _follow(self, path: str, key: tuple[int, int], entry: Entry, *, first: bool, now: float) -> None:
+                self._refused[one.path] = str(error)
+            return True
         try:
-            self._make_room()
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            status = os.fstat(fd)
+            same = (status.st_dev, status.st_ino) == one.key and stat.S_ISREG(status.st_mode)
+            followed = self._identified(one, fd, status, only_known=only_known) if same else None
         except OSError as error:
-            if error.errno != errno.ENOENT:
-                self.problems[path] = str(error)
-            return
-        status = os.fstat(fd)
-        if (status.st_dev, status.st_ino) != key or not stat.S_ISREG(status.st_mode):
-            os.close(fd)  # it was replaced just now; the next look finds what is there
-            return
-        known = self._known.pop(key, None)
-        resumed = known is not None and known.is_in(fd, status.st_size)
-        if known is not None and not resumed:
-            self._end(known)
-        original = None if resumed else self._original(path, fd, status.st_size)
-        if isinstance(original, FollowedFile):
+            self._refused[one.path] = str(error)
+            followed = None
+        if followed is None:  # replaced just now, or nothing to read in it
             os.close(fd)
-            return
-        first_path = known.note.path if known is not None and resumed else path
+            return True
+        self._parked.take(one.key)
+        self._finder.first.discard(one.key)
+        self._refused.pop(one.path, None)
+        followed.acked = followed.offset
+        followed.changed = now
+        followed.reported = one.told
+        self._open[one.key] = followed
+        if self._logs is not None:
+            for log in _names_of(followed):
+                self._logs.setdefault(log, []).append(followed)
+        self._by_path[one.path] = followed
+        self._turns.put(followed, 0.0)
+        return True
+
+    def _identified(self, one: Found, fd: int, status: os.stat_result, *, only_known: bool) -> FollowedFile | None:
+        """Return the file at the place where its generation goes on; None when there is nothing to read in it."""
+        content = content_of(fd, one.path)
+        known = self._past.get(one.key)
+        if known is not None and not known.is_in(content):
+            self._end(known)
+            known = None
+        copied = False
+        if known is None:
+            known, copied = twin_of(one.path, content, self._past, self._families(), self._finder.found)
+        if copied or (known is None and only_known) or (known and known.ends(content)):
+            self._parked.put(one.key, one.path, fd, copy=copied)
+            if known is not None and not copied:
+                self._past.put(known, one.key)
+            return None
+        first_path = known.note.path if known is not None else one.path
         named = {"host": self._host, "path": os.path.abspath(first_path)}
-        place = {**named, **container.labels_of(os.path.realpath(path))}
-        stream = Stream.of({**place, **entry.labels})
-        file = FollowedFile(fd, path, stream, key, time.time_ns(), steps=entry.steps)
-        file.place, file.entry = place, entry.path
-        if known is not None and resumed:
+        place = {**named, **container.labels_of(os.path.realpath(one.path))}
+        file = FollowedFile(content, one.path, Stream.of(place), one.key, time.time_ns())
+        file.place = place
+        file.dress(one.entry)
+        if known is not None:
+            self._past.take(known)
             file.resume(known)
-        elif original is not None:
-            file.seek(original.offset)
-        elif first and entry.start != "beginning":
-            file.seek(file.line_after(start_offset(entry.start, status.st_size), status.st_size))
-        file.acked = file.offset
-        file.changed = now
-        self._parked.pop(key, None)
-        self.problems.pop(path, None)
-        self._open[key] = file
-        self._schedule(file, 0.0)
+        elif one.entry.start != "beginning" and one.key in self._finder.first:
+            past = self._past.predates(family(one.path), status.st_mtime_ns)
+            if past and content.packed:
+                self._parked.put(one.key, one.path, fd)
+                return None
+            if past:
+                file.seek(file.line_after(start_offset(one.entry.start, status.st_size), status.st_size))
+        return file
 
-    def _original(self, path: str, fd: int, size: int) -> FollowedFile | Known | None:
-        """Return what this file is the copy of: a followed file, or content that was truncated away; else None."""
-        for file in self._open.values():
-            if file.offset and _beside(path, file.path):
-                known = file.known()
-                if known.is_in(fd, size) or (0 < size < known.offset and _same_end(fd, file.fd, size)):
-                    return file
-        for ended_path, generations in self._ended.items():
-            if _beside(path, ended_path):
-                for known in reversed(generations):
-                    if known.offset and known.is_in(fd, size):
-                        return known
-        return None
-
-    def _make_room(self) -> None:
+    def _make_room(self) -> bool:
         if len(self._open) < self._files_max:
-            return
-        quiet = [file for file in self._open.values() if file.acked == file.offset == file.size and not file.gone]
-        if not quiet:
-            raise OSError(errno.EMFILE, f"{len(self._open)} files are open and none of them is quiet")
-        file = min(quiet, key=lambda one: one.changed)
-        status = os.fstat(file.fd)
-        self._parked[file.key] = (status.st_size, status.st_mtime_ns)
-        self._close(file)
+            return True
+        for file in dispensable(self._open.values()):
+            if file.gone:  # its writer may still have it
+                self._late[family(file.path)] = time.monotonic() + GONE_QUIET_S
+            self._close(file, park=file.offset == file.size and not file.gone)
+        return len(self._open) < self._files_max
 
 
-def _index(entries: Sequence[Entry]) -> Index:
-    return Index([(entry.path, entry.exclude) for entry in entries])
+def _names_of(file: FollowedFile) -> set[tuple[str, str]]:
+    return {family(file.path), family(file.first_path)}
 
 
-def family(path: str) -> tuple[str, str]:
-    """Return what the generations of one log have in common: the directory, and the name without date and number."""
-    directory, name = os.path.split(path)
-    return directory, _ROTATED.sub("", name)
-
-
-def _beside(copy: str, original: str) -> bool:
-    """Tell whether a name can be that of a rotated copy: the original's with something behind."""
-    return copy != original and copy.startswith(original)
-
-
-def _same_end(fd: int, other: int, size: int) -> bool:
-    start = max(0, size - 4096)
-    return os.pread(fd, size - start, start) == os.pread(other, size - start, start)
+def _mtime_ns(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0

@@ -8,11 +8,19 @@ While it is open its inode cannot be used again. Each *generation* of content ha
 Reading. Every read takes the bytes before the offset along and compares them with what was read there: a file that was
 truncated and has grown past the offset again is found out on the next read, and begins a new generation at byte 0.
 
+The bytes are those of the content (content.py): a file that was compressed meanwhile goes on at the same place under
+the same name, for it has the same first bytes and the same ones before the offset.
+
 Lines. A line is given out when its newline is there. A last line without one waits; it is given out when the file was
 quiet for PARTIAL_QUIET_S, and what is written later becomes a record of its own (a newline alone is not one). A line
 longer than LINE_BYTES_MAX is cut there, between characters, and goes on as the next record. Memory: one block, or one
 line while a long one is taken. The encoding says what a newline is; a byte order mark, which is read again after a
 restart and belongs to no line, says more than the configuration does.
+
+Holes. A writer that does not append leaves a hole where its file was truncated under it; so does a machine that loses
+its power. A run of at least HOLE_BYTES_MIN NULs is no line and no part of one: it is stepped over and counted
+(``hole_bytes``), what stands before it is a line of its own, and the next one begins behind it. A run that reaches the
+end of the file is room that was reserved and may still be filled: it waits. Shorter runs are part of their line.
 
 Events. Lines that may be the beginning of a longer event (a stack trace) are given back by who understands them: the
 offset returns to where the event began, and they come again with what was written behind them, or, as ``ended``, when
@@ -36,33 +44,41 @@ from tailrace.limits import (
     BATCH_ROWS_MAX,
     EVENT_QUIET_S,
     EVENT_S_MAX,
+    HOLE_BYTES_MIN,
     LINE_BYTES_MAX,
     MARK_BYTES,
     PARTIAL_QUIET_S,
+    POLL_NOTIFIED_S_MIN,
+    POLL_S_MAX,
+    POLL_S_MIN,
+    POLL_TOLD_S_MAX,
     PREFIX_BYTES,
     READ_BYTES,
 )
 from tailrace.lines import PLAIN, Lines, Steps
 from tailrace.pipeline.decode import UTF8, encoding_of, newline_of
 from tailrace.record import Origin, Stream
+from tailrace.sources.content import Content, Rewritten, seal_of
+from tailrace.sources.entry import Entry
 from tailrace.sources.split import split
 from tailrace.sources.waiting import Waiting
 from tailrace.sources.wide import find, mark_of, split_wide
 
 _HEAD_BYTES = 4
+_HOLE = bytes(HOLE_BYTES_MIN)
 
 
-class Note(msgspec.Struct):
-    """What is kept beside a position to know the file again: ``prefix`` hashes its first ``prefix_bytes``."""
+class Note(msgspec.Struct, omit_defaults=True):
+    """What is kept beside a position to know the file again: ``prefix`` hashes its first ``prefix_bytes``.
+
+    ``seal`` is that of a compressed file that was read to its end.
+    """
 
     path: str
     prefix_bytes: int
     prefix: str
     mark: str
-
-
-class Rewritten(Exception):
-    """The bytes before the offset are not those that were read: another content has taken their place."""
+    seal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +108,70 @@ class Known:
         """When it was first seen, in nanoseconds since 1970."""
         return int(self.name.rpartition("-")[2], 16)
 
-    def is_in(self, fd: int, size: int) -> bool:
-        """Tell whether a file of ``size`` bytes begins with what was read."""
-        if size < self.offset:
+    def is_in(self, content: Content) -> bool:
+        """Tell whether a content begins with what was read. Raises OSError."""
+        if not self.begins(content):
             return False
-        mark = os.pread(fd, min(MARK_BYTES, self.offset), max(0, self.offset - MARK_BYTES))
-        prefix = os.pread(fd, self.note.prefix_bytes, 0)
-        return _hash(mark) == self.note.mark and _hash(prefix) == self.note.prefix
+        if self.note.seal and self.note.seal == seal_of(content.fd):
+            return True
+        mark = content.pread(min(MARK_BYTES, self.offset), max(0, self.offset - MARK_BYTES))
+        return len(mark) == min(MARK_BYTES, self.offset) and _hash(mark) == self.note.mark
+
+    def ends(self, content: Content) -> bool:
+        """Tell whether a compressed file was read to its end and has not changed since."""
+        return content.packed and bool(self.note.seal) and self.note.seal == seal_of(content.fd)
+
+    def begins(self, content: Content) -> bool:
+        """Tell whether a content has the same first bytes. Raises OSError."""
+        prefix = content.pread(self.note.prefix_bytes, 0)
+        return len(prefix) == self.note.prefix_bytes and _hash(prefix) == self.note.prefix
 
 
 class FollowedFile:
     """An open file and the place in it; used by one thread."""
 
+    __slots__ = (
+        "_held_bytes",
+        "_held_since",
+        "_mark",
+        "_mtime_ns",
+        "_newline",
+        "_order",
+        "_prefix",
+        "_reserved",
+        "_searched",
+        "acked",
+        "before",
+        "changed",
+        "content",
+        "due",
+        "entry",
+        "error",
+        "first_path",
+        "gone",
+        "hole_bytes",
+        "key",
+        "lines",
+        "more",
+        "name",
+        "notified",
+        "offset",
+        "opened",
+        "path",
+        "place",
+        "read_ns",
+        "reported",
+        "size",
+        "steps",
+        "stream",
+        "unwanted",
+        "waiting",
+    )
+
     def __init__(
-        self, fd: int, path: str, stream: Stream, key: tuple[int, int], born_ns: int, *, steps: Steps = PLAIN
+        self, content: Content, path: str, stream: Stream, key: tuple[int, int], born_ns: int, *, steps: Steps = PLAIN
     ) -> None:
-        self.fd = fd
+        self.content = content
         self.path = path
         self.first_path = path
         self.stream = stream
@@ -126,6 +190,10 @@ class FollowedFile:
         self.waiting = Waiting()
         self.read_ns = 0
         self.notified = False
+        self.reported = False
+        self.opened = born_ns
+        self._reserved = False
+        self.hole_bytes = 0
         self.due = 0.0
         self.changed = 0.0
         self.more = False
@@ -139,6 +207,21 @@ class FollowedFile:
         self._mtime_ns = -1
         self._prefix = (0, _hash(b""))
 
+    def dress(self, entry: Entry) -> None:
+        """Read on as this entry wishes."""
+        self.unwanted = False
+        self.entry = entry.path
+        self.steps = entry.steps
+        self.stream = Stream.of({**self.place, **entry.labels})
+
+    def is_at_path(self) -> bool:
+        """Tell whether it is still where it was found."""
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self.key
+
     def resume(self, known: Known) -> None:
         """Go on where a verified generation was left."""
         self.name = known.name
@@ -149,7 +232,7 @@ class FollowedFile:
     def seek(self, offset: int) -> None:
         """Read on from ``offset``."""
         self.offset = self._searched = offset
-        self._mark = os.pread(self.fd, min(MARK_BYTES, offset), max(0, offset - MARK_BYTES))
+        self._mark = self.content.pread(min(MARK_BYTES, offset), max(0, offset - MARK_BYTES))
         self._mtime_ns = -1
 
     def line_after(self, offset: int, size: int) -> int:
@@ -159,7 +242,7 @@ class FollowedFile:
         if offset == 0:
             return 0
         place = max(0, offset // width * width - width)
-        while block := os.pread(self.fd, READ_BYTES, place):
+        while block := self.content.pread(READ_BYTES, place):
             end = find(block, self._newline)
             if end >= 0:
                 return place + end + width
@@ -180,11 +263,25 @@ class FollowedFile:
         """
         self._held_bytes = self.offset - offset
         self.offset = self._searched = offset
-        self._mark = os.pread(self.fd, min(MARK_BYTES, offset), max(0, offset - MARK_BYTES))
+        self._mark = self.content.pread(min(MARK_BYTES, offset), max(0, offset - MARK_BYTES))
         self.lines -= rows
         if self._held_since is None:
             self._held_since = now_s
         return msgspec.json.encode(self._note()).decode()
+
+    def is_read(self) -> bool:
+        """Tell whether everything that is there now was read."""
+        try:
+            return self.offset == self.size and self.content.look() == (self.size, self._mtime_ns)
+        except Rewritten:
+            return False
+
+    def rest_s(self, quiet_s: float) -> float:
+        """Return how long it is left alone when there is nothing to read."""
+        if self.reported and self.offset == self.size and not self.held:
+            spread = 1 - self.key[1] % 256 / 1024  # so that files that were found together are not polled together
+            return min(max(quiet_s, POLL_NOTIFIED_S_MIN), POLL_TOLD_S_MAX * spread)
+        return min(max(quiet_s / 10, POLL_NOTIFIED_S_MIN if self.notified else POLL_S_MIN), POLL_S_MAX)
 
     def known(self) -> Known:
         """Return what a later life needs to go on here."""
@@ -192,6 +289,7 @@ class FollowedFile:
 
     def begin_again(self, born_ns: int) -> None:
         """Take the content for a new generation, from its first byte."""
+        self.content.begin_again()
         self.name = _name(self.key, born_ns)
         self.offset = self.acked = self._searched = 0
         self.waiting = Waiting()
@@ -206,15 +304,16 @@ class FollowedFile:
 
         Raises Rewritten when the content was replaced, OSError when it cannot be read.
         """
-        stat = os.fstat(self.fd)
-        if stat.st_size < self.offset:
+        size, mtime_ns = self.content.look()
+        if size < self.offset:
             raise Rewritten
-        if not self.more and stat.st_size == self.size and stat.st_mtime_ns == self._mtime_ns:
+        if not self.more and size == self.size and mtime_ns == self._mtime_ns:
             return self._last_line(now_s, observed_ns)
         self.changed = now_s
-        self.size = stat.st_size
+        self.size = size
         self.waiting.saw(self.size, self.acked, now_s)
-        self._mtime_ns = stat.st_mtime_ns
+        self._mtime_ns = mtime_ns
+        self._reserved = False
         if self._searched > self.size:
             self._searched = self.offset
         self._know_encoding()
@@ -225,7 +324,7 @@ class FollowedFile:
     def _know_encoding(self) -> None:
         """Find out what a newline is."""
         if self._order is None or self.offset == 0:
-            self._order = mark_of(os.pread(self.fd, _HEAD_BYTES, 0))
+            self._order = mark_of(self.content.pread(_HEAD_BYTES, 0))
         self._newline = newline_of(self._encoding())
 
     def _encoding(self) -> str:
@@ -233,15 +332,15 @@ class FollowedFile:
 
     def _block(self, bytes_max: int) -> bytes:
         before = len(self._mark)
-        data = os.pread(self.fd, before + bytes_max, self.offset - before)
+        data = self.content.pread(before + bytes_max, self.offset - before)
         if data[:before] != self._mark:
             raise Rewritten
-        self.more = self.offset + bytes_max < self.size
+        self.more = bytes_max > 0 and len(data) == before + bytes_max
         return data[before:]
 
     def _long_line(self) -> bytes | None:
         """Look for the end of a line longer than a block, without keeping it; then return all of it."""
-        piece = os.pread(self.fd, READ_BYTES, self._searched)
+        piece = self.content.pread(READ_BYTES, self._searched)
         end = find(piece, self._newline)
         width = len(self._newline)
         self._searched += len(piece) // width * width if end < 0 else end + width
@@ -257,6 +356,10 @@ class FollowedFile:
 
     def _take(self, block: bytes, observed_ns: int, *, ended: bool) -> Lines | None:
         """Make lines of a block that begins at the offset."""
+        hole = block.find(_HOLE)
+        if hole >= 0:
+            hole += -hole % len(self._newline)  # the last NUL before it may be a half of a character
+            return self._before_hole(block, hole, observed_ns, ended=ended)
         skip = self._skipped(block)
         text = block[skip:] if skip else block
         wide = len(self._newline) > 1
@@ -272,6 +375,34 @@ class FollowedFile:
         else:
             self._searched = self.offset + len(block) // len(self._newline) * len(self._newline)
         return None
+
+    def _before_hole(self, block: bytes, hole: int, observed_ns: int, *, ended: bool) -> Lines | None:
+        """Return the lines before a hole; when there are none, step over it."""
+        end = self._hole_end(self.offset + hole)
+        self.more = end is not None
+        if find(block[:hole], self._newline) >= 0:
+            return self._take(block[:hole], observed_ns, ended=ended)
+        if hole and (end is not None or ended):
+            return self._unended(block[:hole], observed_ns)
+        self._searched = self.offset
+        self._reserved = end is None and not hole
+        if end is not None:
+            self.hole_bytes += end - self.offset
+            self.offset = self._searched = end
+            self._mark = self.content.pread(min(MARK_BYTES, end), max(0, end - MARK_BYTES))
+        return None
+
+    def _hole_end(self, place: int) -> int | None:
+        """Return where the first byte behind a run of NULs is; None when it reaches the end of the file."""
+        while True:
+            place = self.content.data_from(place)
+            piece = self.content.pread(READ_BYTES, place)
+            if not piece:
+                return None
+            if piece != bytes(len(piece)):
+                end = place + len(piece) - len(piece.lstrip(b"\0"))
+                return end - end % len(self._newline)
+            place += len(piece)
 
     def _skipped(self, block: bytes) -> int:
         """Return how many bytes at the offset belong to no line.
@@ -289,14 +420,14 @@ class FollowedFile:
     def _last_line(self, now_s: float, observed_ns: int) -> Lines | None:
         """Return what was held back, then the last line without its newline, once nobody seems to go on with it."""
         quiet = now_s - self.changed
-        if self.offset == self.size or quiet < (EVENT_QUIET_S if self.held else PARTIAL_QUIET_S):
+        if self._reserved or self.offset >= self.size or quiet < (EVENT_QUIET_S if self.held else PARTIAL_QUIET_S):
             return None
         if self.held:
             return self._take(self._block(READ_BYTES), observed_ns, ended=True)
         block = self._block(min(self.size - self.offset, LINE_BYTES_MAX))
         self.more = False
         skip = self._skipped(block)
-        if find(block[skip:], self._newline) >= 0 or skip == len(block):
+        if find(block[skip:], self._newline) >= 0 or _HOLE in block or skip == len(block):
             return self._take(block, observed_ns, ended=True)
         whole = len(block) // len(self._newline) * len(self._newline)
         return self._unended(block[:whole], observed_ns) if whole > skip else None
@@ -330,8 +461,8 @@ class FollowedFile:
     def _note(self) -> Note:
         length = min(PREFIX_BYTES, self.offset)
         if self._prefix[0] != length:
-            self._prefix = (length, _hash(os.pread(self.fd, length, 0)))
-        return Note(self.first_path, *self._prefix, _hash(self._mark))
+            self._prefix = (length, _hash(self.content.pread(length, 0)))
+        return Note(self.first_path, *self._prefix, _hash(self._mark), self.content.seal(self.offset))
 
 
 def _whole_characters(block: bytes, encoding: str) -> bytes:

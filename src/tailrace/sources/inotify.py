@@ -15,6 +15,11 @@ _MOVE_SELF, _DELETE_SELF, _OVERFLOW, _IGNORED, _ONLYDIR = 0x800, 0x400, 0x4000, 
 _NAMES_CHANGED = _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _MOVE_SELF | _DELETE_SELF | _OVERFLOW
 _EVENT = struct.Struct("iIII")
 _READ_BYTES = 64 * 1024
+_LOCAL = {
+    *(0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x2FC12FC1, 0xCA451A4E),  # ext, XFS, Btrfs, F2FS, ZFS, bcachefs
+    *(0x01021994, 0x858458F6, 0x4D44, 0x3153464A, 0x52654973),  # tmpfs, ramfs, FAT, JFS, ReiserFS
+}
+"""File systems (the numbers of statfs) on which nobody but this kernel writes, so that it can tell of every change."""
 
 
 class Watch:
@@ -23,29 +28,53 @@ class Watch:
     def __init__(self) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         self._add = getattr(libc, "inotify_add_watch", None)
+        self._remove = getattr(libc, "inotify_rm_watch", None)
         start = getattr(libc, "inotify_init1", None)
         self._fd = start(os.O_NONBLOCK | os.O_CLOEXEC) if start else -1
         self._alarm, self._ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._directories: dict[int, str] = {}
-        self._watched: dict[str, int] = {}
+        self._directories: dict[int, dict[str, None]] = {}
+        self._watched: dict[str, tuple[int, tuple[int, int]]] = {}
+        self._statfs = getattr(libc, "statfs", None)
+        self._local: dict[int, bool] = {}
         self._poll = select.poll()
         for fd in (self._fd, self._alarm):
             if fd >= 0:
                 self._poll.register(fd, select.POLLIN)
 
-    def watch(self, directory: str) -> bool:
-        """Have changes in a directory reported; tell whether that is possible."""
-        if directory in self._watched:
-            return True
-        if self._fd < 0 or self._add is None or len(self._watched) >= WATCHES_MAX:
-            return False
-        mask = _MODIFY | _NAMES_CHANGED & ~_OVERFLOW | _ONLYDIR
-        number = self._add(self._fd, os.fsencode(directory), mask)
-        if number < 0:
-            return False
-        self._directories[number] = directory
-        self._watched[directory] = number
-        return True
+    def watch(self, directory: str, key: tuple[int, int]) -> bool:
+        """Have changes in a directory reported; tell whether all of them will be.
+
+        ``key`` is its device and inode: under a path may stand another directory than before.
+        """
+        watched = self._watched.get(directory)
+        if watched is None or watched[1] != key:
+            if watched is not None:
+                self._drop(directory)
+            if self._fd < 0 or self._add is None or len(self._watched) >= WATCHES_MAX:
+                return False
+            number = self._add(self._fd, os.fsencode(directory), _MODIFY | _NAMES_CHANGED & ~_OVERFLOW | _ONLYDIR)
+            if number < 0:
+                return False
+            self._directories.setdefault(number, {})[directory] = None
+            self._watched[directory] = number, key
+        return self._is_local(directory, key[0])
+
+    def _is_local(self, directory: str, device: int) -> bool:
+        if device not in self._local:
+            told = ctypes.create_string_buffer(256)
+            answered = self._statfs is not None and self._statfs(os.fsencode(directory), told) == 0
+            self._local[device] = answered and ctypes.c_ulong.from_buffer(told).value & 0xFFFFFFFF in _LOCAL
+        return self._local[device]
+
+    def _drop(self, directory: str) -> None:
+        """Stop watching what stood under a path."""
+        number, _ = self._watched.pop(directory)
+        paths = self._directories[number]
+        del paths[directory]
+        if not paths:
+            del self._directories[number]
+            if self._remove is not None:
+                self._remove(self._fd, number)
 
     def wait(self, timeout_s: float) -> None:
         """Block until something was reported or ``wake`` was called, for ``timeout_s`` at most."""
@@ -56,35 +85,44 @@ class Watch:
         with contextlib.suppress(BlockingIOError):  # it is full of calls already
             os.write(self._ring, b"!")
 
-    def changes(self) -> tuple[set[str], bool]:
-        """Return the paths whose content changed, and whether names changed too (or reports were lost)."""
+    def changes(self) -> tuple[set[str], set[str] | None]:
+        """Return the paths that were written or whose rights changed, and the directories whose names did.
+
+        None instead of the second when reports were lost.
+        """
         with contextlib.suppress(BlockingIOError):
             os.read(self._alarm, 4096)
         paths: set[str] = set()
-        names = False
+        directories: set[str] = set()
+        lost = False
         while self._fd >= 0:
             try:
                 data = os.read(self._fd, _READ_BYTES)
             except BlockingIOError:
                 break
-            names |= self._take(data, paths)
-        return paths, names
+            lost |= self._take(data, paths, directories)
+        return paths, None if lost else directories
 
-    def _take(self, data: bytes, paths: set[str]) -> bool:
-        names = False
+    def _take(self, data: bytes, paths: set[str], directories: set[str]) -> bool:
+        lost = False
         place = 0
         while place < len(data):
             number, mask, _, length = _EVENT.unpack_from(data, place)
             place += _EVENT.size
             name = data[place : place + length].rstrip(b"\0")
             place += length
-            names |= bool(mask & _NAMES_CHANGED)
-            directory = self._directories.get(number)
-            if mask & _IGNORED and directory is not None:
-                del self._directories[number], self._watched[directory]
-            elif mask & _MODIFY and directory is not None:
-                paths.add(f"{directory}/{os.fsdecode(name)}")
-        return names
+            lost |= bool(mask & _OVERFLOW)
+            for directory in list(self._directories.get(number, ())):
+                if mask & (_MODIFY | _ATTRIB):
+                    paths.add(f"{directory}/{os.fsdecode(name)}")
+                elif mask & _NAMES_CHANGED:
+                    directories.add(directory)
+                elif mask & _IGNORED:
+                    directories.add(directory)
+                    del self._watched[directory]
+            if mask & _IGNORED:
+                self._directories.pop(number, None)
+        return lost
 
     def close(self) -> None:
         """Give the descriptors back."""

@@ -83,7 +83,6 @@ def test_what_four_processes_leave_of_a_rotating_log_comes_once(agent, place):
     assert len(whole) == len(set(whole))
 
 
-@pytest.mark.xfail(strict=False, reason="what is compressed before it was ever seen is not read yet")
 @pytest.mark.scenario("I03", "Python's `TimedRotatingFileHandler` rotates every second and compresses")
 def test_a_log_that_its_handler_rotates_by_time_and_compresses_comes_once(agent, place):
     assert write(place / "wide" / "app.log", "time", count=8_000).wait(90) == 0
@@ -130,7 +129,6 @@ def test_a_log_that_logrotate_renames_comes_once(agent, place, tmp_path, how):
     assert sorted(int(line.partition(" line ")[2].split()[0]) for line in found) == list(range(LINES))
 
 
-@pytest.mark.xfail(strict=False, reason="what is compressed before it was ever seen is not read yet")
 @pytest.mark.scenario(
     "I02c",
     "logrotate renames and compresses a `WatchedFileHandler`'s log: `compress`, `delaycompress`",
@@ -142,7 +140,6 @@ def test_a_log_that_logrotate_compresses_comes_once(agent, place, tmp_path, how)
     assert sorted(int(line.partition(" line ")[2].split()[0]) for line in found) == list(range(LINES))
 
 
-@pytest.mark.xfail(strict=False, reason="a copy that was seen before it had any content is taken for a new file")
 @pytest.mark.scenario(
     "I02t", "logrotate copies and empties a log: `copytruncate`", others="beats#39731 (the copies are sent again)"
 )

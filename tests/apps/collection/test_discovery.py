@@ -117,7 +117,6 @@ def test_directories_that_come_and_go_are_followed_at_any_depth(agent, place):
     assert agent.verdict(place, *written) == KEPT
 
 
-@pytest.mark.xfail(strict=True, reason="a directory without a log in it is not watched yet: it takes up to ten seconds")
 @pytest.mark.scenario("A19", "the first log appears in a directory that a glob reaches, and that was empty")
 def test_the_first_log_of_a_directory_is_found_at_once(follow, logs):
     (logs / "app").mkdir()
@@ -164,7 +163,6 @@ def test_what_is_no_file_is_left_alone_and_blocks_nobody(agent, place):
     assert held == {str(log.path), str(narrow / "quiet.log")}
 
 
-@pytest.mark.xfail(strict=True, reason="files that found no descriptor wait ten seconds for the next look, all of them")
 @pytest.mark.scenario(
     "A16",
     "200 files, 100 descriptors",

@@ -268,7 +268,6 @@ def test_offsets_beyond_four_gigabytes_are_right(follow, logs):
     assert found == log.complete
 
 
-@pytest.mark.xfail(strict=True, reason="a hole at the beginning of a file is read as a line of NUL bytes")
 @pytest.mark.scenario(
     "C22", "an application that does not append goes on at its old place after a truncation, behind a hole"
 )

@@ -5,7 +5,6 @@ import pytest
 from tests.apps.collection.oracle import KEPT, Log
 
 
-@pytest.mark.xfail(strict=True, reason="files that found no descriptor wait ten seconds for the next look, all of them")
 @pytest.mark.scenario(
     "G09",
     "many more files than may be open, and they are rotated",

@@ -165,7 +165,6 @@ def copy_in_two_steps(agent, place, seen_bytes: int) -> Log:
     return log
 
 
-@pytest.mark.xfail(strict=True, reason="a copy that was seen before it had any content is taken for a new file")
 @pytest.mark.scenario("B10e", "the copy of copytruncate is seen when it is still empty")
 def test_a_copy_that_is_seen_empty_is_not_read_again(agent, place):
     log = copy_in_two_steps(agent, place, 0)
@@ -325,7 +324,6 @@ def test_the_parts_of_a_container_line_are_joined_over_a_rotation(follow, logs):
     assert agent.messages(logs) == ["one", "left middle right", "two"]
 
 
-@pytest.mark.xfail(strict=True, reason="compressed generations are not read yet")
 @pytest.mark.scenario(
     "B22",
     "while the agent is down the log is rotated twice and compressed, with a thousand unread lines",
@@ -364,7 +362,6 @@ def test_a_file_that_was_renamed_while_down_goes_on_where_it_was(follow, logs):
     assert agent.verdict(logs, log) == KEPT
 
 
-@pytest.mark.xfail(strict=True, reason="two generations that were renamed out of the globs are not both found yet")
 @pytest.mark.scenario("B24", "while the agent is down a log is rotated twice, both times out of the glob")
 def test_all_generations_that_were_renamed_out_of_the_glob_while_down_are_read(follow, logs):
     log = Log(logs / "app.log")
@@ -392,7 +389,6 @@ def test_a_file_and_its_compressed_copy_are_one(agent, place):
     assert agent.verdict(place, log, seconds=60) == KEPT
 
 
-@pytest.mark.xfail(strict=True, reason="compressed generations are not read yet")
 @pytest.mark.scenario(
     "B26", "a compressed file is written piece by piece, has two members, and the agent restarts between"
 )
@@ -415,7 +411,6 @@ def test_a_compressed_file_gives_all_its_lines_once_when_it_is_complete(follow, 
     assert agent.verdict(logs, log) == KEPT
 
 
-@pytest.mark.xfail(strict=True, reason="compressed generations are not read yet")
 @pytest.mark.scenario("B26d", "a compressed file is damaged in the middle")
 def test_a_damaged_compressed_file_gives_what_is_before_the_damage_and_says_so(follow, logs):
     log = Log(logs / "app.log.1")

@@ -1,0 +1,190 @@
+"""Who is who after a rotation: the copy of a generation, and generations that came and went unseen.
+
+Rules (``file.py`` says when they are asked for).
+  copy     A file is a generation that we know when its name can be that of its copy, and its content begins with all
+           that was read of it. Of several the one of which most was read. When the original is still there the
+           copy is left alone, also while it is only the beginning of it (it is being made), but not when it holds more
+           than the original.
+  beside   In the directory of a log, outside of the globs: what is known by inode and has grown; what may be the copy
+           of a generation whose own file is gone; and what nobody knows and was last changed no earlier than the newest
+           generation that we know, or, when that is gone, after it was first seen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+import time
+from collections.abc import Container, Iterator, Mapping, Sequence
+
+from tailrace.limits import GONE_QUIET_S
+from tailrace.sources.content import Content, Rewritten
+from tailrace.sources.entry import Entry
+from tailrace.sources.find import Finder, Found
+from tailrace.sources.followed import FollowedFile, Known
+from tailrace.sources.generations import Generations, family, may_be_copy, older_first
+
+_END_BYTES = 4096
+
+Log = tuple[str, str]
+Listing = tuple[dict[Log, list[tuple[str, os.stat_result]]], dict[tuple[int, int], tuple[str, os.stat_result]]]
+"""The regular files of a directory, with their status: those of each log, and by device and inode."""
+
+
+def twin_of(
+    path: str,
+    content: Content,
+    past: Generations,
+    families: Mapping[Log, Sequence[FollowedFile]],
+    here: Container[tuple[int, int]],
+) -> tuple[Known | None, bool]:
+    """Return the generation that a file goes on with, and whether it is a copy of one whose own file is ``here``."""
+    best: Known | None = None
+    copied = False
+    for log in _logs(path):
+        for file in families.get(log, ()):
+            if file.offset and may_be_copy(path, file.path) and _is_copy(content, file):
+                return None, True
+        for known in past.of(log):
+            if not known.offset or (best and known.offset <= best.offset) or not _named_alike(path, known, content):
+                continue
+            if known.is_in(content):
+                best, copied = known, past.get(known.key) is known and known.key in here
+            elif _is_unfinished(content, known):
+                return None, True
+    if copied and best is not None and content.pread(1, best.offset):
+        return None, False  # more than the original that is here
+    return (None, True) if copied else (best, False)
+
+
+def _logs(path: str) -> Iterator[Log]:
+    """Yield the families that a name can be of: that of itself, and those of what it begins with."""
+    seen: set[Log] = set()
+    begin = path.rfind("/") + 2
+    for end in [len(path), *(place for place in range(len(path) - 1, begin, -1) if path[place] in "-._~")]:
+        log = family(path[:end])
+        if log not in seen:
+            seen.add(log)
+            yield log
+
+
+def _named_alike(path: str, known: Known, content: Content) -> bool:
+    return content.packed or may_be_copy(path, known.note.path)
+
+
+def _is_copy(content: Content, file: FollowedFile) -> bool:
+    known = file.known()
+    try:
+        size, _ = file.content.look()
+        intact = size >= file.offset and known.is_in(file.content)
+    except Rewritten:
+        size, intact = 0, False
+    if known.is_in(content):
+        return not intact or not content.pread(1, size)
+    length, _ = content.look()
+    if not 0 < length < file.offset:
+        return False
+    start = max(0, length - _END_BYTES)
+    return content.pread(_END_BYTES, 0) == file.content.pread(min(_END_BYTES, length), 0) and content.pread(
+        length - start, start
+    ) == file.content.pread(length - start, start)
+
+
+def _is_unfinished(content: Content, known: Known) -> bool:
+    """Tell whether a compressed file that is being written has not come as far as what was read, but may."""
+    size, mtime_ns = content.look()
+    if not content.packed or content.damage or size >= known.offset or content.seal(size):
+        return False
+    young = time.time_ns() - mtime_ns < GONE_QUIET_S * 1e9
+    return young and (size < known.note.prefix_bytes or known.begins(content))
+
+
+def unread_beside(
+    log: Log,
+    past: Generations,
+    opened: Sequence[FollowedFile],
+    finder: Finder,
+    listings: dict[str, Listing],
+    *,
+    since: int | None,
+) -> Iterator[tuple[Found, bool]]:
+    """Yield what to read outside of the globs, each with whether only if it is the copy of a known generation.
+
+    ``listings`` keeps directories that were looked through, for the other logs in them. ``since`` (ns) is when the
+    generation was first seen whose content is not at its place any more, when that is known.
+    """
+    generations = past.of(log)
+    named = [known.note.path for known in reversed(generations)] + [file.first_path for file in opened]
+    entry = next(filter(None, (entry_of_log(path, finder) for path in named)), None)
+    if entry is None:
+        return
+    if log[0] not in listings:
+        listings[log[0]] = _listing(log[0])
+    by_log, by_key = listings[log[0]]
+    members = {_key(status): (path, status) for path, status in by_log.get(log, ())}
+    members |= {known.key: by_key[known.key] for known in generations if known.key in by_key}
+    times = {key: status.st_mtime_ns for key, (_, status) in members.items()}
+    if since is None:
+        since = max(
+            [times.get(known.key, known.born) for known in generations[-1:]]
+            + [os.fstat(file.content.fd).st_mtime_ns for file in opened]
+        )
+    lost = any(past.get(known.key) is not known or known.key not in times for known in generations)
+    keys = {file.key for file in opened} | finder.found.keys()
+    for path, status in sorted(members.values(), key=lambda one: older_first(one[0], one[1].st_mtime_ns)):
+        if _key(status) in keys or finder.refuses(entry, path):
+            continue
+        found = Found(path, _key(status), entry, told=False)
+        known = past.get(found.key)
+        if known is not None:
+            if known in generations and status.st_size != known.offset and not known.note.seal:
+                yield found, False
+        elif status.st_mtime_ns >= since:
+            yield found, False
+        elif lost:
+            yield found, True
+
+
+def entry_of_log(path: str, finder: Finder) -> Entry | None:
+    """Return the entry that a generation is of, by the first path of it or by the name of its log."""
+    return finder.entry_of(path) or finder.entry_of("/".join(family(path)))
+
+
+def _listing(directory: str) -> Listing:
+    by_log: dict[Log, list[tuple[str, os.stat_result]]] = {}
+    by_key: dict[tuple[int, int], tuple[str, os.stat_result]] = {}
+    try:
+        with os.scandir(directory) as names:
+            for one in names:
+                status = one.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    by_log.setdefault(family(one.path), []).append((one.path, status))
+                    by_key[_key(status)] = one.path, status
+    except OSError:
+        pass  # the directory is gone, and its files with it
+    return by_log, by_key
+
+
+def _key(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def in_order(fresh: Sequence[FollowedFile], families: Mapping[Log, Sequence[FollowedFile]]) -> None:
+    """Put each file that was just found behind the generation before it."""
+    new = set(map(id, fresh))
+    for log in {family(file.path) for file in fresh}:
+        generations = [file for file in families[log] if family(file.path) == log]
+        generations.sort(key=lambda file: older_first(file.path, os.fstat(file.content.fd).st_mtime_ns))
+        for older, newer in itertools.pairwise(generations):
+            if id(newer) in new or id(older) in new:
+                newer.before = older
+
+
+def has_family(path: str) -> bool:
+    """Tell whether other generations of a log stand where a deleted file stood: one of them may be its copy."""
+    log = family(path)
+    try:
+        return any(family(f"{log[0]}/{name}") == log for name in os.listdir(log[0]))
+    except OSError:
+        return False
