@@ -53,6 +53,7 @@ class Collector:
         self.report = Report(self._source, self.pipeline)
         self._flying: dict[FollowedFile, tuple[Batch, Future[Cursor]]] = {}
         self._flying_bytes = 0
+        self._left_out: dict[FollowedFile, tuple[str, int]] = {}
         self._wished: Sequence[Entry] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
@@ -116,8 +117,7 @@ class Collector:
                 batch = batch.noted(file.give_back(place, len(lines.lines) - taken, time.monotonic()))
             self.report.lines += taken
             if not len(batch):
-                if file not in self._flying:
-                    file.acked = place
+                self._acknowledge_left_out(file, place)
                 continue
             while file in self._flying or self._flying_bytes > APPEND_BYTES_MAX:
                 waited = [self._flying[file][1]] if file in self._flying else [one for _, one in self._flying.values()]
@@ -136,6 +136,13 @@ class Collector:
             self._bus.forget(name)
         self._source.forgotten.clear()
         return behind
+
+    def _acknowledge_left_out(self, file: FollowedFile, place: int) -> None:
+        """Lines of which nothing is kept are done with as soon as those before them are."""
+        if file in self._flying:
+            self._left_out[file] = file.name, place
+        else:
+            file.acked = place
 
     def _append(self, file: FollowedFile, batch: Batch) -> None:
         while not self._stopping.is_set():
@@ -160,6 +167,7 @@ class Collector:
             try:
                 future.result()
             except OriginTaken as taken:
+                self._left_out.pop(file, None)
                 if taken.source == file.name:
                     file.seek(taken.next)
                     file.acked = taken.next
@@ -171,6 +179,9 @@ class Collector:
                 origin = batch.origins[0]
                 if origin.source == file.name:
                     file.acked = origin.next
+                name, place = self._left_out.pop(file, ("", 0))
+                if name == file.name:
+                    file.acked = place
         if refused:
             self._stopping.wait(_RETRY_S)
             self._source.look()

@@ -71,8 +71,8 @@ class Lines:
     ``observed_ns`` is when they were read. ``origin`` covers all of them. ``ended`` says that nothing that belongs to
     the last of them is expected any more: the pipeline gives out all of them. Otherwise it may hold back the last ones,
     and the origin of its batch ends where the source has to read again. ``more`` says that the source has more bytes
-    already, so that it costs nothing to hold a line back. ``head`` is the beginning of the source, where some formats
-    keep the names of their columns.
+    already, so that it costs nothing to hold a line back. ``head`` is the beginning of the source when that is a
+    comment (``#``), where some formats keep the names of their columns.
     """
 
     lines: pa.BinaryArray

@@ -2,12 +2,14 @@
 
 import threading
 import time
+from concurrent.futures import Future
 
 import pytest
 
 from tailrace.agent import Collector
 from tailrace.bus.disk import DiskBus
 from tailrace.errors import Busy, DiskFull
+from tailrace.lines import Steps
 from tailrace.sources.entry import Entry
 
 DEADLINE_S = 20
@@ -160,3 +162,23 @@ def test_a_fault_that_ends_the_following_is_told_and_does_not_keep_it_from_stopp
     wait_for(lambda: collector.error)
     assert "ZeroDivisionError" in collector.error
     collector.stop()
+
+
+def test_lines_of_which_nothing_is_kept_are_done_with_when_those_before_them_are(tmp_path, bus, monkeypatch):
+    log = tmp_path / "app.log"
+    log.write_text("wanted\n")
+    flying = Future()
+    monkeypatch.setattr(bus, "append", lambda _: flying)
+    collector = Collector(bus, [Entry(str(log), steps=Steps(drop="noise"))])
+    collector._step()
+    (file,) = collector._source.files
+    with log.open("a") as more:
+        more.write("noise\n")
+    while file.offset < len("wanted\nnoise\n"):
+        collector._source.wait(0.1)
+        collector._step()
+    assert file.acked == 0
+    flying.set_result(bus.first)
+    collector._step()
+    assert file.acked == file.offset
+    collector._source.close()

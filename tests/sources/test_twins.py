@@ -312,6 +312,19 @@ def test_copytruncate_while_lines_are_unread_reads_them_from_the_copy(log, reade
     assert sorted(reader.until(22)) == wanted(22)
 
 
+@pytest.mark.parametrize("at_first", [0, 1, 40])
+def test_a_copy_that_was_seen_before_it_was_whole_is_left_alone(log, reader, at_first):
+    write(log, lines(0, 10))
+    reader.until(10)
+    copied = log.read_bytes()
+    write(beside(log, ".1"), copied[:at_first])
+    reader.until(11)
+    write(beside(log, ".1"), copied[at_first:])
+    reader.until(11)
+    write(log, lines(10, 20), "wb")
+    assert sorted(reader.until(21)) == wanted(20)
+
+
 @pytest.mark.parametrize("compress", [False, True])
 def test_copytruncate_while_down_reads_the_rest_from_the_copy(log, reader, compress):
     write(log, lines(0, 10))
@@ -336,7 +349,6 @@ def test_a_generation_in_a_reused_inode_is_read_from_byte_0(log, reader):
             reader.start()
             reader.step()
             reader.crash()
-        reader.entries = reader.entries
         write(log, b"")
         reader.start()
     assert reader.until(50) == wanted(50)

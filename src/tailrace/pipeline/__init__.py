@@ -194,9 +194,9 @@ class Pipeline:
     def _w3c(self, lines: Lines, text: pa.StringArray, state: _State, wished: Format) -> parse_text.Layout | None:
         """Return the layout that a header names, when these lines are W3C's; the head of the file is read once."""
         known = isinstance(state.layout, parse_text.Layout) and state.layout.name == w3c.NAME
-        if not known and wished.layout is None and (state.layout is not None or state.unknown_lines):
+        if not known and wished.layout is None and state.layout is not None:
             return None
-        line = w3c.header(text, b"" if known else lines.head)
+        line = w3c.header(text, b"" if known or state.unknown_lines else lines.head)
         return w3c.layout_of(line) if line else None
 
     def _detect(self, lines: Lines, text: pa.StringArray, zone: tzinfo) -> Layout | None:

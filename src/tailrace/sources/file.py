@@ -17,7 +17,8 @@ Rules.
   rotate   renamed or deleted: the descriptor is kept until it has been quiet for GONE_QUIET_S. Truncated: a new
            generation from byte 0. Copied or compressed: a file of the same family (generations.py) whose content begins
            with what was read of a generation is that generation. While the original is open the copy is left alone;
-           afterwards it goes on, under the same name in the ledger, where the original was left.
+           afterwards it goes on, under the same name in the ledger, where the original was left. What was found empty
+           is compared when it has its first bytes.
   missed   A new file in a family that is known, and a known generation that is no longer at its place, tell of a
            rotation that nobody saw. Then the directory is looked through for the family, outside of the globs too:
            known generations with something unread are finished, and what was last changed no earlier than the newest
@@ -249,6 +250,8 @@ class FileSource:
             self._turns.put(file, now + POLL_S_MIN)
             return None
         try:
+            if file.size == 0 and file.content.look()[0] and self._was_read_elsewhere(file):
+                return None
             lines = file.read(now, time.time_ns())
             self._fault(file, file.content.damage)
         except Rewritten:
@@ -272,6 +275,17 @@ class FileSource:
             elif file.content.packed:
                 self._rest_of_packed(file, quiet)
         return lines
+
+    def _was_read_elsewhere(self, file: FollowedFile) -> bool:
+        """Find out what a file is that was empty until now: tell whether it is a copy, and part with it then."""
+        known, copied = twin_of(file.path, file.content, self._past, self._families(), self._finder.found)
+        if copied:
+            self._parked.put(file.key, file.path, file.content.fd, copy=True)
+            self._forget(file)
+        elif known is not None:
+            self._past.take(known)
+            file.resume(known)
+        return copied
 
     def _fault(self, file: FollowedFile, why: str) -> None:
         file.error = why
@@ -310,6 +324,10 @@ class FileSource:
             self._past.end(known)
         else:
             self.forgotten.append(file.name)
+        self._forget(file)
+        self._parked.take_copies()
+
+    def _forget(self, file: FollowedFile) -> None:
         os.close(file.content.fd)
         del self._open[file.key]
         self.failing.pop(file.key, None)
@@ -318,7 +336,6 @@ class FileSource:
                 self._logs[log].remove(file)
         self._by_path.pop(file.path, None)
         self._unpacking.discard(file.key)
-        self._parked.take_copies()
 
     # -- finding -----------------------------------------------------------------------------------------------
 

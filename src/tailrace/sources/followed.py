@@ -64,7 +64,6 @@ from tailrace.sources.split import split
 from tailrace.sources.waiting import Waiting
 from tailrace.sources.wide import find, mark_of, split_wide
 
-_HEAD_BYTES = 4
 _HOLE = bytes(HOLE_BYTES_MIN)
 
 
@@ -131,6 +130,7 @@ class FollowedFile:
     """An open file and the place in it; used by one thread."""
 
     __slots__ = (
+        "_head",
         "_held_bytes",
         "_held_since",
         "_mark",
@@ -202,6 +202,7 @@ class FollowedFile:
         self._held_bytes = 0
         self._order: tuple[bytes, str] | None = None
         self._newline = b"\n"
+        self._head = b""
         self._searched = 0
         self._mark = b""
         self._mtime_ns = -1
@@ -322,9 +323,11 @@ class FollowedFile:
         return None if block is None else self._take(block, observed_ns, ended=ended)
 
     def _know_encoding(self) -> None:
-        """Find out what a newline is."""
+        """Find out what a newline is, and keep the comment that a file may begin with."""
         if self._order is None or self.offset == 0:
-            self._order = mark_of(self.content.pread(_HEAD_BYTES, 0))
+            head = self.content.pread(PREFIX_BYTES, 0)
+            self._order = mark_of(head)
+            self._head = head if head.startswith(b"#") else b""
         self._newline = newline_of(self._encoding())
 
     def _encoding(self) -> str:
@@ -451,7 +454,7 @@ class FollowedFile:
         more = self.more or len(taken) < size
         marked = self._order is not None and self._order[1]
         steps = replace(self.steps, encoding=marked) if marked else self.steps
-        return Lines(lines, begins + first, self.stream, observed_ns, origin, steps, ended, more)
+        return Lines(lines, begins + first, self.stream, observed_ns, origin, steps, ended, more, self._head)
 
     def _advance(self, taken: bytes) -> None:
         self.offset += len(taken)

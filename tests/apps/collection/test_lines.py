@@ -135,7 +135,6 @@ def raw_of(record) -> bytes:
     return base64.b64decode(kept) if kept else record["message"].encode()
 
 
-@pytest.mark.xfail(strict=True, reason="the encoding of an entry cannot be configured yet")
 @pytest.mark.scenario("C14", "GB18030, Big5 and Shift-JIS, whose second bytes may be ASCII, over the borders of blocks")
 @pytest.mark.parametrize(
     ("encoding", "text"),
@@ -235,7 +234,6 @@ def test_events_of_several_files_are_never_mixed(agent, place):
         assert agent.messages(place / "narrow" / f"{mark}.log") == [event.rstrip("\n"), last.rstrip()]
 
 
-@pytest.mark.xfail(strict=True, reason="the envelope of container lines is not read yet")
 @pytest.mark.scenario("C20", "Docker splits a long line into parts of 16 KiB; CRI likewise; one JSON line is broken")
 def test_the_parts_of_container_lines_are_joined_and_a_broken_one_is_kept(follow, logs):
     container = logs / "containers" / ("c0ffee" * 10 + "cafe")
@@ -243,7 +241,10 @@ def test_the_parts_of_container_lines_are_joined_and_a_broken_one_is_kept(follow
     log = container / f"{container.name}-json.log"
     at = "2026-11-20T08:00:00.000000001Z"
     parts = ["a" * 16_384, "b" * 16_384, "c" * 100 + "\n"]
-    rows = [json.dumps({"log": text, "stream": "stdout", "time": at}) for text in ("one\n", *parts, "two\n")]
+    rows = [
+        json.dumps({"log": text, "stream": "stdout", "time": at}, separators=(",", ":"))
+        for text in ("one\n", *parts, "two\n")
+    ]
     broken = '{"log":"torn'
     log.write_text("\n".join([rows[0], broken, *rows[1:]]) + "\n")
     agent = follow(logs / "containers" / "*" / "*-json.log")
@@ -281,6 +282,24 @@ def test_a_hole_of_nul_bytes_is_no_part_of_the_first_line_behind_it(agent, place
         agent.comes_to(place, 1003)
     agent.fence()
     assert agent.messages(place)[1000:] == ["2026-11-20T08:00:00Z INFO behind"] * 3
+
+
+@pytest.mark.scenario(
+    "C23", "the names of the columns stand at the beginning of the file; the agent restarts behind them"
+)
+def test_the_columns_that_the_beginning_of_a_file_names_are_known_after_a_restart(follow, logs):
+    log = logs / "u_ex261120.log"
+    log.write_text("#Software: IIS\n#Fields: date time cs-method sc-status\n2026-11-20 08:00:00 GET 200\n")
+    agent = follow(logs / "*.log")
+    agent.comes_to(logs, 3)
+    agent.restart()
+    with log.open("a") as file:
+        file.write("2026-11-20 08:00:01 POST 503\n")
+    until(lambda: [record["message"] for record in agent.records(logs) if has(record, method="POST", status=503)])
+
+
+def has(record, **fields) -> bool:
+    return record.get("fields", {}).items() >= fields.items()
 
 
 @pytest.mark.scenario("C24", "lines are written byte by byte, and in pieces that end in the middle of characters")
