@@ -1,17 +1,24 @@
 """A follower with a ledger, on real files."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from tailrace.lines import Lines
 from tailrace.record import Origin
 from tailrace.sources.entry import Entry
 from tailrace.sources.file import FileSource
+from tailrace.sources.followed import FollowedFile
 
 DEADLINE_S = 4
 
 
 class Reader:
-    """A follower with a ledger that survives it, as the bus keeps one."""
+    """A follower with a ledger that survives it, as the bus keeps one.
+
+    ``acknowledging`` says whether what was read is taken at once; what is not taken is lost with a crash. ``hold`` is
+    asked how many of so many lines are given back, as the pipeline does with an event that may go on.
+    """
 
     def __init__(self, *entries: Entry, **options):
         self.entries, self.options = entries, options
@@ -19,12 +26,16 @@ class Reader:
         self.lines: list[bytes] = []
         self.positions: list[int] = []
         self.paths: list[str] = []
+        self.acknowledging = True
+        self.hold: Callable[[int], int] = lambda _: 0
+        self.flying: list[tuple[FollowedFile, Origin, Lines]] = []
         self.start()
 
     def start(self):
         self.source = FileSource(self.entries, self.ledger.values(), host="h", **self.options)
 
     def crash(self):
+        self.flying.clear()
         self.source.close()
 
     def restart(self):
@@ -33,20 +44,38 @@ class Reader:
 
     def step(self, timeout_s=0.02):
         for file, lines in self.source.poll():
-            taken = self.ledger.get(lines.origin.source)
-            assert taken is None or taken.next <= lines.origin.first
-            self.ledger[lines.origin.source] = lines.origin
-            file.acked = lines.origin.next
-            self.lines += lines.lines.to_pylist()
-            self.positions += lines.positions.tolist()
-            self.paths += [lines.stream.labels["path"]] * len(lines.lines)
+            origin, rows = lines.origin, len(lines.lines)
+            held = 0 if lines.ended else self.hold(rows)
+            if held:
+                place = int(lines.positions[rows - held])
+                note = file.give_back(place, held, time.monotonic())
+                origin = Origin(origin.source, origin.first, place, rows - held, note)
+            self.flying.append((file, origin, lines))
+        if self.acknowledging:
+            self.acknowledge()
         self.source.wait(timeout_s)
+
+    def acknowledge(self):
+        for file, origin, lines in self.flying:
+            taken = self.ledger.get(origin.source)
+            assert taken is None or taken.next <= origin.first
+            self.ledger[origin.source] = origin
+            if file.name == origin.source:
+                file.acked = origin.next
+            self.lines += lines.lines[: origin.rows].to_pylist()
+            self.positions += lines.positions[: origin.rows].tolist()
+            self.paths += [lines.stream.labels["path"]] * origin.rows
+        self.flying.clear()
 
     def until(self, count):
         end = time.monotonic() + DEADLINE_S
         while len(self.lines) < count and time.monotonic() < end:
             self.step()
-        for _ in range(3):  # nothing more may come
+        return self.settle()
+
+    def settle(self):
+        """Read what is there now: nothing more may come."""
+        for _ in range(3):
             self.source.look()
             self.step(0)
         return self.lines

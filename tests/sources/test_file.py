@@ -314,7 +314,10 @@ def test_polling_alone_finds_everything(tmp_path, log):
 
 @settings(max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
 class RandomWriter(RuleBasedStateMachine):
-    """A writer that appends, rotates, truncates and deletes against a reader that stops and starts."""
+    """A writer that appends, rotates, truncates and deletes against a reader that is random, too.
+
+    It gives lines back, acknowledges late, and crashes with what was not acknowledged.
+    """
 
     def __init__(self):
         super().__init__()
@@ -324,12 +327,21 @@ class RandomWriter(RuleBasedStateMachine):
         self.path = Path(self.folder.name, "app.log")
         self.reader = Reader(Entry(f"{self.folder.name}/app.log"))
         self.file = self.path.open("ab", buffering=0)
-        self.number = 0
+        self.number = self.rotations = 0
         self.partial = b""
         self.wanted: list[bytes] = []
         self.rotated_while_down = False
         self.taken = self.deleted = False
         self.up = True
+        self.quiet_s, followed.EVENT_QUIET_S = followed.EVENT_QUIET_S, 0.02
+
+    @precondition(lambda self: self.up)
+    @rule(steps=st.integers(1, 3), acknowledging=st.booleans(), held=st.floats(0, 1))
+    def read(self, steps, acknowledging, held):
+        self.reader.hold = lambda rows: int(rows * held)
+        self.reader.acknowledging = acknowledging
+        for _ in range(steps):
+            self.reader.step()
 
     @rule(count=st.integers(1, 50), pad=st.integers(0, 3000))
     def append(self, count, pad):
@@ -348,13 +360,15 @@ class RandomWriter(RuleBasedStateMachine):
     @precondition(lambda self: not self.partial)
     @rule()
     def rename(self):
-        if self.up:
-            self.drain()  # it must have been seen under its name
+        if self.up and self.reader.ledger:
+            self.see()
+        elif self.up:
+            self.drain()  # a log of which nothing was ever taken is known to nobody after a crash
         elif not self.taken and not self.rotated_while_down:
             return  # nothing of the log was ever taken, so nobody knows that there is one
         self.rotated_while_down |= not self.up
         self.taken = False
-        self.path.rename(f"{self.path}.{self.number}")
+        self.path.rename(self.next_generation())
         self.file.close()
         self.file = self.path.open("ab", buffering=0)
 
@@ -382,8 +396,8 @@ class RandomWriter(RuleBasedStateMachine):
     @precondition(lambda self: self.up and not self.partial)
     @rule()
     def copy_and_truncate(self):
-        self.drain()
-        Path(f"{self.path}.{self.number}c").write_bytes(self.path.read_bytes())
+        self.see()
+        self.next_generation().write_bytes(self.path.read_bytes())
         os.truncate(self.path, 0)
         self.taken = False
         self.drain()
@@ -415,15 +429,29 @@ class RandomWriter(RuleBasedStateMachine):
         self.rotated_while_down = False
         self.drain()
 
+    def next_generation(self) -> Path:
+        self.rotations += 1
+        return Path(f"{self.path}.{self.rotations}")
+
+    def see(self):
+        """Have the present file opened, and its beginning read: what comes and goes unseen cannot be kept."""
+        end = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end and not self.seen():
+            self.reader.step()
+
+    def seen(self) -> bool:
+        here = self.path.stat()
+        empty = here.st_size == len(self.partial)
+        open_ = {file.key: file.offset for file in self.reader.source.files}
+        return open_.get((here.st_dev, here.st_ino), -1) >= (0 if empty else 1)
+
     def drain(self):
-        """Have everything read, and the present file opened: what comes and goes unseen cannot be kept."""
+        """Have everything read and acknowledged, and the present file opened."""
+        self.reader.acknowledging = True
         self.reader.until(len(self.wanted))
         self.deleted = False
         self.taken = os.fstat(self.file.fileno()).st_size > len(self.partial)
-        here = self.path.stat()
-        end = time.monotonic() + DEADLINE_S
-        while time.monotonic() < end and (here.st_dev, here.st_ino) not in {f.key for f in self.reader.source.files}:
-            self.reader.step()
+        self.see()
 
     @invariant()
     def nothing_came_twice(self):
@@ -436,6 +464,7 @@ class RandomWriter(RuleBasedStateMachine):
         try:
             assert sorted(self.reader.lines) == sorted(self.wanted)
         finally:
+            followed.EVENT_QUIET_S = self.quiet_s
             self.reader.crash()
             self.file.close()
             self.folder.cleanup()

@@ -4,8 +4,8 @@ import pytest
 
 from tailrace.limits import GENERATIONS_MAX
 from tailrace.record import Origin
-from tailrace.sources.followed import Known, Note
 from tailrace.sources.generations import Generations, family, may_be_copy, older_first
+from tailrace.sources.known import Known, Note
 
 
 @pytest.mark.parametrize(

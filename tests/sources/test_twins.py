@@ -318,11 +318,11 @@ def test_a_copy_that_was_seen_before_it_was_whole_is_left_alone(log, reader, at_
     reader.until(10)
     copied = log.read_bytes()
     write(beside(log, ".1"), copied[:at_first])
-    reader.until(11)
+    reader.settle()
     write(beside(log, ".1"), copied[at_first:])
-    reader.until(11)
+    reader.settle()
     write(log, lines(10, 20), "wb")
-    assert sorted(reader.until(21)) == wanted(20)
+    assert sorted(reader.until(20)) == wanted(20)
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -429,3 +429,52 @@ def test_a_file_that_is_truncated_to_a_part_of_itself_is_read_again_as_a_new_gen
     reader.until(10)
     os.truncate(log, 20)
     assert reader.until(12) == [*wanted(10), *wanted(2)]
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_what_rotated_behind_a_link_while_down_is_found_where_the_link_led_to(tmp_path, compress):
+    pod, link = tmp_path / "pods" / "0.log", tmp_path / "containers" / "shop.log"
+    for path in (pod, link):
+        path.parent.mkdir()
+    link.symlink_to(pod)
+    write(pod, lines(0, 10))
+    reader = Reader(Entry(str(tmp_path / "containers" / "*.log")))
+    reader.until(10)
+    reader.crash()
+    for number in (1, 2):
+        write(pod, lines(number * 10, number * 10 + 10))
+        old = pod.rename(beside(pod, f".20261120-08000{number}"))
+        if compress:
+            pack(old)
+    write(pod, lines(30, 40))
+    reader.start()
+    assert reader.until(40) == wanted(40)
+    reader.crash()
+
+
+def test_a_copy_after_a_restart_is_known_though_its_original_was_truncated_before_it_was_read_again(log, reader):
+    write(log, lines(0, 10))
+    reader.until(10)
+    reader.restart()
+    reader.step()
+    write(log, lines(10, 20))
+    beside(log, ".1").write_bytes(log.read_bytes())
+    write(log, b"", "wb")
+    assert sorted(reader.until(20)) == wanted(20)
+
+
+def test_an_inode_that_is_used_again_hides_no_generation_between(tmp_path, log):
+    reader = Reader(Entry(str(log)))
+    write(log, lines(0, 1))
+    reader.until(1)
+    log.unlink()
+    write(log, lines(1, 5))
+    reader.until(5)
+    reader.crash()
+    write(log, lines(5, 9))
+    for number, more in ((1, 20), (2, 23)):
+        pack(log.rename(beside(log, f".{number}")))
+        write(log, lines(9 if number == 1 else 20, more))
+    reader.start()
+    assert reader.until(23) == wanted(23)
+    reader.crash()

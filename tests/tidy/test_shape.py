@@ -28,6 +28,7 @@ TESTED_ELSEWHERE = {
     "server.py": "server/test_process.py",
     "ship/output.py": "ship/test_shipping.py",
     "sources/entry.py": "sources/test_file.py",
+    "sources/known.py": "sources/test_twins.py",
     # Commands, as a person runs them.
     "cli/agent.py": "apps/agent/test_life.py",
     "cli/__main__.py": "cli/test_cli.py",

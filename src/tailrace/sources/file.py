@@ -16,9 +16,8 @@ Rules.
            beginning are those that were read (followed.py); otherwise it is a new one.
   rotate   renamed or deleted: the descriptor is kept until it has been quiet for GONE_QUIET_S. Truncated: a new
            generation from byte 0. Copied or compressed: a file of the same family (generations.py) whose content begins
-           with what was read of a generation is that generation. While the original is open the copy is left alone;
-           afterwards it goes on, under the same name in the ledger, where the original was left. What was found empty
-           is compared when it has its first bytes.
+           with what was read of a generation is that generation; what was found empty is compared with its first bytes.
+           While the original is open the copy is left alone; afterwards it goes on where the original was left.
   missed   A new file in a family that is known, and a known generation that is no longer at its place, tell of a
            rotation that nobody saw. Then the directory is looked through for the family, outside of the globs too:
            known generations with something unread are finished, and what was last changed no earlier than the newest
@@ -38,14 +37,12 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import stat
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tailrace.limits import (
-    FILES_OPEN_MAX,
     GONE_QUIET_S,
     LOOKS_MAX,
     POLL_S_MIN,
@@ -60,13 +57,14 @@ from tailrace.sources import container
 from tailrace.sources.content import Rewritten, content_of
 from tailrace.sources.entry import Entry, start_offset
 from tailrace.sources.find import Finder, Found
-from tailrace.sources.followed import FollowedFile, Known
-from tailrace.sources.generations import Generations, family, older_first
+from tailrace.sources.followed import FollowedFile
+from tailrace.sources.generations import Generations, Logs, family, mtime_ns, older_first
 from tailrace.sources.globs import Fence
 from tailrace.sources.inotify import Watch
-from tailrace.sources.parked import Parked, dispensable
+from tailrace.sources.known import Known
+from tailrace.sources.parked import Parked, dispensable, files_max
 from tailrace.sources.turns import Turns
-from tailrace.sources.twins import Listing, entry_of_log, has_family, in_order, twin_of, unread_beside
+from tailrace.sources.twins import entry_of_log, has_family, in_order, twin_of, unread_beside
 
 _SCAN_SHARE = 50
 _ROOM_S = 0.1
@@ -98,7 +96,7 @@ class FileSource:
         self._suspects: dict[tuple[str, str], int | None] = dict.fromkeys(self._past.families())
         self._open: dict[Key, FollowedFile] = {}
         self._by_path: dict[str, FollowedFile] = {}
-        self._logs: dict[tuple[str, str], list[FollowedFile]] | None = None
+        self._logs = Logs()
         self._parked = Parked()
         self._late: dict[tuple[str, str], float] = {}
         self._waiting: list[Key] = []
@@ -111,8 +109,7 @@ class FileSource:
         self.read_errors = 0
         self.matched: Counter[str] = Counter()
         self.polled = 0.0
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._files_max = max(8, min(FILES_OPEN_MAX, soft // 2))
+        self._files_max = files_max()
 
     @property
     def files(self) -> list[FollowedFile]:
@@ -278,13 +275,15 @@ class FileSource:
 
     def _was_read_elsewhere(self, file: FollowedFile) -> bool:
         """Find out what a file is that was empty until now: tell whether it is a copy, and part with it then."""
-        known, copied = twin_of(file.path, file.content, self._past, self._families(), self._finder.found)
+        known, copied = twin_of(file.path, file.content, self._past, self._logs, self._finder.found)
         if copied:
             self._parked.put(file.key, file.path, file.content.fd, copy=True)
             self._forget(file)
         elif known is not None:
             self._past.take(known)
+            self._logs.remove(file)
             file.resume(known)
+            self._logs.add(file)
         return copied
 
     def _fault(self, file: FollowedFile, why: str) -> None:
@@ -297,13 +296,12 @@ class FileSource:
     def _end(self, known: Known) -> None:
         """Remember a content that is no longer at its place, and have its log looked through for it."""
         self._past.end(known)
-        self._suspects[family(known.note.path)] = known.born
+        self._suspects |= {family(path): known.born for path in known.paths}
 
     def _may_unpack(self, file: FollowedFile) -> bool:
-        if file.key not in self._unpacking and len(self._unpacking) >= UNPACKED_AT_ONCE_MAX:
-            return False
-        self._unpacking.add(file.key)
-        return True
+        if len(self._unpacking) < UNPACKED_AT_ONCE_MAX:
+            self._unpacking.add(file.key)
+        return file.key in self._unpacking
 
     def _rest_of_packed(self, file: FollowedFile, quiet: float) -> None:
         """Close a compressed file that was read to its end; what has no end yet is told when it is long quiet."""
@@ -320,7 +318,7 @@ class FileSource:
             self._past.put(known, file.key)
             if park and file.is_read():  # not what was written since it was looked at
                 self._parked.put(file.key, file.path, file.content.fd)
-        elif has_family(file.path):
+        elif any(map(has_family, file.paths)):
             self._past.end(known)
         else:
             self.forgotten.append(file.name)
@@ -331,9 +329,7 @@ class FileSource:
         os.close(file.content.fd)
         del self._open[file.key]
         self.failing.pop(file.key, None)
-        if self._logs is not None:
-            for log in _names_of(file):
-                self._logs[log].remove(file)
+        self._logs.remove(file)
         self._by_path.pop(file.path, None)
         self._unpacking.discard(file.key)
 
@@ -360,16 +356,13 @@ class FileSource:
         self._late = {log: until for log, until in self._late.items() if until > now}
         self._suspects = dict.fromkeys(self._late) | self._suspects
         for _ in range(LOOKS_MAX):
-            if not fresh and not self._suspects:
-                break
-            self._follow_all(fresh, now)
-            if self._waiting:
-                break
+            if not self._waiting and (fresh or self._suspects):
+                self._follow_all(fresh, now)
             fresh = []
         self._by_path = {file.path: file for file in self._open.values()}
         new = [file for key, file in self._open.items() if key not in opened]
         if new:
-            in_order(new, self._families())
+            in_order(new, self._logs)
         self._refused = {path: why for path, why in self._refused.items() if os.path.lexists(path)}
 
     def _place(self, found: Mapping[Key, Found]) -> None:
@@ -379,7 +372,9 @@ class FileSource:
             if one is not None:
                 file.gone, file.reported = False, one.told
                 if file.path != one.path:
-                    self._logs, file.path = None, one.path
+                    self._logs.remove(file)
+                    file.path = one.path
+                    self._logs.add(file)
             elif not file.gone:
                 file.gone, file.reported = True, False
                 self._turns.put(file, 0.0)
@@ -392,38 +387,37 @@ class FileSource:
             # What was renamed, deleted, or found outside of the globs is read to its end if its log is still wanted.
             if entry is None or (one is None and not file.gone and file.is_at_path()):
                 file.unwanted = file.gone = True
-                self._turns.put(file, 0.0)
             else:
                 file.dress(entry)
+            self._turns.put(file, 0.0)
 
     def _follow_all(self, fresh: list[Found], now: float) -> None:
         """Open what is new, known files first: what stands beside them as a copy is told by comparing with them."""
-        families = dict.fromkeys(family(one.path) for one in fresh if one.key not in self._past) | self._suspects
-        open_ = self._families()
-        beside: list[tuple[Found, bool]] = []
-        listings: dict[str, Listing] = {}
-        for log, since in families.items():
-            beside += unread_beside(log, self._past, open_.get(log, []), self._finder, listings, since=since)
-        self._suspects = {}
-        wanted = [(one, False) for one in fresh] + [
-            pair for pair in beside if self._parked.differs(pair[0], sweep=True)
-        ]
-        times = {one.key: _mtime_ns(one.path) for one, _ in wanted}
-        wanted.sort(key=lambda pair: (pair[0].key not in self._past, older_first(pair[0].path, times[pair[0].key])))
+        known = [(one, False) for one in fresh if one.key in self._past]
+        new = [(one, False) for one in fresh if one.key not in self._past]
+        late = self._follow_each(known, now)
+        suspects = self._suspects
+        if late:
+            late += new
+        else:
+            paths = [one.path for one, _ in new]
+            paths += [os.path.realpath(path) for path in paths if os.path.islink(path)]
+            logs = dict.fromkeys(map(family, paths)) | suspects
+            beside = unread_beside(logs, self._past, self._logs, self._finder)
+            new += [pair for pair in beside if self._parked.differs(pair[0], sweep=True)]
+            self._suspects = {}
+            late = self._follow_each(new, now)
+        self._waiting = [one.key for one, _ in late]
+        self._suspects |= {log: suspects.get(log) for log in (family(one.path) for one, _ in late)}
+
+    def _follow_each(self, wanted: list[tuple[Found, bool]], now: float) -> list[tuple[Found, bool]]:
+        """Open these, the oldest first; return those for which there was no room."""
+        times = {one.key: mtime_ns(one.path) for one, _ in wanted}
+        wanted.sort(key=lambda pair: older_first(pair[0].path, times[pair[0].key]))
         for place, (one, only_known) in enumerate(wanted):
             if not self._follow(one, now, only_known=only_known):
-                self._waiting = [waiting.key for waiting, _ in wanted[place:]]
-                self._suspects |= {log: families.get(log) for log in (family(late.path) for late, _ in wanted[place:])}
-                break
-
-    def _families(self) -> dict[tuple[str, str], list[FollowedFile]]:
-        """Return the open files of each log."""
-        if self._logs is None:
-            self._logs = {}
-            for file in self._open.values():
-                for log in _names_of(file):
-                    self._logs.setdefault(log, []).append(file)
-        return self._logs
+                return wanted[place:]
+        return []
 
     def _follow(self, one: Found, now: float, *, only_known: bool = False) -> bool:
         """Open a file where it goes on; tell whether there was room."""
@@ -456,9 +450,7 @@ class FileSource:
         followed.changed = now
         followed.reported = one.told
         self._open[one.key] = followed
-        if self._logs is not None:
-            for log in _names_of(followed):
-                self._logs.setdefault(log, []).append(followed)
+        self._logs.add(followed)
         self._by_path[one.path] = followed
         self._turns.put(followed, 0.0)
         return True
@@ -472,16 +464,18 @@ class FileSource:
             known = None
         copied = False
         if known is None:
-            known, copied = twin_of(one.path, content, self._past, self._families(), self._finder.found)
+            known, copied = twin_of(one.path, content, self._past, self._logs, self._finder.found)
         if copied or (known is None and only_known) or (known and known.ends(content)):
             self._parked.put(one.key, one.path, fd, copy=copied)
             if known is not None and not copied:
                 self._past.put(known, one.key)
             return None
         first_path = known.note.path if known is not None else one.path
-        named = {"host": self._host, "path": os.path.abspath(first_path)}
-        place = {**named, **container.labels_of(os.path.realpath(one.path))}
+        real = os.path.realpath(one.path)
+        place = {"host": self._host, "path": os.path.abspath(first_path), **container.labels_of(real)}
         file = FollowedFile(content, one.path, Stream.of(place), one.key, time.time_ns())
+        if os.path.islink(one.path):
+            file.real = real
         file.place = place
         file.dress(one.entry)
         if known is not None:
@@ -501,17 +495,6 @@ class FileSource:
             return True
         for file in dispensable(self._open.values()):
             if file.gone:  # its writer may still have it
-                self._late[family(file.path)] = time.monotonic() + GONE_QUIET_S
+                self._late |= dict.fromkeys(map(family, file.paths), time.monotonic() + GONE_QUIET_S)
             self._close(file, park=file.offset == file.size and not file.gone)
         return len(self._open) < self._files_max
-
-
-def _names_of(file: FollowedFile) -> set[tuple[str, str]]:
-    return {family(file.path), family(file.first_path)}
-
-
-def _mtime_ns(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0

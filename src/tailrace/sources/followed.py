@@ -31,10 +31,9 @@ do not wait for a line that is longer than a block.
 from __future__ import annotations
 
 import codecs
-import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -58,72 +57,14 @@ from tailrace.limits import (
 from tailrace.lines import PLAIN, Lines, Steps
 from tailrace.pipeline.decode import UTF8, encoding_of, newline_of
 from tailrace.record import Origin, Stream
-from tailrace.sources.content import Content, Rewritten, seal_of
+from tailrace.sources.content import Content, Rewritten
 from tailrace.sources.entry import Entry
+from tailrace.sources.known import Known, Note, hash_of, names_of
 from tailrace.sources.split import split
 from tailrace.sources.waiting import Waiting
 from tailrace.sources.wide import find, mark_of, split_wide
 
 _HOLE = bytes(HOLE_BYTES_MIN)
-
-
-class Note(msgspec.Struct, omit_defaults=True):
-    """What is kept beside a position to know the file again: ``prefix`` hashes its first ``prefix_bytes``.
-
-    ``seal`` is that of a compressed file that was read to its end.
-    """
-
-    path: str
-    prefix_bytes: int
-    prefix: str
-    mark: str
-    seal: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A generation that was read before, up to ``offset``."""
-
-    name: str
-    offset: int
-    note: Note
-
-    @staticmethod
-    def of(origin: Origin) -> Known | None:
-        """Read what ``FollowedFile`` wrote; None for a note that is none."""
-        try:
-            return Known(origin.source, origin.next, msgspec.json.decode(origin.note, type=Note))
-        except msgspec.DecodeError:
-            return None
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """Device and inode."""
-        device, inode, _ = self.name.removeprefix("file:").split("-")
-        return int(device, 16), int(inode, 16)
-
-    @property
-    def born(self) -> int:
-        """When it was first seen, in nanoseconds since 1970."""
-        return int(self.name.rpartition("-")[2], 16)
-
-    def is_in(self, content: Content) -> bool:
-        """Tell whether a content begins with what was read. Raises OSError."""
-        if not self.begins(content):
-            return False
-        if self.note.seal and self.note.seal == seal_of(content.fd):
-            return True
-        mark = content.pread(min(MARK_BYTES, self.offset), max(0, self.offset - MARK_BYTES))
-        return len(mark) == min(MARK_BYTES, self.offset) and _hash(mark) == self.note.mark
-
-    def ends(self, content: Content) -> bool:
-        """Tell whether a compressed file was read to its end and has not changed since."""
-        return content.packed and bool(self.note.seal) and self.note.seal == seal_of(content.fd)
-
-    def begins(self, content: Content) -> bool:
-        """Tell whether a content has the same first bytes. Raises OSError."""
-        prefix = content.pread(self.note.prefix_bytes, 0)
-        return len(prefix) == self.note.prefix_bytes and _hash(prefix) == self.note.prefix
 
 
 class FollowedFile:
@@ -160,6 +101,7 @@ class FollowedFile:
         "path",
         "place",
         "read_ns",
+        "real",
         "reported",
         "size",
         "steps",
@@ -174,6 +116,7 @@ class FollowedFile:
         self.content = content
         self.path = path
         self.first_path = path
+        self.real = ""
         self.stream = stream
         self.steps = steps
         self.key = key
@@ -206,7 +149,7 @@ class FollowedFile:
         self._searched = 0
         self._mark = b""
         self._mtime_ns = -1
-        self._prefix = (0, _hash(b""))
+        self._prefix = (0, hash_of(b""))
 
     def dress(self, entry: Entry) -> None:
         """Read on as this entry wishes."""
@@ -214,6 +157,11 @@ class FollowedFile:
         self.entry = entry.path
         self.steps = entry.steps
         self.stream = Stream.of({**self.place, **entry.labels})
+
+    @property
+    def paths(self) -> list[str]:
+        """The names that it, and its log, are known by."""
+        return names_of(self.path, self.first_path, self.real)
 
     def is_at_path(self) -> bool:
         """Tell whether it is still where it was found."""
@@ -227,8 +175,11 @@ class FollowedFile:
         """Go on where a verified generation was left."""
         self.name = known.name
         self.first_path = known.note.path
+        self.real = self.real or known.note.real
         self.seek(known.offset)
         self.acked = known.offset
+        # Not read again: after a truncation the first bytes that were read may be gone, but are still to be told.
+        self._prefix = (known.note.prefix_bytes, known.note.prefix)
 
     def seek(self, offset: int) -> None:
         """Read on from ``offset``."""
@@ -296,7 +247,7 @@ class FollowedFile:
         self.waiting = Waiting()
         self._mark = b""
         self._mtime_ns = -1
-        self._prefix = (0, _hash(b""))
+        self._prefix = (0, hash_of(b""))
         self._held_since = None
         self._order = None
 
@@ -464,8 +415,8 @@ class FollowedFile:
     def _note(self) -> Note:
         length = min(PREFIX_BYTES, self.offset)
         if self._prefix[0] != length:
-            self._prefix = (length, _hash(self.content.pread(length, 0)))
-        return Note(self.first_path, *self._prefix, _hash(self._mark), self.content.seal(self.offset))
+            self._prefix = (length, hash_of(self.content.pread(length, 0)))
+        return Note(self.first_path, *self._prefix, hash_of(self._mark), self.content.seal(self.offset), self.real)
 
 
 def _whole_characters(block: bytes, encoding: str) -> bytes:
@@ -485,7 +436,3 @@ def _whole_characters(block: bytes, encoding: str) -> bytes:
 
 def _name(key: tuple[int, int], born_ns: int) -> str:
     return f"file:{key[0]:x}-{key[1]:x}-{born_ns:x}"
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=8).hexdigest()

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from tailrace.limits import GENERATIONS_MAX
 from tailrace.record import Origin
-from tailrace.sources.followed import Known
+from tailrace.sources.followed import FollowedFile
+from tailrace.sources.known import Known
 
 _ROTATED = re.compile(
     r"[-._]?(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d(?:[-_.T:]?\d+)*"
@@ -45,12 +46,43 @@ def older_first(path: str, mtime_ns: int) -> tuple[int, int, bytes]:
     return mtime_ns, -len(name), os.fsencode(name).translate(_FALLING)
 
 
+def mtime_ns(path: str) -> int:
+    """Return when a file was last changed; 0 when it is gone."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
 def may_be_copy(path: str, original: str) -> bool:
     """Tell whether a file can be a copy of another by its name: rotation adds to the name, and packs."""
     if path == original:
         return False
     base = os.path.split(original)
     return path.startswith(original) or family(path) == (base if not path.endswith(".gz") else family(original))
+
+
+class Logs:
+    """The open files of each log, by every name that it is known by."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, str], list[FollowedFile]] = {}
+
+    def of(self, log: tuple[str, str]) -> Sequence[FollowedFile]:
+        """Return the open files of a log."""
+        return self._files.get(log, ())
+
+    def add(self, file: FollowedFile) -> None:
+        """Take a file up."""
+        for log in set(map(family, file.paths)):
+            self._files.setdefault(log, []).append(file)
+
+    def remove(self, file: FollowedFile) -> None:
+        """Let go of one."""
+        for log in set(map(family, file.paths)):
+            self._files[log].remove(file)
+            if not self._files[log]:
+                del self._files[log]
 
 
 class Generations:
@@ -94,26 +126,26 @@ class Generations:
             self.end(older)
         self._by_key[key] = known
         self._keys[known.name] = key
-        self._families.setdefault(family(known.note.path), {})[known.name] = known
+        for log in map(family, known.paths):
+            self._families.setdefault(log, {})[known.name] = known
 
     def take(self, known: Known) -> None:
         """Let go of one that is open again."""
         key = self._keys.pop(known.name, None)
         if key is not None:
             del self._by_key[key]
-        log = family(known.note.path)
-        generations = self._families.get(log, {})
-        generations.pop(known.name, None)
-        if not generations:
-            self._families.pop(log, None)
+        for log in map(family, known.paths):
+            generations = self._families.get(log, {})
+            generations.pop(known.name, None)
+            if not generations:
+                self._families.pop(log, None)
 
     def end(self, known: Known) -> None:
         """Remember content that was truncated or deleted: a copy of it may stand beside; the oldest are forgotten."""
         self.take(known)
-        log = family(known.note.path)
-        generations = self._families.setdefault(log, {})
-        generations[known.name] = known
-        ended = [one for one in self.of(log) if one.name not in self._keys]
+        for log in map(family, known.paths):
+            self._families.setdefault(log, {})[known.name] = known
+        ended = [one for one in self.of(family(known.note.path)) if one.name not in self._keys]
         for oldest in ended[: max(0, len(ended) - GENERATIONS_MAX)]:
-            del generations[oldest.name]
+            self.take(oldest)
             self.forgotten.append(oldest.name)

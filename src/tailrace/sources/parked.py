@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import heapq
 import os
+import resource
 import time
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
-from tailrace.limits import SECOND_NS
+from tailrace.limits import FILES_OPEN_MAX, SECOND_NS
 from tailrace.sources.find import Found
 from tailrace.sources.followed import FollowedFile
 
@@ -84,6 +85,12 @@ class Parked:
         except OSError:
             return False
         return (status.st_size, status.st_mtime_ns) != (parked.size, parked.mtime_ns)
+
+
+def files_max() -> int:
+    """Return how many files may be open: half of the descriptors that the process may have are for others."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(8, min(FILES_OPEN_MAX, soft // 2))
 
 
 def dispensable(files: Iterable[FollowedFile]) -> list[FollowedFile]:

@@ -22,8 +22,9 @@ from tailrace.limits import GONE_QUIET_S
 from tailrace.sources.content import Content, Rewritten
 from tailrace.sources.entry import Entry
 from tailrace.sources.find import Finder, Found
-from tailrace.sources.followed import FollowedFile, Known
-from tailrace.sources.generations import Generations, family, may_be_copy, older_first
+from tailrace.sources.followed import FollowedFile
+from tailrace.sources.generations import Generations, Logs, family, may_be_copy, older_first
+from tailrace.sources.known import Known
 
 _END_BYTES = 4096
 
@@ -36,15 +37,15 @@ def twin_of(
     path: str,
     content: Content,
     past: Generations,
-    families: Mapping[Log, Sequence[FollowedFile]],
+    opened: Logs,
     here: Container[tuple[int, int]],
 ) -> tuple[Known | None, bool]:
     """Return the generation that a file goes on with, and whether it is a copy of one whose own file is ``here``."""
     best: Known | None = None
     copied = False
     for log in _logs(path):
-        for file in families.get(log, ()):
-            if file.offset and may_be_copy(path, file.path) and _is_copy(content, file):
+        for file in opened.of(log):
+            if file.offset and any(may_be_copy(path, one) for one in file.paths) and _is_copy(content, file):
                 return None, True
         for known in past.of(log):
             if not known.offset or (best and known.offset <= best.offset) or not _named_alike(path, known, content):
@@ -70,7 +71,7 @@ def _logs(path: str) -> Iterator[Log]:
 
 
 def _named_alike(path: str, known: Known, content: Content) -> bool:
-    return content.packed or may_be_copy(path, known.note.path)
+    return content.packed or any(may_be_copy(path, one) for one in known.paths)
 
 
 def _is_copy(content: Content, file: FollowedFile) -> bool:
@@ -101,6 +102,20 @@ def _is_unfinished(content: Content, known: Known) -> bool:
 
 
 def unread_beside(
+    logs: Mapping[Log, int | None], past: Generations, opened: Logs, finder: Finder
+) -> list[tuple[Found, bool]]:
+    """Return what to read outside of the globs, each with whether only if it is the copy of a known generation.
+
+    Of each log is told when (ns) the generation was first seen whose content is not at its place any more, or None.
+    """
+    listings: dict[str, Listing] = {}
+    found: list[tuple[Found, bool]] = []
+    for log, since in logs.items():
+        found += _unread_beside(log, past, opened.of(log), finder, listings, since=since)
+    return found
+
+
+def _unread_beside(
     log: Log,
     past: Generations,
     opened: Sequence[FollowedFile],
@@ -109,11 +124,7 @@ def unread_beside(
     *,
     since: int | None,
 ) -> Iterator[tuple[Found, bool]]:
-    """Yield what to read outside of the globs, each with whether only if it is the copy of a known generation.
-
-    ``listings`` keeps directories that were looked through, for the other logs in them. ``since`` (ns) is when the
-    generation was first seen whose content is not at its place any more, when that is known.
-    """
+    """As above, of one log; ``listings`` keeps directories that were looked through, for the other logs in them."""
     generations = past.of(log)
     named = [known.note.path for known in reversed(generations)] + [file.first_path for file in opened]
     entry = next(filter(None, (entry_of_log(path, finder) for path in named)), None)
@@ -126,8 +137,9 @@ def unread_beside(
     members |= {known.key: by_key[known.key] for known in generations if known.key in by_key}
     times = {key: status.st_mtime_ns for key, (_, status) in members.items()}
     if since is None:
+        here = {known.name: times.get(known.key) for known in generations if past.get(known.key) is known}
         since = max(
-            [times.get(known.key, known.born) for known in generations[-1:]]
+            [here.get(known.name) or known.born for known in generations[-1:]]
             + [os.fstat(file.content.fd).st_mtime_ns for file in opened]
         )
     lost = any(past.get(known.key) is not known or known.key not in times for known in generations)
@@ -170,15 +182,25 @@ def _key(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def in_order(fresh: Sequence[FollowedFile], families: Mapping[Log, Sequence[FollowedFile]]) -> None:
+def in_order(fresh: Sequence[FollowedFile], opened: Logs) -> None:
     """Put each file that was just found behind the generation before it."""
     new = set(map(id, fresh))
-    for log in {family(file.path) for file in fresh}:
-        generations = [file for file in families[log] if family(file.path) == log]
-        generations.sort(key=lambda file: older_first(file.path, os.fstat(file.content.fd).st_mtime_ns))
-        for older, newer in itertools.pairwise(generations):
-            if id(newer) in new or id(older) in new:
+    for log in {family(path) for file in fresh for path in file.paths}:
+        for older, newer in itertools.pairwise(sorted(opened.of(log), key=_age)):
+            if id(newer) not in new and id(older) not in new:
+                continue
+            if (newer.before is None or _age(newer.before) < _age(older)) and newer not in _and_before(older):
                 newer.before = older
+
+
+def _age(file: FollowedFile) -> tuple[int, int, bytes]:
+    return older_first(file.path, os.fstat(file.content.fd).st_mtime_ns)
+
+
+def _and_before(file: FollowedFile | None) -> Iterator[FollowedFile]:
+    while file is not None:
+        yield file
+        file = file.before
 
 
 def has_family(path: str) -> bool:
