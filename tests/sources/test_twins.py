@@ -386,7 +386,7 @@ def test_a_link_that_is_switched_leads_to_both_files(tmp_path):
 
 
 def test_an_old_descriptor_is_read_as_long_as_its_writer_writes(log, reader, monkeypatch):
-    monkeypatch.setattr(file_module, "GONE_QUIET_S", 0.2)
+    monkeypatch.setattr(file_module, "GONE_QUIET_S", 1.0)
     with log.open("ab", buffering=0) as old:
         old.write(b"old 0\n")
         reader.until(1)
