@@ -51,11 +51,12 @@ from tailrace.limits import (
     POLL_TOLD_S_MAX,
     SCAN_NOTIFIED_S,
     SCAN_S,
+    TURNS_AT_ONCE_MAX,
     UNPACKED_AT_ONCE_MAX,
 )
 from tailrace.lines import Lines
 from tailrace.record import Origin, Stream
-from tailrace.sources import container
+from tailrace.sources import container, twins
 from tailrace.sources.content import Rewritten, content_of
 from tailrace.sources.entry import Entry, start_offset
 from tailrace.sources.find import Finder, Found
@@ -65,7 +66,6 @@ from tailrace.sources.globs import Fence
 from tailrace.sources.inotify import Watch
 from tailrace.sources.parked import Parked, dispensable
 from tailrace.sources.turns import Turns
-from tailrace.sources.twins import Listing, entry_of_log, has_family, in_order, twin_of, unread_beside
 
 _SCAN_SHARE = 50
 _ROOM_S = 0.1
@@ -155,11 +155,16 @@ class FileSource:
         now = time.monotonic()
         self._watch.wait(min(timeout_s, min(self._turns.next(), self._scan_at) - now))
 
+    @property
+    def behind(self) -> bool:
+        """Whether a file has more to read, or was not looked at yet since it was opened or reported."""
+        return self._turns.next() == 0.0
+
     def poll(self) -> Iterator[tuple[FollowedFile, Lines]]:
-        """Yield what can be read now: at most one block of each file."""
+        """Yield what can be read now: at most one block of each file, and of so many files that others are heard."""
         self.look()
         self.polled = now = time.monotonic()
-        for file in self._turns.take(now):
+        for file in self._turns.take(now, TURNS_AT_ONCE_MAX):
             if self._open.get(file.key) is not file:
                 continue
             yield from self._older_first(file, now)
@@ -306,7 +311,7 @@ class FileSource:
             self._past.put(known, file.key)
             if park and file.is_read():  # not what was written since it was looked at
                 self._parked.put(file.key, file.path, file.content.fd)
-        elif has_family(file.path):
+        elif twins.has_family(file.path):
             self._past.end(known)
         else:
             self.forgotten.append(file.name)
@@ -314,7 +319,7 @@ class FileSource:
         del self._open[file.key]
         self.failing.pop(file.key, None)
         if self._logs is not None:
-            for log in _names_of(file):
+            for log in twins.logs_of(file):
                 self._logs[log].remove(file)
         self._by_path.pop(file.path, None)
         self._unpacking.discard(file.key)
@@ -352,7 +357,7 @@ class FileSource:
         self._by_path = {file.path: file for file in self._open.values()}
         new = [file for key, file in self._open.items() if key not in opened]
         if new:
-            in_order(new, self._families())
+            twins.in_order(new, self._families())
         self._refused = {path: why for path, why in self._refused.items() if os.path.lexists(path)}
 
     def _place(self, found: Mapping[Key, Found]) -> None:
@@ -371,12 +376,14 @@ class FileSource:
         """Have the open files read on as the entries wish now, and part with those that none of them wishes."""
         for file in self._open.values():
             one = self._finder.found.get(file.key)
-            entry = one.entry if one is not None else entry_of_log(file.first_path, self._finder)
+            entry = one.entry if one is not None else twins.entry_of_log(file.first_path, self._finder)
             # What was renamed, deleted, or found outside of the globs is read to its end if its log is still wanted.
             if entry is None or (one is None and not file.gone and file.is_at_path()):
                 file.unwanted = file.gone = True
                 self._turns.put(file, 0.0)
             else:
+                if file.unwanted:
+                    self._turns.put(file, 0.0)
                 file.dress(entry)
 
     def _follow_all(self, fresh: list[Found], now: float) -> None:
@@ -384,14 +391,14 @@ class FileSource:
         families = dict.fromkeys(family(one.path) for one in fresh if one.key not in self._past) | self._suspects
         open_ = self._families()
         beside: list[tuple[Found, bool]] = []
-        listings: dict[str, Listing] = {}
+        listings: dict[str, twins.Listing] = {}
         for log, since in families.items():
-            beside += unread_beside(log, self._past, open_.get(log, []), self._finder, listings, since=since)
+            beside += twins.unread_beside(log, self._past, open_.get(log, []), self._finder, listings, since=since)
         self._suspects = {}
         wanted = [(one, False) for one in fresh] + [
             pair for pair in beside if self._parked.differs(pair[0], sweep=True)
         ]
-        times = {one.key: _mtime_ns(one.path) for one, _ in wanted}
+        times = {one.key: twins.last_change_ns(one.path) for one, _ in wanted}
         wanted.sort(key=lambda pair: (pair[0].key not in self._past, older_first(pair[0].path, times[pair[0].key])))
         for place, (one, only_known) in enumerate(wanted):
             if not self._follow(one, now, only_known=only_known):
@@ -404,7 +411,7 @@ class FileSource:
         if self._logs is None:
             self._logs = {}
             for file in self._open.values():
-                for log in _names_of(file):
+                for log in twins.logs_of(file):
                     self._logs.setdefault(log, []).append(file)
         return self._logs
 
@@ -440,7 +447,7 @@ class FileSource:
         followed.reported = one.told
         self._open[one.key] = followed
         if self._logs is not None:
-            for log in _names_of(followed):
+            for log in twins.logs_of(followed):
                 self._logs.setdefault(log, []).append(followed)
         self._by_path[one.path] = followed
         self._turns.put(followed, 0.0)
@@ -455,7 +462,7 @@ class FileSource:
             known = None
         copied = False
         if known is None:
-            known, copied = twin_of(one.path, content, self._past, self._families(), self._finder.found)
+            known, copied = twins.twin_of(one.path, content, self._past, self._families(), self._finder.found)
         if copied or (known is None and only_known) or (known and known.ends(content)):
             self._parked.put(one.key, one.path, fd, copy=copied)
             if known is not None and not copied:
@@ -487,14 +494,3 @@ class FileSource:
                 self._late[family(file.path)] = time.monotonic() + GONE_QUIET_S
             self._close(file, park=file.offset == file.size and not file.gone)
         return len(self._open) < self._files_max
-
-
-def _names_of(file: FollowedFile) -> set[tuple[str, str]]:
-    return {family(file.path), family(file.first_path)}
-
-
-def _mtime_ns(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0

@@ -188,3 +188,16 @@ def has_family(path: str) -> bool:
         return any(family(f"{log[0]}/{name}") == log for name in os.listdir(log[0]))
     except OSError:
         return False
+
+
+def logs_of(file: FollowedFile) -> set[Log]:
+    """Return the families of the names that a file has, and had first."""
+    return {family(file.path), family(file.first_path)}
+
+
+def last_change_ns(path: str) -> int:
+    """Return when a file was changed last; 0 when there is none."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
