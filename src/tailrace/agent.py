@@ -57,6 +57,7 @@ class Collector:
         self._flying_bytes = 0
         self._gathered: dict[FollowedFile, Batch] = {}
         self._gathered_bytes = 0
+        self._rested_at = 0.0
         self._wished: Sequence[Entry] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
@@ -93,10 +94,10 @@ class Collector:
                 if self._wished is not None:
                     wished, self._wished = self._wished, None
                     self._source.set(wished)
-                began = time.monotonic()
+                before = time.thread_time()
                 self._step()
                 if not self._source.behind:
-                    self._stopping.wait(min(COLLECT_REST * (time.monotonic() - began), COLLECT_REST_S_MAX))
+                    self._rest(time.thread_time() - before)
                     self._source.wait(_RETRY_S if self._flying else _IDLE_S)
             wait_for([future for _, future in self._flying.values()], timeout=_DRAIN_S)
             self._land()
@@ -107,6 +108,13 @@ class Collector:
             raise
         finally:
             self._source.close()
+
+    def _rest(self, used_s: float) -> None:
+        """Let lines come together where they come all the time; one that comes alone finds a rested collector."""
+        now = time.monotonic()
+        earned = max(self._rested_at, now - COLLECT_REST_S_MAX)
+        self._rested_at = min(earned + COLLECT_REST * used_s, now + COLLECT_REST_S_MAX)
+        self._stopping.wait(max(0.0, self._rested_at - now))
 
     def _step(self) -> None:
         """Read and understand one block of every file that has one, and append it."""

@@ -9,6 +9,12 @@ GIB = 1024 * MIB
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
 
+# -- memory ----------------------------------------------------------------------------------------------------
+HEAP_PIECE_BYTES_MAX = 4 * MIB
+"""Larger pieces of memory come from the kernel one by one, and go back when they are freed; blocks are smaller."""
+HEAP_FREE_BYTES_MAX = 16 * MIB
+"""So much freed memory is kept for what comes next."""
+
 # -- lines and records -----------------------------------------------------------------------------------------
 LINE_BYTES_MAX = 16 * MIB
 """A longer line is cut here and marked; one record must never be able to hold the process's memory."""
@@ -91,11 +97,12 @@ PUSH_BATCH_BYTES = 2 * MIB
 GATHER_BYTES = 256 * KIB
 """Lines of several files that are gathered before the bus is given any: one frame and one wait for the disk; what has
 been gathered goes on before a block that is larger is understood."""
-COLLECT_REST = 10
-"""After a round in which all files were read to their ends, the collector rests so many times as long as it took: files
-that are written to all the time cost a tenth of a core ..."""
+COLLECT_REST = 20
+"""The collector rests so many times as long as the CPU was busy with a round in which all files were read to their
+ends: files that are written to all the time cost a twentieth of a core ..."""
 COLLECT_REST_S_MAX = 0.1
-"""... or a round every so often: with more to do, a round takes more lines at once."""
+"""... or a round every so often, which takes more lines when there are more. So much rest can be earned beforehand:
+lines that come one by one are not kept waiting."""
 
 # -- pipeline --------------------------------------------------------------------------------------------------
 DETECT_LINES = 64
