@@ -211,8 +211,10 @@ def collect(pattern: str, data: str, until_bytes: str, watched: str = "") -> Non
 
     from tailrace.agent import Collector
     from tailrace.bus.disk import DiskBus
+    from tailrace.memory import one_allocator
     from tailrace.sources.entry import Entry
 
+    one_allocator()  # as `tailrace agent` does
     started = time.monotonic()
     bus = DiskBus(Path(data))
     collector = Collector(bus, [Entry(pattern)], host="bench")

@@ -1,6 +1,7 @@
 """The collector: one thread that joins files, pipeline and bus.
 
-A file has at most one batch that the bus has not acknowledged; the next one is read and parsed meanwhile. When
+A file has at most one batch that the bus has not acknowledged; the next one is read and parsed meanwhile. Small blocks
+of several files are gathered, so that they become one frame of the bus; a large one does not keep them waiting. When
 the bus is busy or its disk is full the batch is kept and offered again, and nothing more is read: nothing is lost, and
 memory is bounded by what is in flight. The position of a file is what the bus has taken; there is no other checkpoint.
 """
@@ -20,7 +21,8 @@ from tailrace.bus import Bus
 from tailrace.collect.report import FileStatus, Report
 from tailrace.cursor import Cursor
 from tailrace.errors import Busy, Closed, DataError, OriginTaken
-from tailrace.limits import APPEND_BYTES_MAX, COLLECT_REST, COLLECT_REST_S_MAX
+from tailrace.limits import APPEND_BYTES_MAX, BATCH_BYTES_MIN, COLLECT_REST, COLLECT_REST_S_MAX, GATHER_BYTES
+from tailrace.lines import Lines
 from tailrace.pipeline import Pipeline
 from tailrace.record import Batch
 from tailrace.sources.entry import Entry
@@ -53,6 +55,9 @@ class Collector:
         self.report = Report(self._source, self.pipeline)
         self._flying: dict[FollowedFile, tuple[Batch, Future[Cursor]]] = {}
         self._flying_bytes = 0
+        self._gathered: dict[FollowedFile, Batch] = {}
+        self._gathered_bytes = 0
+        self._rested_at = 0.0
         self._left_out: dict[FollowedFile, tuple[str, int]] = {}
         self._wished: Sequence[Entry] | None = None
         self._stopping = threading.Event()
@@ -90,10 +95,10 @@ class Collector:
                 if self._wished is not None:
                     wished, self._wished = self._wished, None
                     self._source.set(wished)
-                began = time.monotonic()
-                behind = self._step()
-                if not behind:
-                    self._stopping.wait(min(COLLECT_REST * (time.monotonic() - began), COLLECT_REST_S_MAX))
+                before = time.thread_time()
+                self._step()
+                if not self._source.behind:
+                    self._rest(time.thread_time() - before)
                     self._source.wait(_RETRY_S if self._flying else _IDLE_S)
             wait_for([future for _, future in self._flying.values()], timeout=_DRAIN_S)
             self._land()
@@ -105,37 +110,59 @@ class Collector:
         finally:
             self._source.close()
 
-    def _step(self) -> bool:
-        """Read and append one block of every file that has one; tell whether a file has more."""
-        behind = False
+    def _rest(self, used_s: float) -> None:
+        """Let lines come together where they come all the time; one that comes alone finds a rested collector."""
+        now = time.monotonic()
+        earned = max(self._rested_at, now - COLLECT_REST_S_MAX)
+        self._rested_at = min(earned + COLLECT_REST * used_s, now + COLLECT_REST_S_MAX)
+        self._stopping.wait(max(0.0, self._rested_at - now))
+
+    def _step(self) -> None:
+        """Read and understand one block of every file that has one, and append it."""
         for file, lines in self._source.poll():
-            batch = self.pipeline.process(lines)
-            place = batch.origins[0].next
-            taken = len(lines.lines)
-            if place != lines.origin.next:
-                taken = int(lines.positions.searchsorted(place))
-                batch = batch.noted(file.give_back(place, len(lines.lines) - taken, time.monotonic()))
-            self.report.lines += taken
-            if not len(batch):
-                self._acknowledge_left_out(file, place)
-                continue
-            while file in self._flying or self._flying_bytes > APPEND_BYTES_MAX:
-                waited = [self._flying[file][1]] if file in self._flying else [one for _, one in self._flying.values()]
-                wait_for(waited, timeout=_RETRY_S, return_when="FIRST_COMPLETED")
-                self._land()
-                if self._stopping.is_set():
-                    return behind
-            if lines.origin.source == file.name and place != file.offset:
-                continue  # the bus sent the file back to another place meanwhile
-            self._append(file, batch)
-            behind |= file.more
+            size = lines.origin.next - lines.origin.first
+            if file in self._gathered or self._gathered_bytes + size > GATHER_BYTES:
+                self._hand_over()
             if self._stopping.is_set():
                 break
+            if lines.origin.source == file.name and lines.origin.next != file.offset:
+                continue  # the bus sent the file back to another place meanwhile
+            batch = self._understood(file, lines)
+            if len(batch):
+                self._gathered[file] = batch
+                self._gathered_bytes += max(size, BATCH_BYTES_MIN)
+            else:
+                self._acknowledge_left_out(file, batch.origins[0].next)
+        self._hand_over()
         self._land()
         for name in self._source.forgotten:
             self._bus.forget(name)
         self._source.forgotten.clear()
-        return behind
+
+    def _understood(self, file: FollowedFile, lines: Lines) -> Batch:
+        """Return the batch of these lines; what has to wait for more goes back to the file."""
+        batch = self.pipeline.process(lines)
+        place = batch.origins[0].next
+        taken = len(lines.lines)
+        if place != lines.origin.next:
+            taken = int(lines.positions.searchsorted(place))
+            batch = batch.noted(file.give_back(place, len(lines.lines) - taken, time.monotonic()))
+        self.report.lines += taken
+        return batch
+
+    def _hand_over(self) -> None:
+        """Append what was gathered, all at once: the bus makes one frame of it."""
+        self._land()
+        while self._gathered and not self._stopping.is_set():
+            file = next(iter(self._gathered))
+            if file in self._flying or self._flying_bytes > APPEND_BYTES_MAX:
+                waited = [self._flying[file][1]] if file in self._flying else [one for _, one in self._flying.values()]
+                wait_for(waited, timeout=_RETRY_S, return_when="FIRST_COMPLETED")
+                self._land()
+            else:
+                self._append(file, self._gathered.pop(file))
+        self._gathered.clear()
+        self._gathered_bytes = 0
 
     def _acknowledge_left_out(self, file: FollowedFile, place: int) -> None:
         """Lines of which nothing is kept are done with as soon as those before them are."""
@@ -153,7 +180,7 @@ class Collector:
                 self._source.look()
                 continue
             self._flying[file] = batch, future
-            self._flying_bytes += batch.nbytes
+            self._flying_bytes += max(batch.nbytes, BATCH_BYTES_MIN)
             return
 
     def _land(self) -> None:
@@ -163,12 +190,13 @@ class Collector:
             if not future.done():
                 continue
             del self._flying[file]
-            self._flying_bytes -= batch.nbytes
+            self._flying_bytes -= max(batch.nbytes, BATCH_BYTES_MIN)
             try:
                 future.result()
             except OriginTaken as taken:
                 self._left_out.pop(file, None)
                 if taken.source == file.name:
+                    self._gathered.pop(file, None)  # it was read behind what is read again now
                     file.seek(taken.next)
                     file.acked = taken.next
             except DataError as error:

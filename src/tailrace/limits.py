@@ -9,6 +9,12 @@ GIB = 1024 * MIB
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
 
+# -- memory ----------------------------------------------------------------------------------------------------
+HEAP_PIECE_BYTES_MAX = 4 * MIB
+"""Larger pieces of memory come from the kernel one by one, and go back when they are freed; blocks are smaller."""
+HEAP_FREE_BYTES_MAX = 16 * MIB
+"""So much freed memory is kept for what comes next."""
+
 # -- lines and records -----------------------------------------------------------------------------------------
 LINE_BYTES_MAX = 16 * MIB
 """A longer line is cut here and marked; one record must never be able to hold the process's memory."""
@@ -39,6 +45,8 @@ EVENT_S_MAX = 5.0
 """... or when they have waited so long, whatever follows."""
 GENERATIONS_MAX = 32
 """Truncated contents of one path that are remembered, because a copy of them may stand beside it."""
+TURNS_AT_ONCE_MAX = 512
+"""Files that are read before the kernel is asked again what has changed."""
 LOOKS_MAX = 4
 """Looks at the names, one after the other, while they change under it; then what was seen is read."""
 GONE_QUIET_S = 90.0
@@ -86,11 +94,15 @@ PUSH_BYTES_MAX = 64 * MIB
 PUSH_BATCH_BYTES = 2 * MIB
 """A push is worked off in pieces of this size, so its memory does not grow with the body."""
 
-COLLECT_REST = 10
-"""After a round in which all files were read to their ends, the collector rests so many times as long as it took: files
-that are written to all the time cost a tenth of a core ..."""
+GATHER_BYTES = 256 * KIB
+"""Lines of several files that are gathered before the bus is given any: one frame and one wait for the disk; what has
+been gathered goes on before a block that is larger is understood."""
+COLLECT_REST = 20
+"""The collector rests so many times as long as the CPU was busy with a round in which all files were read to their
+ends: files that are written to all the time cost a twentieth of a core ..."""
 COLLECT_REST_S_MAX = 0.1
-"""... or a round every so often: with more to do, a round takes more lines at once."""
+"""... or a round every so often, which takes more lines when there are more. So much rest can be earned beforehand:
+lines that come one by one are not kept waiting."""
 
 # -- pipeline --------------------------------------------------------------------------------------------------
 DETECT_LINES = 64
@@ -141,6 +153,8 @@ CHECK_FILES_MAX = 100_000
 # -- bus -------------------------------------------------------------------------------------------------------
 BATCH_ROWS_MAX = 65_536
 """Rows of one frame on the bus; also what a reader must be able to hold at once."""
+BATCH_BYTES_MIN = 4 * KIB
+"""What the objects around even the smallest batch take: thousands of lone lines wait, or stay in the ring."""
 APPEND_BYTES_MAX = 32 * MIB
 """Bytes waiting for their commit; beyond it an append waits, which is how back-pressure reaches the sources."""
 FRAME_BYTES_MAX = 8 * MIB

@@ -57,6 +57,13 @@ def test_copies_are_looked_at_again_when_an_original_is_gone(opened):
     assert parked.sizes() == [(quiet.path, 5)]
 
 
+def test_a_file_that_was_not_looked_at_since_it_was_opened_makes_no_room(opened):
+    fresh, read = opened("a"), opened("b")
+    read.read(0.0, 0)
+    read.acked = read.offset
+    assert dispensable([fresh, read]) == [read]
+
+
 def test_quiet_files_make_room_before_those_that_had_their_turn_and_nobody_else_does(opened):
     quiet, turned, unread, flying = (opened(name) for name in "abcd")
     quiet.size = quiet.offset = quiet.acked = 5

@@ -26,9 +26,9 @@ def test_a_file_is_due_once_at_the_time_that_was_said_last(files):
     turns = Turns()
     for when in (5.0, 1.0, 3.0):
         turns.put(files[0], when)
-    assert turns.take(2.9) == []
-    assert turns.take(9.0) == files[:1]
-    assert turns.take(math.inf) == []
+    assert turns.take(2.9, 9) == []
+    assert turns.take(9.0, 9) == files[:1]
+    assert turns.take(math.inf, 9) == []
 
 
 def test_what_is_due_for_longest_comes_first_and_of_the_same_time_in_order(files):
@@ -36,5 +36,14 @@ def test_what_is_due_for_longest_comes_first_and_of_the_same_time_in_order(files
     for file, when in zip(files, (2.0, 1.0, 2.0), strict=True):
         turns.put(file, when)
     assert turns.next() == 1.0
-    assert turns.take(2.0) == [files[1], files[0], files[2]]
+    assert turns.take(2.0, 9) == [files[1], files[0], files[2]]
     assert turns.next() == math.inf
+
+
+def test_of_more_files_than_are_asked_for_the_rest_stays_due(files):
+    turns = Turns()
+    for file in files:
+        turns.put(file, 0.0)
+    assert turns.take(1.0, 2) == files[:2]
+    assert turns.next() == 0.0
+    assert turns.take(1.0, 2) == files[2:]

@@ -46,6 +46,7 @@ from tailrace.cursor import Cursor
 from tailrace.errors import Busy, Closed, Damaged, DiskFull, Gone, OriginTaken
 from tailrace.limits import (
     APPEND_BYTES_MAX,
+    BATCH_BYTES_MIN,
     BATCH_ROWS_MAX,
     BUS_BYTES_MAX,
     DISK_FREE_BYTES_MIN,
@@ -56,8 +57,6 @@ from tailrace.limits import (
     SEGMENT_BYTES,
 )
 from tailrace.record import Batch, Origin
-
-_RING_ROW_BYTES_MIN = 4096  # what the objects around even the smallest batch cost
 
 
 class DiskBus:
@@ -382,12 +381,12 @@ class DiskBus:
             self._ledger.take(batch.origins)
             self._next = batch.next.offset
             self._ring.append(batch)
-            self._ring_bytes += max(batch.nbytes, _RING_ROW_BYTES_MIN)
+            self._ring_bytes += max(batch.nbytes, BATCH_BYTES_MIN)
             self._unread_bytes += batch.nbytes
             read = self._unread_bytes < RING_BYTES_MAX
             bound = self._ring_bytes_max if read else min(RING_UNREAD_BYTES_MAX, self._ring_bytes_max)
             while self._ring_bytes > bound and len(self._ring) > 1:
-                self._ring_bytes -= max(self._ring.popleft().nbytes, _RING_ROW_BYTES_MIN)
+                self._ring_bytes -= max(self._ring.popleft().nbytes, BATCH_BYTES_MIN)
             self._changed.notify_all()
 
     def _keep_house(self) -> None:

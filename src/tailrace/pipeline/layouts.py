@@ -12,8 +12,8 @@ from datetime import tzinfo
 import pyarrow as pa
 
 from tailrace.pipeline.dissect import Template
-from tailrace.pipeline.parse_text import UPPER, USUAL, WORD, Layout, after, at, behind_capitals, read
-from tailrace.pipeline.timestamp import AMERICAN, CHINESE, ISO, JAVA, EpochFormat, TimeFormat
+from tailrace.pipeline.parse_text import UPPER, USUAL, WORD, Layout, Seen, after, at, behind_capitals, fits
+from tailrace.pipeline.timestamp import AMERICAN, CHINESE, ISO, JAVA, EpochFormat, Text, TimeFormat
 
 _SLASHED = TimeFormat("YYYY/mm/dd?HH:MM:SS")
 _BSD = TimeFormat("bbb ee HH:MM:SS")
@@ -371,8 +371,10 @@ NAMES = {layout.name: layout for layout in LAYOUTS}
 def detect(lines: pa.Array, observed_ns: int, zone: tzinfo) -> Layout | None:
     """Return the layout that fits most of these lines; the first of equals; None when none fits any."""
     best, most = None, 0
+    text = Text.of(lines)
+    seen: Seen = {}
     for layout in LAYOUTS:
-        count = int(read(layout, lines, observed_ns, zone).fits.sum())
+        count = int(fits(layout, text, observed_ns, zone, seen).sum())
         if count > most:
             best, most = layout, count
         if most * 10 >= len(lines) * 9:

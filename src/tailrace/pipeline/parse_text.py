@@ -58,11 +58,13 @@ _PROPER = frozenset(UPPER.split("|"))
 _LOWER = frozenset(UPPER.lower().split("|"))
 
 
+@lru_cache
 def at(column: int) -> Locate:
     """Point at a column of the line."""
     return lambda text: text.begins + column
 
 
+@lru_cache
 def after(byte: bytes, times: int = 1, first: bytes = b"") -> Locate:
     """Point behind the n-th such byte.
 
@@ -128,10 +130,34 @@ class Understood:
     fields: pa.StringArray | None = None
 
 
+Seen = dict[tuple[Locate, TimeFormat | EpochFormat | LooseFormat], Times]
+"""Times that were read already, by where and how: many layouts have theirs in common."""
+
+
+def fits(layout: Layout, text: Text, observed_ns: int, zone: tzinfo, seen: Seen) -> np.ndarray:
+    """Tell which lines fit, as ``read`` does; reads no more than that takes. ``seen`` is for one text."""
+    if layout.form is None:
+        return _read(layout, text, observed_ns, zone).fits
+    key = layout.locate, layout.form
+    if key not in seen:
+        seen[key] = layout.form.read(text, layout.locate(text), observed_ns)
+    times = seen[key]
+    if not layout.strict or not times.ok.any():
+        return times.ok
+    matched = np.zeros(len(times.ok), bool)
+    starts = text.begins if layout.whole else np.minimum(times.ends, text.ends)
+    for rows, _ in dissect(layout.templates, text, starts, times.ok):
+        matched[rows] = True
+    return matched
+
+
 def read(layout: Layout, lines: pa.Array, observed_ns: int, zone: tzinfo) -> Understood:
     """Read time, level and fields of every line; a line that does not fit has none of them."""
-    text = Text.of(lines)
-    rows = len(lines)
+    return _read(layout, Text.of(lines), observed_ns, zone)
+
+
+def _read(layout: Layout, text: Text, observed_ns: int, zone: tzinfo) -> Understood:
+    rows = len(text.begins)
     none = np.zeros(rows, bool)
     if layout.form is None:
         times = Times(none, np.zeros(rows, np.int64), none, text.begins)

@@ -29,8 +29,7 @@ Rules.
            name), a quiet file is polled within POLL_TOLD_S_MAX only. A lost event costs a moment and never a line.
   bounds   FILES_OPEN_MAX descriptors, or half of what the process may have. Beyond them the file that has been quiet
            for longest, or else has been open for longest, is closed as soon as its lines are acknowledged; it is opened
-           again when its size or time of change differs, or when others have had their turn. Files that find no
-           room wait for it, they are not forgotten.
+           again when its size or time of change differs, or when others have had their turn. The others wait for room.
 """
 
 from __future__ import annotations
@@ -49,6 +48,7 @@ from tailrace.limits import (
     POLL_TOLD_S_MAX,
     SCAN_NOTIFIED_S,
     SCAN_S,
+    TURNS_AT_ONCE_MAX,
     UNPACKED_AT_ONCE_MAX,
 )
 from tailrace.lines import Lines
@@ -93,6 +93,7 @@ class FileSource:
         self._finder = Finder(entries, Fence(exclude, allow), self._watch)
         self._changed = False
         self._past = Generations(known)
+        self.forgotten = self._past.forgotten  # names of generations that never come back; whoever drops them clears it
         self._suspects: dict[tuple[str, str], int | None] = dict.fromkeys(self._past.families())
         self._open: dict[Key, FollowedFile] = {}
         self._by_path: dict[str, FollowedFile] = {}
@@ -127,11 +128,6 @@ class FileSource:
         return self._finder.failed | self._refused
 
     @property
-    def forgotten(self) -> list[str]:
-        """Return the names of generations that can never come back; whoever drops them clears it."""
-        return self._past.forgotten
-
-    @property
     def skipped(self) -> dict[str, str]:
         """Return the paths that were matched and are no logs that can be read, and why; from any thread."""
         return self._finder.skipped
@@ -150,14 +146,18 @@ class FileSource:
 
     def wait(self, timeout_s: float) -> None:
         """Block until something may have changed or is due, for ``timeout_s`` at most."""
-        now = time.monotonic()
-        self._watch.wait(min(timeout_s, min(self._turns.next(), self._scan_at) - now))
+        self._watch.wait(min(timeout_s, min(self._turns.next(), self._scan_at) - time.monotonic()))
+
+    @property
+    def behind(self) -> bool:
+        """Whether a file has more to read, or was not looked at yet since it was opened or reported."""
+        return self._turns.next() == 0.0
 
     def poll(self) -> Iterator[tuple[FollowedFile, Lines]]:
-        """Yield what can be read now: at most one block of each file."""
+        """Yield what can be read now: at most one block of each file, and of so many files that others are heard."""
         self.look()
         self.polled = now = time.monotonic()
-        for file in self._turns.take(now):
+        for file in self._turns.take(now, TURNS_AT_ONCE_MAX):
             if self._open.get(file.key) is not file:
                 continue
             yield from self._older_first(file, now)

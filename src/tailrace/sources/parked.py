@@ -96,9 +96,10 @@ def files_max() -> int:
 def dispensable(files: Iterable[FollowedFile]) -> list[FollowedFile]:
     """Return some of the open files that can be closed to make room, the most dispensable first.
 
-    Their lines are acknowledged. One that has more to read has had its turn; one that could not be found again has not.
+    Their lines are acknowledged, and each was read since it was opened. One that has more to read has had its turn; one
+    that could not be found again has not.
     """
-    idle = [file for file in files if file.acked == file.offset and not file.held]
+    idle = [file for file in files if file.acked == file.offset and file.size >= 0 and not file.held]
     least = heapq.nsmallest(_ROOM_FILES, idle, key=lambda one: (one.gone, one.offset != one.size, one.changed))
     return [file for file in least if not _lost_when_closed(file) and (file.offset == file.size or _had_turn(file))]
 

@@ -25,10 +25,10 @@ class Turns:
         """Return when the next one may be due."""
         return self._queue[0][0] if self._queue else math.inf
 
-    def take(self, now: float) -> list[FollowedFile]:
-        """Return those that are due, longest first."""
+    def take(self, now: float, files_max: int) -> list[FollowedFile]:
+        """Return those that are due, longest first, so many of them at most."""
         due: list[FollowedFile] = []
-        while self._queue and self._queue[0][0] <= now:
+        while self._queue and self._queue[0][0] <= now and len(due) < files_max:
             when, _, file = heapq.heappop(self._queue)
             if when == file.due:
                 file.due = math.inf
