@@ -1,7 +1,8 @@
-"""Real agents, and a real proxy between them and their servers that misbehaves as it is told."""
+"""Real agents, logs that are written meanwhile, and a real proxy to their servers that misbehaves as it is told."""
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -42,6 +43,46 @@ class Agent:
         with open(f"/proc/{self.process.pid}/stat") as stat:
             fields = stat.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Writer:
+    """Appends numbered lines, in halves, to ``app.log`` and renames it away now and then. ``written`` are whole."""
+
+    def __init__(self, path, *, rotate_lines=400):
+        self.path = path
+        self.written = 0
+        self._rotate_lines = rotate_lines
+        self._chance = random.Random(1)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def stop(self):
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self):
+        while not self._stopping.is_set():
+            with self.path.open("ab", buffering=0) as file:
+                until = self.written + self._rotate_lines
+                while self.written < until and not self._stopping.wait(self._chance.uniform(0, 0.01)):
+                    for _ in range(self._chance.randint(1, 5)):
+                        self._write(file)
+            if self.written >= until:
+                self._rotate()
+
+    def _write(self, file):
+        line = b"2026-11-20 08:00:00,%03d INFO app line %d\n" % (self.written % 1000, self.written)
+        half = self._chance.randint(0, len(line))
+        file.write(line[:half])
+        file.write(line[half:])
+        self.written += 1
+
+    def _rotate(self):
+        older = sorted(self.path.parent.glob(f"{self.path.name}.*"), key=lambda one: int(one.suffix[1:]), reverse=True)
+        for one in older:
+            one.rename(one.with_suffix(f".{int(one.suffix[1:]) + 1}"))
+        self.path.rename(f"{self.path}.1")
 
 
 class Proxy:

@@ -5,8 +5,7 @@ import socket
 
 import pytest
 
-from tests.apps.agent.agents import Agent, Proxy
-from tests.apps.test_kill import Writer
+from tests.apps.agent.agents import Agent, Proxy, Writer
 
 
 @pytest.fixture
@@ -49,6 +48,6 @@ def proxy():
 def writer(tmp_path):
     """Write numbered lines into a log that is rotated by renaming."""
     (tmp_path / "logs").mkdir()
-    made = Writer(tmp_path / "logs" / "app.log", "app", 1)
+    made = Writer(tmp_path / "logs" / "app.log")
     yield made
     made.stop()
