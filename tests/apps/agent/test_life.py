@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tailrace.limits import MIB
+from tailrace.limits import LINE_BYTES_MAX, MIB
 from tests.apps.programs import tailrace, until
 from tests.apps.test_bad_disk import fill, small_disk  # noqa: F401 - a fixture
 
@@ -125,6 +125,19 @@ def test_an_agent_with_much_in_its_spool_starts_soon_and_stays_small(start, agen
     server = start("--listen", f"127.0.0.1:{port}")
     until(lambda: server.get("/api/v1/status")["records"] >= 300_000, 120)
     assert second.peak_mib() < 130
+
+
+@pytest.mark.parametrize("kind", ["text", "latin"])
+def test_a_line_as_long_as_can_be_arrives_whole(start, agent, log, kind):
+    long = os.urandom((LINE_BYTES_MAX - 100) // 2).hex().encode() if kind == "text" else b"\xe9" * (LINE_BYTES_MAX - 1)
+    log.write_bytes(b"before\n" + long + b"\nafter\n")
+    server = start()
+    agent(log, servers=[server.url])
+    until(lambda: server.get("/api/v1/status")["records"] >= 3, 60)
+    before, line, after = server.messages()
+    assert (before, after) == ("before", "after")
+    same = line == (long.decode() if kind == "text" else r"\xe9" * len(long))
+    assert same  # by itself: pytest would explain how millions of characters differ
 
 
 def test_the_server_shows_who_ships_to_it(start, agent, log):

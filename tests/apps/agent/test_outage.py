@@ -45,7 +45,7 @@ def test_what_is_written_while_the_server_is_away_and_files_rotate_arrives_when_
     writer.stop()
     all_there(server, writer)
     assert shipping.peak_mib() - before < 20
-    assert "well again" in shipping.said()
+    until(lambda: "well again" in shipping.said())
 
 
 @pytest.mark.timeout(300)
