@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from tests.apps.programs import TAILRACE, environment
+from tests.apps.programs import TAILRACE, environment, until
 
 
 class Agent:
@@ -46,12 +46,16 @@ class Agent:
 
 
 class Writer:
-    """Appends numbered lines, in halves, to ``app.log`` and renames it away now and then. ``written`` are whole."""
+    """Appends numbered lines, in halves, to ``app.log`` and renames it away now and then. ``written`` are whole.
 
-    def __init__(self, path, *, rotate_lines=400):
+    ``pad`` characters that cannot be compressed make the lines longer.
+    """
+
+    def __init__(self, path, *, rotate_lines=400, pad=0):
         self.path = path
         self.written = 0
         self._rotate_lines = rotate_lines
+        self._pad = pad
         self._chance = random.Random(1)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -72,7 +76,8 @@ class Writer:
                 self._rotate()
 
     def _write(self, file):
-        line = b"2026-11-20 08:00:00,%03d INFO app line %d\n" % (self.written % 1000, self.written)
+        pad = b" " + self._chance.randbytes(self._pad // 2).hex().encode() if self._pad else b""
+        line = b"2026-11-20 08:00:00,%03d INFO app line%b %d\n" % (self.written % 1000, pad, self.written)
         half = self._chance.randint(0, len(line))
         file.write(line[:half])
         file.write(line[half:])
@@ -83,6 +88,33 @@ class Writer:
         for one in older:
             one.rename(one.with_suffix(f".{int(one.suffix[1:]) + 1}"))
         self.path.rename(f"{self.path}.1")
+
+
+def numbers(server, name="app"):
+    """Return the numbers of the lines that the server has, in the order of their arrival."""
+    return [int(text.rpartition(" ")[2]) for text in server.messages(q=f'"{name} line"')]
+
+
+def all_there(server, writer, why=""):
+    """Wait until every line of a writer that has stopped is there; once, and in order."""
+    until(lambda: count(server) >= writer.written, 60)
+    assert numbers(server) == list(range(writer.written)), why
+
+
+def count(server):
+    """Return how many lines the server has."""
+    return server.get("/api/v1/search", q='"app line" | stats count() as n')["records"][0]["n"]
+
+
+def wait_for_lines(writer, count):
+    """Wait until a writer has written so many lines more."""
+    known = writer.written + count
+    until(lambda: writer.written >= known, 60)
+
+
+def logs(tmp_path):
+    """Return what agents follow: the log of a writer, and what was rotated away."""
+    return tmp_path / "logs" / "*.log*"
 
 
 class Proxy:

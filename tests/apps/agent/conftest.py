@@ -45,9 +45,9 @@ def proxy():
 
 
 @pytest.fixture
-def writer(tmp_path):
-    """Write numbered lines into a log that is rotated by renaming."""
+def writer(tmp_path, request):
+    """Write numbered lines into a log that is rotated by renaming; a parameter says how (see Writer)."""
     (tmp_path / "logs").mkdir()
-    made = Writer(tmp_path / "logs" / "app.log")
+    made = Writer(tmp_path / "logs" / "app.log", **getattr(request, "param", {}))
     yield made
     made.stop()

@@ -9,27 +9,8 @@ import time
 
 import pytest
 
+from tests.apps.agent.agents import all_there, logs, numbers, wait_for_lines
 from tests.apps.programs import until
-
-
-def numbers(server, name="app"):
-    """Return the numbers of the lines that the server has, in the order of their arrival."""
-    return [int(text.rpartition(" ")[2]) for text in server.messages(q=f'"{name} line"')]
-
-
-def all_there(server, writer):
-    """Wait until every line of a writer that has stopped is there; once, and in order."""
-    until(lambda: len(server.messages(q='"app line"')) >= writer.written, 60)
-    assert numbers(server) == list(range(writer.written))
-
-
-def wait_for_lines(writer, count):
-    known = writer.written + count
-    until(lambda: writer.written >= known, 60)
-
-
-def logs(tmp_path):
-    return tmp_path / "logs" / "*.log*"
 
 
 def test_what_is_written_while_the_server_is_away_and_files_rotate_arrives_when_it_is_back(
@@ -61,53 +42,6 @@ def test_an_outage_of_any_number_of_tries_with_agents_that_begin_again_loses_not
     agent(logs(tmp_path), servers=[f"http://127.0.0.1:{port}"])
     writer.stop()
     all_there(start("--listen", f"127.0.0.1:{port}"), writer)
-
-
-@pytest.mark.timeout(400)
-def test_a_server_that_is_killed_twenty_times_has_every_line_once(tmp_path, start, port, agent, writer):
-    """E24"""
-    agent(logs(tmp_path), servers=[f"http://127.0.0.1:{port}"])
-    chance = random.Random(20)
-    for _ in range(20):
-        server = start("--listen", f"127.0.0.1:{port}")
-        wait_for_lines(writer, chance.randint(1, 200))
-        server.stop(signal.SIGKILL)
-    writer.stop()
-    all_there(start("--listen", f"127.0.0.1:{port}"), writer)
-
-
-@pytest.mark.timeout(400)
-def test_an_agent_that_is_killed_twenty_times_ships_every_line_once(tmp_path, start, agent, writer):
-    """D18"""
-    server = start()
-    chance = random.Random(21)
-    for _ in range(20):
-        shipping = agent(logs(tmp_path), servers=[server.url])
-        wait_for_lines(writer, chance.randint(1, 300))
-        shipping.stop(signal.SIGKILL)
-    writer.stop()
-    agent(logs(tmp_path), servers=[server.url])
-    all_there(server, writer)
-
-
-@pytest.mark.timeout(400)
-def test_both_may_be_killed_at_any_time(tmp_path, start, port, agent, writer):
-    chance = random.Random(22)
-    server, shipping = start("--listen", f"127.0.0.1:{port}"), None
-    for _ in range(12):
-        if shipping is None:
-            shipping = agent(logs(tmp_path), servers=[server.url])
-        wait_for_lines(writer, chance.randint(1, 300))
-        if chance.random() < 0.5:
-            server.stop(signal.SIGKILL)
-            server = start("--listen", f"127.0.0.1:{port}")
-        else:
-            shipping.stop(signal.SIGKILL)
-            shipping = None
-    writer.stop()
-    if shipping is None:
-        agent(logs(tmp_path), servers=[server.url])
-    all_there(server, writer)
 
 
 def reply(status, body=b"", *headers):
