@@ -77,7 +77,7 @@ class Writer:
 
     def _write(self, file):
         pad = b" " + self._chance.randbytes(self._pad // 2).hex().encode() if self._pad else b""
-        line = b"2026-11-20 08:00:00,%03d INFO app line%b %d\n" % (self.written % 1000, pad, self.written)
+        line = b"2026-11-20 08:00:00,%03d INFO%b app line %d\n" % (self.written % 1000, pad, self.written)
         half = self._chance.randint(0, len(line))
         file.write(line[:half])
         file.write(line[half:])
@@ -90,9 +90,16 @@ class Writer:
         self.path.rename(f"{self.path}.1")
 
 
-def numbers(server, name="app"):
+def write(path, first, count, size=100):
+    """Append numbered lines of about ``size`` characters."""
+    line = "2026-11-20 08:00:00,123 INFO %s app line %d\n"
+    with path.open("a") as file:
+        file.write("".join(line % (os.urandom(size // 2).hex(), n) for n in range(first, first + count)))
+
+
+def numbers(server):
     """Return the numbers of the lines that the server has, in the order of their arrival."""
-    return [int(text.rpartition(" ")[2]) for text in server.messages(q=f'"{name} line"')]
+    return [int(text.partition(" app line ")[2]) for text in server.messages(q='"app line"')]
 
 
 def all_there(server, writer, why=""):

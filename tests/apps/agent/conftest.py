@@ -51,3 +51,9 @@ def writer(tmp_path, request):
     made = Writer(tmp_path / "logs" / "app.log", **getattr(request, "param", {}))
     yield made
     made.stop()
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Name a log of the test's own."""
+    return tmp_path / "app.log"

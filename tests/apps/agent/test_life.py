@@ -2,29 +2,13 @@
 
 import os
 import signal
-import subprocess
 
 import pytest
 
 from tailrace.limits import LINE_BYTES_MAX, MIB
+from tests.apps.agent.agents import numbers, write
 from tests.apps.programs import tailrace, until
 from tests.apps.test_bad_disk import fill, small_disk  # noqa: F401 - a fixture
-
-LINE = "2026-11-20 08:00:00,123 INFO app line %d %s\n"
-
-
-def write(path, first, count, size=100):
-    with path.open("a") as file:
-        file.write("".join(LINE % (n, os.urandom(size // 2).hex()) for n in range(first, first + count)))
-
-
-def numbers(server):
-    return [int(text.split()[5]) for text in server.messages()]
-
-
-@pytest.fixture
-def log(tmp_path):
-    return tmp_path / "app.log"
 
 
 def test_a_second_agent_in_the_same_directory_says_so_and_ends(agent, log, port):
@@ -147,61 +131,3 @@ def test_the_server_shows_who_ships_to_it(start, agent, log):
     until(lambda: numbers(server))
     assert [one["host"] for one in server.get("/api/v1/status")["agents"]] == ["web-1"]
     assert b"web-1 (" in tailrace("status", server=server).stdout
-
-
-# -- TLS ----------------------------------------------------------------------------------------------------------
-
-
-def certificate(directory, name, *, past=False):
-    """Make a certificate of its own authority, for 127.0.0.1; return the files of key and certificate."""
-    place = directory / name
-    place.mkdir()
-    key, request, made, config = (place / file for file in ("key.pem", "request.pem", "made.pem", "config"))
-    config.write_text(
-        f"[ca]\ndefault_ca=one\n[one]\ndatabase={place}/index\nserial={place}/serial\nnew_certs_dir={place}\n"
-        "default_md=sha256\npolicy=any\nx509_extensions=more\n[any]\ncommonName=supplied\n"
-        "[more]\nsubjectAltName=IP:127.0.0.1\nbasicConstraints=CA:true\n"
-    )
-    (place / "index").touch()
-    (place / "serial").write_text("01\n")
-    new = ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    dates = ["-startdate", "20200101000000Z", "-enddate", "20200201000000Z"] if past else ["-days", "30"]
-    sign = ["ca", "-batch", "-selfsign", "-config", config, "-keyfile", key, "-in", request, "-out", made, "-notext"]
-    for words in ([*new, "-keyout", key, "-out", request, "-subj", f"/CN={name}"], [*sign, *dates]):
-        try:
-            subprocess.run(["openssl", *words], capture_output=True, check=True)
-        except FileNotFoundError:
-            pytest.skip("openssl is not installed")
-    return key, made
-
-
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [("wrong", "cannot be verified"), ("past", "expired"), ("plain", ""), ("missing", "authorities")],
-)
-def test_a_server_that_cannot_be_verified_gets_nothing_until_it_can(tmp_path, start, agent, log, port, fault, said):
-    """E16"""
-    from tests.apps.agent.tls import Tls
-
-    write(log, 0, 100)
-    server = start()
-    good = certificate(tmp_path, "good")
-    bad = certificate(tmp_path, "bad", past=fault == "past")
-    ca_file = tmp_path / "ca.pem"
-    if fault != "missing":
-        ca_file.write_bytes((bad if fault == "past" else good)[1].read_bytes())
-    front = Tls(server.port, port, None if fault == "plain" else bad)
-    try:
-        shipping = agent(log, servers=[f"https://127.0.0.1:{port}"], TAILRACE_AGENT__CA_FILE=str(ca_file))
-        until(lambda: "PROBLEM: https" in shipping.said())
-        assert said in shipping.said()
-        assert front.passed == 0
-        assert server.messages() == []
-    finally:
-        front.close()
-    ca_file.write_bytes(good[1].read_bytes())
-    front = Tls(server.port, port, good)
-    try:
-        until(lambda: numbers(server) == list(range(100)), 40)
-    finally:
-        front.close()

@@ -110,32 +110,6 @@ def test_a_server_that_asks_for_some_seconds_gets_them_and_others_go_on(tmp_path
     all_there(server, writer)
 
 
-def test_a_token_that_is_refused_holds_the_lines_until_the_file_has_a_good_one(tmp_path, start, agent, writer):
-    """E09"""
-    from tests.apps.programs import tailrace
-
-    token = tailrace("token", "add", "web-1", "--data", tmp_path / "data").stdout.decode().strip()
-    server = start()
-    file = tmp_path / "token"
-    file.write_text("tr_wrong\n")
-    shipping = agent(logs(tmp_path), servers=[server.url], TAILRACE_AGENT__TOKEN_FILE=str(file))
-    until(lambda: "it answered 401" in shipping.said())
-    assert "agent.token_file" in shipping.said()
-    wait_for_lines(writer, 100)
-    file.write_text(token)
-    writer.stop()
-
-    def found():
-        status, _, body = server.call(
-            "GET", "/api/v1/search", {"limit": 100_000, "order": "arrival"}, Authorization=f"Bearer {token}"
-        )
-        assert status == 200
-        return [int(one["message"].rpartition(" ")[2]) for one in json.loads(body)["records"]]
-
-    until(lambda: len(found()) >= writer.written)
-    assert found() == list(range(writer.written))
-
-
 def test_a_dead_server_holds_up_no_other_and_gets_everything_when_it_lives(tmp_path, start, port, agent, writer):
     """E14"""
     good = start(name="good")
