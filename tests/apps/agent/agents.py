@@ -125,14 +125,16 @@ def logs(tmp_path):
 
 
 class Proxy:
-    """Passes bytes to ``port`` and back. ``mode``: pass, cut (each connection after some bytes), trickle (answers come
-    a byte at a time), stall (accepts and is silent), or bytes (what every connection is answered with)."""
+    """Passes bytes to ``port`` and back. ``mode``: pass, cut (each connection after some bytes), deaf (what is posted
+    arrives, its answer is lost), slow and trickle (calls, or answers, come a byte at a time), stall (accepts and is
+    silent), or bytes (what every connection is answered with)."""
 
     def __init__(self, port):
         self.port = port
         self.mode = "pass"
         self.cut_bytes = 1000
         self.connections = 0
+        self.lost = 0
         self.calls_s = []
         self._open = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -179,25 +181,40 @@ class Proxy:
                 return
             with socket.create_connection(("127.0.0.1", self.port)) as other:
                 self._open.append(other)
-                back = threading.Thread(target=self._pass, args=(other, one, mode == "trickle", None), daemon=True)
+                posted = threading.Event() if mode == "deaf" else None
+                back = threading.Thread(target=self._answer, args=(other, one, mode == "trickle", posted), daemon=True)
                 back.start()
-                self._pass(one, other, False, self.cut_bytes if mode == "cut" else None)
+                self._call(one, other, mode == "slow", self.cut_bytes if mode == "cut" else None, posted)
                 back.join()
 
-    def _pass(self, source, sink, trickle, cut_bytes):
+    def _call(self, source, sink, slowly, cut_bytes, posted):
         passed = 0
         with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
-                if trickle:
-                    for at in range(len(data)):
-                        sink.sendall(data[at : at + 1])
-                        time.sleep(0.5)  # what it does, not what a test waits for
+            while data := source.recv(64 if slowly else 65_536):
+                if posted and data.startswith(b"POST"):
+                    posted.set()
                 passed += len(data)
                 if cut_bytes is not None and passed > cut_bytes:
                     sink.sendall(data[: -(passed - cut_bytes)])
                     source.shutdown(socket.SHUT_RDWR)
                     break
-                if not trickle:
-                    sink.sendall(data)
+                self._send(sink, data, slowly)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR if cut_bytes is None else socket.SHUT_RDWR)
+
+    def _answer(self, source, sink, slowly, posted):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                if posted and posted.is_set():
+                    self.lost += 1
+                    sink.shutdown(socket.SHUT_RDWR)
+                    return
+                self._send(sink, data, slowly)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def _send(self, sink, data, slowly):
+        for at in range(0, len(data), 1 if slowly else len(data)):
+            sink.sendall(data[at : at + 1] if slowly else data)
+            if slowly:
+                time.sleep(0.02)  # what it does, not what a test waits for

@@ -9,14 +9,18 @@ import time
 
 import pytest
 
-from tests.apps.agent.agents import all_there, logs, numbers, wait_for_lines
+from tests.apps.agent.agents import all_there, count, logs, numbers, wait_for_lines
 from tests.apps.programs import until
 
 
+@pytest.mark.scenario(
+    "E01",
+    "the server cannot be reached, while a log is written and rotated",
+    others="otel after 300 s, Alloy after 10 tries and Fluent Bit after one give up and drop",
+)
 def test_what_is_written_while_the_server_is_away_and_files_rotate_arrives_when_it_is_back(
     tmp_path, start, port, agent, writer
 ):
-    """E01"""
     shipping = agent(logs(tmp_path), servers=[f"http://127.0.0.1:{port}"])
     until(lambda: "PROBLEM: http://127.0.0.1" in shipping.said())
     wait_for_lines(writer, 3000)
@@ -29,11 +33,13 @@ def test_what_is_written_while_the_server_is_away_and_files_rotate_arrives_when_
     until(lambda: "well again" in shipping.said())
 
 
+@pytest.mark.scenario(
+    "E02", "as E01, and the agent ends or is killed four times meanwhile", others="otel#45120, otel#48635, core#15324"
+)
 @pytest.mark.timeout(300)
 def test_an_outage_of_any_number_of_tries_with_agents_that_begin_again_loses_nothing(
     tmp_path, start, port, agent, writer
 ):
-    """E02"""
     for life in range(4):
         shipping = agent(logs(tmp_path), servers=[f"http://127.0.0.1:{port}"])
         until(lambda: shipping.said().count("shipping to") > life)  # noqa: B023 - it is called in this turn
@@ -48,38 +54,41 @@ def reply(status, body=b"", *headers):
     return b"\r\n".join([b"HTTP/1.1 " + status, b"Content-Length: %d" % len(body), *headers, b"", body])
 
 
-@pytest.mark.parametrize(
-    ("mode", "said"),
-    [
-        ("cut", ""),
-        ("stall", ""),
-        (reply(b"500 Oh", b"<h1>oh</h1>"), "it answered 500"),
-        (reply(b"200 OK", b"<h1>welcome to the hotel</h1>"), "none of a tailrace server"),
-        (reply(b"200 OK", b'{"source":"agent:1.0","taken":999999}'), "another log"),
-        (reply(b"302 Found", b"", b"Location: http://elsewhere/"), "it answered 302"),
-        (reply(b"403 No", b"no"), "it answered 403"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", ""),
-    ],
-    ids=lambda one: one if isinstance(one, str) else "answer",
-)
-def test_whatever_stands_between_misbehaves_for_a_while(tmp_path, start, agent, proxy, writer, mode, said):
+MISBEHAVIOUR = [
+    ("cut", ""),
+    ("deaf", ""),
+    ("stall", ""),
+    (reply(b"500 Oh", b"<h1>oh</h1>"), "it answered 500"),
+    (reply(b"200 OK", b"<h1>welcome to the hotel</h1>"), "none of a tailrace server"),
+    (reply(b"200 OK", b'{"source":"agent:1.0","taken":999999}'), "another log"),
+    (reply(b"302 Found", b"", b"Location: http://elsewhere/"), "it answered 302"),
+    (reply(b"403 No", b"no"), "it answered 403"),
+    (b"SSH-2.0-OpenSSH_9.6\r\n", "no HTTP server: 'SSH-2.0"),
+]
+
+
+def test_whatever_stands_between_misbehaves_for_a_while(tmp_path, start, agent, proxy, writer):
     server = start()
     between = proxy(server.port)
     shipping = agent(logs(tmp_path), servers=[between.url])
-    until(lambda: numbers(server))
-    between.turn(mode)
-    tries = between.connections
-    wait_for_lines(writer, 100)
-    until(lambda: between.connections > tries + (0 if mode == "stall" else 1))
-    if said:
-        until(lambda: said in shipping.said())
+    for mode, said in random.sample(MISBEHAVIOUR, len(MISBEHAVIOUR)):
+        before = len(shipping.said())
+        known = count(server)
+        between.turn("pass")
+        until(lambda: count(server) > known)  # noqa: B023 - it is called in this turn
+        between.turn(mode)
+        tries = between.connections
+        wait_for_lines(writer, 50)
+        until(lambda: between.connections > tries + (mode != "stall"))  # noqa: B023
+        until(lambda: mode != "deaf" or between.lost > 2)  # noqa: B023
+        until(lambda: said in shipping.said()[before:])  # noqa: B023
     between.turn("pass")
     writer.stop()
     all_there(server, writer)
 
 
+@pytest.mark.scenario("E04", "an answer comes a byte at a time")
 def test_an_answer_of_one_byte_at_a_time_has_a_deadline_as_a_whole(tmp_path, start, proxy, monkeypatch):
-    """E04"""
     from tailrace.ship import connection
 
     monkeypatch.setattr(connection, "SHIP_CALL_S_MAX", 1.0)
@@ -91,37 +100,50 @@ def test_an_answer_of_one_byte_at_a_time_has_a_deadline_as_a_whole(tmp_path, sta
     assert time.monotonic() - began < 30  # not a measurement: the answer has 500 bytes, and would take minutes
 
 
-@pytest.mark.parametrize("as_date", [False, True])
-def test_a_server_that_asks_for_some_seconds_gets_them_and_others_go_on(tmp_path, start, agent, proxy, writer, as_date):
-    """E07"""
-    other, server = start(name="other"), start()
-    between = proxy(server.port)
-    header = b"Retry-After: 7"
-    if as_date:
-        header = b"Date: Sat, 21 Nov 2026 08:00:00 GMT\r\nRetry-After: Sat, 21 Nov 2026 08:00:07 GMT"
-    between.turn(reply(b"429 Busy", b"", header))
-    agent(logs(tmp_path), servers=[between.url, other.url])
-    until(lambda: between.connections == 2, 40)
-    assert between.calls_s[1] - between.calls_s[0] >= 7
-    assert numbers(other)
-    between.turn("pass")
+@pytest.mark.scenario("E07", "two of three servers answer 429 and ask for seven seconds, in seconds and as a date")
+def test_a_server_that_asks_for_some_seconds_gets_them_and_others_go_on(tmp_path, start, agent, proxy, writer):
+    server = start()
+    headers = (
+        b"Retry-After: 7",
+        b"Date: Sat, 21 Nov 2026 08:00:00 GMT\r\nRetry-After: Sat, 21 Nov 2026 08:00:07 GMT",
+    )
+    behind = [start(name=f"busy-{number}") for number in range(len(headers))]
+    busy = [proxy(one.port) for one in behind]
+    for between, header in zip(busy, headers, strict=True):
+        between.turn(reply(b"429 Busy", b"", header))
+    agent(logs(tmp_path), servers=[server.url, *[between.url for between in busy]])
+    until(lambda: all(between.connections for between in busy))
+    for between in busy:
+        between.mode = "pass"
+    until(lambda: numbers(server))
     writer.stop()
-    all_there(other, writer)
     all_there(server, writer)
+    until(lambda: all(between.connections > 1 for between in busy))
+    for between, one in zip(busy, behind, strict=True):
+        assert between.calls_s[1] - between.calls_s[0] >= 7
+        all_there(one, writer)
 
 
-def test_a_dead_server_holds_up_no_other_and_gets_everything_when_it_lives(tmp_path, start, port, agent, writer):
-    """E14"""
-    good = start(name="good")
-    agent(logs(tmp_path), servers=[f"http://127.0.0.1:{port}", good.url])
-    wait_for_lines(writer, 500)
+@pytest.mark.scenario("E14", "of two servers one is dead, or takes fifty bytes a second")
+@pytest.mark.parametrize("mode", ["stall", "slow", reply(b"503 No")], ids=["stall", "slow", "503"])
+def test_a_server_that_does_not_take_holds_up_no_other_and_gets_everything_when_it_does(
+    tmp_path, start, agent, proxy, writer, mode
+):
+    good, slow = start(name="good"), start()
+    between = proxy(slow.port)
+    between.turn(mode)
+    agent(logs(tmp_path), servers=[between.url, good.url])
+    wait_for_lines(writer, 1000)
+    until(lambda: numbers(good)[-1:] > [1000])
     writer.stop()
     all_there(good, writer)
-    all_there(start("--listen", f"127.0.0.1:{port}"), writer)
+    assert count(slow) < writer.written
+    between.turn("pass")
+    all_there(slow, writer)
 
 
+@pytest.mark.scenario("E23", "the answer to a push is lost; it is sent again with its key")
 def test_a_reply_that_is_lost_stores_a_push_once(start, proxy):
-    """E23"""
     server = start()
     between = proxy(server.port)
     body = b"".join(b'{"message":"line %d"}\n' % n for n in range(1000))
@@ -137,8 +159,8 @@ def test_a_reply_that_is_lost_stores_a_push_once(start, proxy):
     assert server.messages() == [f"line {n}" for n in range(1000)]
 
 
+@pytest.mark.scenario("G08", "the servers in the configuration change while lines are on their way")
 def test_the_servers_may_be_changed_while_lines_are_on_their_way(tmp_path, start, agent, writer):
-    """G08"""
     one, two = start(name="one"), start(name="two")
     file = tmp_path / "agent.toml"
     file.write_text(f'[agent]\nservers = ["{one.url}"]\n')
@@ -165,13 +187,20 @@ def test_the_servers_may_be_changed_while_lines_are_on_their_way(tmp_path, start
         assert found == sorted(set(found))
 
 
-def test_an_agent_under_a_hail_of_signals_loses_nothing(tmp_path, start, agent, writer):
-    """D17"""
-    server = start()
+@pytest.mark.scenario(
+    "D17", "forty signals: SIGHUP, SIGSTOP, SIGCONT; then stopped while the log is rotated and the server begins again"
+)
+def test_an_agent_under_a_hail_of_signals_loses_nothing(tmp_path, start, port, agent, writer):
+    server = start("--listen", f"127.0.0.1:{port}")
     shipping = agent(logs(tmp_path), servers=[server.url])
     until(lambda: numbers(server))
     for number in (signal.SIGHUP, signal.SIGSTOP, signal.SIGCONT, signal.SIGHUP) * 10:
         os.kill(shipping.process.pid, number)
         wait_for_lines(writer, 5)
+    os.kill(shipping.process.pid, signal.SIGSTOP)
+    wait_for_lines(writer, 2000)
+    server.stop()
+    server = start("--listen", f"127.0.0.1:{port}")
+    os.kill(shipping.process.pid, signal.SIGCONT)
     writer.stop()
     all_there(server, writer)

@@ -76,6 +76,7 @@ def test_only_the_poison_lines_are_put_aside_and_the_rest_arrives(start, agent, 
     until(lambda: len(numbers(server)) >= 1996)
     assert numbers(server) == [n for n in range(2000) if n not in poison]
     (dead,) = (shipping.directory / "dead").iterdir()
+    until(lambda: dead.read_text().count("\n") == 4)
     kept = [json.loads(line) for line in dead.read_text().splitlines()]
     assert [one["why"] for one in kept] == ["it answered 400: poison is not taken here"] * 4
     until(lambda: str(dead) in shipping.said())
