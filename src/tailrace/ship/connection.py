@@ -207,7 +207,7 @@ def _tls(ca_file: str) -> ssl.SSLContext:
 
 def _said(error: Exception) -> str:
     if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
-        return f"what answers there is no HTTP server: {error.line.strip()[:80]!r}"
+        return f"what answers there is no HTTP server: {str(error).strip()[:80]!r}"
     return (getattr(error, "strerror", None) or str(error) or repr(error))[:300]
 
 

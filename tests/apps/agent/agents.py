@@ -13,15 +13,15 @@ from tests.apps.programs import TAILRACE, environment, until
 
 
 class Agent:
-    """A `tailrace agent`; what it says is in ``said()``."""
+    """A `tailrace agent`; what it says is in ``said()``. ``under`` is a command that runs it."""
 
-    def __init__(self, directory, *arguments, servers=(), **more):
+    def __init__(self, directory, *arguments, servers=(), under=(), **more):
         self.directory = directory
         self.log = directory.with_suffix(".out")
         named = [word for url in servers for word in ("--server", url)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*TAILRACE, "agent", "--data", directory, *named, *map(str, arguments)],
+                [*under, *TAILRACE, "agent", "--data", directory, *named, *map(str, arguments)],
                 stdout=log,
                 stderr=log,
                 env=environment(**more),
@@ -129,7 +129,7 @@ class Proxy:
     arrives, its answer is lost), slow and trickle (calls, or answers, come a byte at a time), stall (accepts and is
     silent), or bytes (what every connection is answered with)."""
 
-    def __init__(self, port):
+    def __init__(self, port, address=("127.0.0.1", 0)):
         self.port = port
         self.mode = "pass"
         self.cut_bytes = 1000
@@ -137,8 +137,9 @@ class Proxy:
         self.lost = 0
         self.calls_s = []
         self._open = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server(address)
+        self.address = self._listener.getsockname()
+        self.url = f"http://{self.address[0]}:{self.address[1]}"
         self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 

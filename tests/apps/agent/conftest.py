@@ -35,8 +35,8 @@ def proxy():
     """Put proxies before servers."""
     made = []
 
-    def one(port):
-        made.append(Proxy(port))
+    def one(port, *address):
+        made.append(Proxy(port, *address))
         return made[-1]
 
     yield one

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -202,5 +203,44 @@ def test_an_agent_under_a_hail_of_signals_loses_nothing(tmp_path, start, port, a
     server.stop()
     server = start("--listen", f"127.0.0.1:{port}")
     os.kill(shipping.process.pid, signal.SIGCONT)
+    writer.stop()
+    all_there(server, writer)
+
+
+@pytest.mark.scenario("E15", "the name of the server leads to another address from now on; before, to none")
+def test_the_name_of_a_server_is_looked_up_anew_for_each_connection(tmp_path, start, proxy, agent, writer):
+    server = start(TAILRACE_SERVER__HOSTS="logs.test")
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n")
+    private = ("unshare", "--mount", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh")
+    if os.geteuid() != 0 or subprocess.run([*private, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let us have our own /etc/hosts")
+    old = proxy(server.port)
+    new = proxy(server.port, ("127.0.0.2", old.address[1]))
+    shipping = agent(logs(tmp_path), servers=[f"http://logs.test:{old.address[1]}"], under=private)
+    until(lambda: "PROBLEM: http://logs.test" in shipping.said())
+    for between, address in ((old, "127.0.0.1"), (new, "127.0.0.2")):
+        hosts.write_text(f"{address} localhost logs.test\n")
+        old.turn("pass")
+        known = count(server)
+        until(lambda: between.connections and count(server) > known)  # noqa: B023 - it is called in this turn
+    writer.stop()
+    all_there(server, writer)
+
+
+@pytest.mark.scenario("F11", "the only server is taken out of the configuration, and put back later")
+def test_what_no_server_is_named_for_stays_in_the_spool_until_one_is(tmp_path, start, agent, writer):
+    server = start()
+    file = tmp_path / "agent.toml"
+    file.write_text(f'[agent]\nservers = ["{server.url}"]\n')
+    shipping = agent(logs(tmp_path), "--config", file)
+    for turn in range(1, 3):
+        known = count(server)
+        until(lambda: count(server) > known)  # noqa: B023 - it is called in this turn
+        file.write_text("[agent]\nservers = []\n")
+        until(lambda: shipping.said().count("the spool keeps everything") == turn)  # noqa: B023
+        wait_for_lines(writer, 500)
+        file.write_text(f'[agent]\nservers = ["{server.url}"]\n')
+        until(lambda: shipping.said().count(f"shipping to {server.url}") == turn + 1)  # noqa: B023
     writer.stop()
     all_there(server, writer)
