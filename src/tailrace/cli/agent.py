@@ -149,7 +149,7 @@ class _Agent:
         now |= dict.fromkeys(self._following.problems()[:_SHOWN], "")
         waiting = {output.server: output.waiting for output in outputs}
         for name in self._said.keys() - now.keys():
-            _say(f"well again: {name}{_follow(waiting.get(name, 0))}")
+            _say(f"well again: {name}{_follow(waiting.get(name, 0))}" if self._said[name] else f"no longer: {name}")
             self._waited.pop(name, None)
         for name in now:
             if now[name] != self._said.get(name):

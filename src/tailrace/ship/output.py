@@ -257,14 +257,18 @@ class Output:
                     raise Again(f"it is not where it was: it has what is before {taken}")
                 self._heard, self._again = taken, False
                 self._shipped += len(piece.batch)
-                self._moved(piece.following)
+                self._delivered(piece)
             elif _is_poison(answer) and len(piece.batch) > 1:
                 pieces += reversed(piece.halves())
             elif _is_poison(answer):
                 self._dead.add(piece.batch, str(_refusal(answer, self.server)))
-                self._moved(piece.following)
+                self._delivered(piece)
             else:
                 raise _refusal(answer, self.server)
+
+    def _delivered(self, piece: _Piece) -> None:
+        self._lost += piece.following - piece.first - len(piece.batch)  # damage may leave places without a record
+        self._moved(piece.following)
 
     def _moved(self, offset: int) -> None:
         self._at = Cursor(self._bus.epoch, min(offset, self._bus.next.offset))
