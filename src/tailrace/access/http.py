@@ -137,7 +137,11 @@ class Guard:
         host = headers.get("host", "")
         brings_token = headers.get("authorization", "").lower().startswith("bearer ")
         if not self._access.knows(host) and (self._access.open or not brings_token):
-            return _problem(421, f"this server is not known as {host[:80]!r}", "Add the name to server.hosts.")
+            return _problem(
+                421,
+                f"this server is not known as {host[:80]!r}",
+                "Call it with a token, or add the name to server.hosts.",
+            )
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         if changes and not _own_page(headers, host):
             return _problem(

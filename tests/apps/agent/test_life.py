@@ -79,7 +79,7 @@ def test_a_second_signal_ends_it_at_once(start, agent, proxy, log):
 @pytest.mark.scenario(
     "F02",
     "the server is away for so long that the spool is full, while 20 kB lines are written and rotated",
-    others="Vector's default and otel's drop; Fluent Bit evicts the oldest",
+    others="otel drops by default (`block_on_overflow`), vlagent when its queue on disk is full",
 )
 @pytest.mark.scenario(
     "D21", "the backlog of an outage is larger than the spool", others="vector#26035, fluent-bit#5166"
