@@ -185,7 +185,7 @@ SPOOL_RING_BYTES_MAX = 4 * MIB
 """Newest batches that an agent keeps decoded: its outputs are at the end of the log, or behind by far more."""
 BLOCK_READ_BYTES = 1 * MIB
 """What an output takes from the bus for one request: so much is sent again when an answer is lost."""
-BLOCK_BYTES_MAX = 128 * MIB
+BLOCK_DECODED_BYTES_MAX = 128 * MIB
 """A block, decoded: the longest line, none of whose bytes is UTF-8, is 64 MiB as text and 22 MiB in ``raw_base64``."""
 BLOCK_STREAM_BYTES_MAX = 64 * KIB
 """The labels of one stream of a block: a path may have 4 KiB, and 32 labels of a JSON line 1 KiB each."""

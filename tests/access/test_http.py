@@ -41,6 +41,14 @@ def test_with_a_token_nobody_is_let_in_without_one(guarded):
     assert server.call("GET", "/healthz")[0] == 200
 
 
+def test_a_program_with_a_token_may_use_any_name_that_leads_here(guarded):
+    server, _, token = guarded
+    name = "logs.example.com:7800"
+    assert server.call("GET", "/api/v1/status", Host=name)[0] == 421
+    assert server.call("GET", "/api/v1/status", Host=name, Authorization=f"Bearer {token}")[0] == 200
+    assert server.call("GET", "/api/v1/status", Host=name, Authorization="Bearer tr_wrong")[0] == 401
+
+
 def test_a_login_makes_a_session_that_ends_with_its_token(guarded):
     server, tokens, token = guarded
     form = {"Content_Type": "application/x-www-form-urlencoded"}

@@ -1,6 +1,6 @@
 """Entries of the configuration in a real process: what changes in the file applies, and costs no line.
 
-Scenarios G01, G02, G03, G05 and G07 of collecting; the writer appends all the while.
+The writer appends all the while.
 """
 
 import os
@@ -106,8 +106,8 @@ def up(start, config):
     return lambda **more: start("--config", config, command="up", **more)
 
 
+@pytest.mark.scenario("G01", "an unchanged configuration is reloaded 20 times while files are written")
 def test_an_unchanged_configuration_that_is_reloaded_under_load_opens_nothing_and_costs_no_line(folder, config, up):
-    """G01."""
     written(config, entry(folder / "*.log"))
     server = up()
     with writing(folder) as lines:
@@ -121,8 +121,10 @@ def test_an_unchanged_configuration_that_is_reloaded_under_load_opens_nothing_an
     assert Counter(server.messages()) == Counter(lines)
 
 
+@pytest.mark.scenario(
+    "G02", "an entry is removed and added again, three times", others="Alloy reads such files from their beginning"
+)
 def test_an_entry_that_is_removed_and_added_again_goes_on_at_its_mark(folder, config, up):
-    """G02."""
     for name in ("0.log", "1.log", "2.log"):
         (folder / name).touch()
     one, other = entry(folder / "0.log"), entry(folder / "[12].log", start='"end"')
@@ -143,8 +145,8 @@ def test_an_entry_that_is_removed_and_added_again_goes_on_at_its_mark(folder, co
         assert [line for line in found if f"/{name}.log " in line] == [one for one in lines if f"/{name}.log " in one]
 
 
+@pytest.mark.scenario("G03", "the configuration is no TOML, has an unknown key, a query that is none, or is gone")
 def test_a_file_that_makes_no_sense_changes_nothing_is_told_and_can_be_mended(folder, config, up):
-    """G03."""
     good = written(config, entry(folder / "0.log"))
     server = up()
     with writing(folder, 2) as lines:
@@ -170,8 +172,8 @@ def test_a_file_that_makes_no_sense_changes_nothing_is_told_and_can_be_mended(fo
     assert 'tailrace_config_reloads_total{end="failed"} 7.0' in metrics
 
 
+@pytest.mark.scenario("G05", "labels of an entry change while its files are written")
 def test_labels_change_from_the_next_line_on_while_the_file_is_written(folder, config, up):
-    """G05."""
     written(config, entry(folder / "*.log", labels='{ team = "red" }'))
     server = up()
     with writing(folder) as lines:
@@ -224,8 +226,8 @@ def test_files_of_overlapping_entries_stay_followed_when_one_of_them_goes(folder
     assert opened(server, folder) == before
 
 
+@pytest.mark.scenario("G07", "the configuration, or a link, leads to files outside of what is allowed")
 def test_nothing_is_followed_outside_of_what_is_allowed_wherever_links_and_dots_lead(folder, tmp_path, config, up):
-    """G07."""
     (tmp_path / "secret.log").write_text("secret\n")
     (folder / "link.log").symlink_to(tmp_path / "secret.log")
     (folder / "good.log").write_text("good\n")

@@ -9,6 +9,7 @@ import pytest
 
 from tailrace.bus import segment as segment_module
 from tailrace.bus.disk import DiskBus
+from tailrace.bus.ledger import Ledger
 from tailrace.cursor import Cursor
 from tailrace.errors import Busy, DiskFull, Gone
 from tailrace.limits import APPEND_BYTES_MAX
@@ -93,6 +94,33 @@ def test_retention_removes_whole_segments_that_the_store_has(tmp_path):
     taken = again.taken("file:1")
     assert taken is not None
     assert taken.next == 50
+
+
+def test_a_crash_after_segments_went_forgets_no_place(tmp_path):
+    bus = open_by_hand(tmp_path, segment_bytes=2000, bytes_max=0)
+    put(bus, "once", source="file:quiet")
+    for number in range(50):
+        put(bus, f"line {number}", source="file:1", first=number)
+        bus.release(bus.next)
+    assert len(list(tmp_path.glob("*.seg"))) == 1
+    again = open_by_hand(tmp_path)  # the first was never closed
+    assert {origin.source: origin.next for origin in again.sources("file:")} == {"file:quiet": 1, "file:1": 50}
+
+
+def test_a_segment_stays_while_the_ledger_that_knows_it_cannot_be_saved(tmp_path, monkeypatch):
+    bus = open_by_hand(tmp_path, segment_bytes=2000, bytes_max=0)
+    for number in range(20):
+        put(bus, f"line {number}", source="file:1", first=number)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "save", full)
+        bus.release(bus.next)
+        assert bus.first.offset == 0
+    bus.release(bus.next)
+    assert bus.first.offset > 0
 
 
 def test_a_full_disk_acknowledges_nothing_and_the_next_append_works(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.errors import BadInput, Damaged, TailraceError, TooLarge, Unsupported
-from tailrace.limits import BATCH_ROWS_MAX, BLOCK_BYTES_MAX, BLOCK_STREAM_BYTES_MAX, LABELS_MAX
+from tailrace.limits import BATCH_ROWS_MAX, BLOCK_DECODED_BYTES_MAX, BLOCK_STREAM_BYTES_MAX, LABELS_MAX
 from tailrace.record import Batch, Stream
 from tailrace.ship.block import decode, encode, mark_of, source_of, zstd
 
@@ -112,7 +112,7 @@ def test_bytes_that_changed_on_the_way_are_damaged_and_say_nothing_about_the_rec
 
 def test_a_small_body_that_becomes_huge_is_too_large():
     with pytest.raises(TooLarge):
-        decode(zstd.compress(bytes(BLOCK_BYTES_MAX + 1)))
+        decode(zstd.compress(bytes(BLOCK_DECODED_BYTES_MAX + 1)))
 
 
 def test_a_block_of_a_newer_version_is_not_supported():

@@ -12,6 +12,7 @@ from tailrace.bus import disk as disk_module
 from tailrace.bus import ledger as ledger_module
 from tailrace.bus import segment as segment_module
 from tailrace.bus.disk import DiskBus
+from tailrace.cursor import Cursor
 from tailrace.errors import DiskFull
 from tests.batches import batch_of, messages_of
 
@@ -77,9 +78,20 @@ class Disk:
                     os.pwrite(fd, bytes(length - length // 2), position + length // 2)
 
 
-def run(directory: Path, disk: Disk, chance: random.Random, acknowledged: list[str], written: list[str]) -> None:
-    """Write until the power goes; ``acknowledged`` collects what was promised, ``written`` all that was tried."""
-    bus = DiskBus(directory, threaded=False, segment_bytes=3000)
+def run(
+    directory: Path,
+    disk: Disk,
+    chance: random.Random,
+    acknowledged: list[str],
+    written: list[str],
+    *,
+    releasing: bool,
+) -> None:
+    """Write until the power goes; ``acknowledged`` collects what was promised, ``written`` all that was tried.
+
+    When ``releasing``, it is a spool: somebody takes what is there, which may then go.
+    """
+    bus = DiskBus(directory, threaded=False, segment_bytes=3000, bytes_max=0)
     known = bus.taken("file:1")
     number = known.next if known else 0
     for _ in range(12):
@@ -91,11 +103,14 @@ def run(directory: Path, disk: Disk, chance: random.Random, acknowledged: list[s
         if not isinstance(done.exception(0), DiskFull):
             acknowledged[number:] = messages
             number += size
+        if releasing:
+            bus.release(Cursor(bus.epoch, chance.randint(bus.first.offset, bus.next.offset)))
     bus.close()
 
 
+@pytest.mark.parametrize("releasing", [False, True], ids=["kept", "released"])
 @pytest.mark.parametrize("seed", range(150))
-def test_what_was_acknowledged_is_there_once_and_in_order_whatever_stops_it(tmp_path, monkeypatch, seed):
+def test_what_was_acknowledged_is_there_once_and_in_order_whatever_stops_it(tmp_path, monkeypatch, seed, releasing):
     chance = random.Random(seed)
     acknowledged: list[str] = []
     written: list[str] = []
@@ -105,13 +120,15 @@ def test_what_was_acknowledged_is_there_once_and_in_order_whatever_stops_it(tmp_
             for module in (disk_module, ledger_module, segment_module):
                 patch.setattr(module, "os", disk)
             with contextlib.suppress(PowerLoss, OSError):
-                run(tmp_path, disk, chance, acknowledged, written)
+                run(tmp_path, disk, chance, acknowledged, written, releasing=releasing)
         bus = DiskBus(tmp_path, threaded=False)
         batches = bus.read(bus.first, 1 << 30)
         found = messages_of(batches)
-        assert found[: len(acknowledged)] == acknowledged
-        assert found == written[: len(found)]
-        assert [n for b in batches for n in b.offsets.tolist()] == list(range(len(found)))
+        first, end = bus.first.offset, bus.next.offset
+        assert releasing or not first
+        assert found[: len(acknowledged) - first] == acknowledged[first:]
+        assert found == written[first:end]
+        assert [n for b in batches for n in b.offsets.tolist()] == list(range(first, end))
         taken = bus.taken("file:1")
-        assert (taken.next if taken else 0) == len(found)
-        acknowledged[:] = found
+        assert (taken.next if taken else 0) == end
+        acknowledged[first:] = found

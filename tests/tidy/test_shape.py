@@ -101,6 +101,12 @@ def test_a_module_that_is_tested_elsewhere_has_no_test_of_its_own(name):
     assert not (TESTS / Path(name).with_name(f"test_{Path(name).name}")).exists()
 
 
+def test_a_bound_has_a_name_of_its_own():
+    """A second value under the name of a first one would be that of both."""
+    names = re.findall(r"^([A-Z][A-Z_0-9]*) =", (SOURCE / "limits.py").read_text(), re.MULTILINE)
+    assert [name for name in names if names.count(name) > 1] == []
+
+
 def test_the_project_says_nothing_of_the_machines_it_was_made_on():
     suspicious = re.compile(r"/work/(main|shared|wt)|/root/|\.pyenv")
     for path in ROOT.rglob("*"):

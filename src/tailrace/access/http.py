@@ -2,7 +2,8 @@
 
 Rules, in this order:
   Host      an IP address, localhost, the address listened on, or a configured name; anything else is a page of
-            another site that had its name resolve to us (DNS rebinding)
+            another site that had its name resolve to us (DNS rebinding). Who brings a token is no such page: where
+            tokens are needed, programs may use any name that leads here, and only the token decides
   Origin    a call that changes something, and every WebSocket, must come from our own page or from no page at all
   token     when there are tokens, or the address is not loopback: ``Authorization: Bearer``, or the cookie of a session
             that the login form made; health and the login page are open
@@ -134,8 +135,13 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self._access.knows(host):
-            return _problem(421, f"this server is not known as {host[:80]!r}", "Add the name to server.hosts.")
+        brings_token = headers.get("authorization", "").lower().startswith("bearer ")
+        if not self._access.knows(host) and (self._access.open or not brings_token):
+            return _problem(
+                421,
+                f"this server is not known as {host[:80]!r}",
+                "Call it with a token, or add the name to server.hosts.",
+            )
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         if changes and not _own_page(headers, host):
             return _problem(

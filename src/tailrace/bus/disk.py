@@ -21,7 +21,8 @@ was not acknowledged), the origins behind the saved ledger are taken again. If t
 not, the log goes on behind the store's checkpoint, so that no cursor is ever given twice. A segment whose head cannot
 be read is set aside as ``.damaged``; the records that damage has cost are counted in ``damaged_records``.
 
-Delete. When the log is larger than ``bytes_max``, whole segments that lie behind ``release`` go, oldest first.
+Delete. When the log is larger than ``bytes_max``, whole segments that lie behind ``release`` go, oldest first, and none
+before a saved ledger knows the origins in it: after a crash they could be taken a second time.
 
 Spool. With ``spool_bytes`` the log is what waits for readers that may be away for long: when it has so many bytes and
 not all of it was released, appends are refused with DiskFull until there is room. One frame may go beyond it.
@@ -93,7 +94,9 @@ class DiskBus:
         self._unread_bytes = RING_BYTES_MAX
         self._ledger = Ledger()
         self._unsaved_bytes = 0
+        self._saved = 0  # the ledger on disk knows the origins of what lies before this offset
         self._released = 0
+        self._untidy = False
         self.damaged_records = 0
         self.error = ""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -115,6 +118,7 @@ class DiskBus:
                     path.with_suffix(".damaged")
                 ) if path.stat().st_size >= Segment.HEAD_BYTES else path.unlink()
         position = self._ledger.load(self._directory / "ledger.json") or {}
+        self._saved = position.get("next", 0)
         for segment, follower in zip(self._segments, self._segments[1:], strict=False):
             segment.next = follower.first
         # Only segments from the saved position on can hold origins that the ledger does not know.
@@ -248,7 +252,12 @@ class DiskBus:
         """Let retention remove what lies before ``below``."""
         if below.epoch == self._epoch:
             self._released = max(self._released, below.offset)
-            self._retain()
+            if self._thread is None:
+                self._keep_house()
+                return
+            with self._changed:
+                self._untidy = True
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Commit what was queued, save the ledger, then refuse everything."""
@@ -270,10 +279,13 @@ class DiskBus:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closing)
-                if not self._queue:
+                self._changed.wait_for(lambda: self._queue or self._closing or self._untidy)
+                if self._closing and not self._queue:
                     return
+                untidy, self._untidy = self._untidy, False
             try:
+                if untidy:
+                    self._keep_house()
                 self.commit()
             except BaseException as fault:
                 # A fault of the program: whoever waits must not wait for ever, and nobody may append any more.
@@ -390,17 +402,39 @@ class DiskBus:
             self._changed.notify_all()
 
     def _keep_house(self) -> None:
-        """Save the ledger now and then; a full disk only makes the next start slower."""
-        if self._unsaved_bytes > LEDGER_EVERY_BYTES:
+        """Save the ledger now and then, and before a segment goes that it does not know; remove what may go.
+
+        While the disk is so full that it cannot be saved, segments behind the ledger of before stay.
+        """
+        going = self._going()
+        if self._unsaved_bytes > LEDGER_EVERY_BYTES or (going and going[-1].next > self._saved):
             with contextlib.suppress(OSError):
                 self._save_ledger()
-        self._retain()
+        for gone in going:
+            if gone.next > self._saved:
+                break
+            with self._changed:
+                self._segments.remove(gone)
+                self._first = self._segments[0].first
+            # Readers that still hold the segment can finish; its file is closed with the last of them.
+            gone.path.unlink(missing_ok=True)
+
+    def _going(self) -> list[Segment]:
+        """Return the oldest segments, as far as they are beyond ``bytes_max`` and nobody needs them."""
+        going: list[Segment] = []
+        total = self.bytes
+        for segment in self._segments[:-1]:
+            if total <= self._bytes_max or segment.next > self._released:
+                break
+            going.append(segment)
+            total -= segment.size
+        return going
 
     def _save_ledger(self) -> None:
         segment = self._segments[-1]
         position = {"segment": segment.first, "position": segment.size, "next": self._next}
         self._ledger.save(self._directory / "ledger.json", position)
-        self._unsaved_bytes = 0
+        self._unsaved_bytes, self._saved = 0, self._next
 
     def _roll(self) -> None:
         """Go on in a new segment that begins at the end of the log."""
@@ -411,17 +445,6 @@ class DiskBus:
             if self._segments and self._segments[-1].first == self._next:
                 self._segments.pop().close()
             self._segments.append(segment)
-
-    def _retain(self) -> None:
-        while True:
-            with self._changed:
-                total = sum(segment.size for segment in self._segments)
-                if len(self._segments) < 2 or total <= self._bytes_max or self._segments[0].next > self._released:
-                    return
-                gone = self._segments.pop(0)
-                self._first = self._segments[0].first
-            # Readers that still hold the segment can finish; its file is closed with the last of them.
-            gone.path.unlink(missing_ok=True)
 
     # -- reading the ring ------------------------------------------------------------------------------------------
 

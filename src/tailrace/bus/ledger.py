@@ -60,7 +60,8 @@ class Ledger:
 
     def save(self, path: Path, position: Mapping[str, int]) -> None:
         """Replace the file, durably. ``position`` is given back by ``load``. Raises OSError."""
-        origins = [[o.source, o.first, o.next, o.rows, o.note] for o in self.origins.values()]
+        kept = list(self.origins.values())  # in one step: others may forget sources meanwhile
+        origins = [[o.source, o.first, o.next, o.rows, o.note] for o in kept]
         body = orjson.dumps({"version": 1, "position": position, "origins": origins})
         fresh = path.with_suffix(".new")
         fresh.unlink(missing_ok=True)  # what a crash has left; were it a link, what it leads to is not ours

@@ -10,21 +10,26 @@ token file or CA; the others ship on.
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tailrace import config
 from tailrace.config import Config
 from tailrace.errors import ConfigError
 
+if TYPE_CHECKING:
+    from tailrace.ship.output import OutputStatus
+
 _SAY_S = 0.5
 _SHOWN = 20
+_WAITING_SAID_MIN = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +110,7 @@ class _Agent:
         self._following = Following(self._bus, wanted, directory, settings, say=_say, applied=self._change)
         self._servers: list[Any] | None = None
         self._said: dict[str, str] = {}
+        self._waited: dict[str, int] = {}
 
     def run(self, stopping: threading.Event, reloading: threading.Event) -> None:
         """Ship and follow until ``stopping``."""
@@ -112,7 +118,8 @@ class _Agent:
         self._following.start()
         paths = self._following.paths
         for path in paths[:_SHOWN]:
-            _say(f"  {path}")
+            found = any(glob.iglob(path, recursive=True))
+            _say(f"  {path}{'' if found else '  (there is none yet)'}")
         if len(paths) > _SHOWN:
             _say(f"  and {len(paths) - _SHOWN} more")
         try:
@@ -136,14 +143,20 @@ class _Agent:
                 _say(f"  {server.url}: what is sent can be read on the way; https:// would prevent it")
 
     def _say_what_changed(self) -> None:
-        """Say a problem once when it comes, and once when it has gone."""
-        now = {output.server: output.error for output in self._shipping.status() if output.error}
+        """Say a problem once when it comes and once when it has gone, and what waits whenever it is ten times more."""
+        outputs = self._shipping.status()
+        now = dict(line for output in outputs for line in _problems(output))
         now |= dict.fromkeys(self._following.problems()[:_SHOWN], "")
+        waiting = {output.server: output.waiting for output in outputs}
         for name in self._said.keys() - now.keys():
-            _say(f"well again: {name}")
+            _say(f"well again: {name}{_follow(waiting.get(name, 0))}" if self._said[name] else f"no longer: {name}")
+            self._waited.pop(name, None)
         for name in now:
             if now[name] != self._said.get(name):
                 _say(f"PROBLEM: {name}{now[name] and ': '}{now[name]}")
+            if waiting.get(name, 0) >= self._waited.get(name, _WAITING_SAID_MIN):
+                _say(f"  {_records(waiting[name])} in the spool for {name}")
+                self._waited[name] = 10 ** len(str(waiting[name]))
         self._said = now
 
     def _stop(self) -> None:
@@ -151,8 +164,26 @@ class _Agent:
         self._shipping.stop()
         for output in self._shipping.status():
             if output.waiting:
-                _say(f"{output.waiting} records wait in the spool for {output.server}; the next start ships them")
+                _say(f"{_records(output.waiting)} in the spool for {output.server}; the next start ships them")
         self._bus.close()
+
+
+def _problems(output: OutputStatus) -> Iterator[tuple[str, str]]:
+    """Yield what there is to say about an output: whom or what it is about, and what it is."""
+    if output.error:
+        yield output.server, output.error
+    if output.dead:
+        yield f"records that {output.server} refuses", f"they are put aside in {output.dead_path}, with the reason"
+    if output.lost:
+        yield f"records for {output.server}", f"{output.lost} are neither there nor in the spool any more"
+
+
+def _records(count: int) -> str:
+    return "1 record waits" if count == 1 else f"{count} records wait"
+
+
+def _follow(count: int) -> str:
+    return f"; {count} records follow" if count > 1 else ""
 
 
 def _say(text: str) -> None:

@@ -39,7 +39,7 @@ import pyarrow as pa
 from tailrace.errors import BadInput, Damaged, TooLarge, Unsupported
 from tailrace.limits import (
     BATCH_ROWS_MAX,
-    BLOCK_BYTES_MAX,
+    BLOCK_DECODED_BYTES_MAX,
     BLOCK_FIELDS_BYTES,
     BLOCK_NAME_BYTES_MAX,
     BLOCK_STREAM_BYTES_MAX,
@@ -170,14 +170,14 @@ def decode(data: bytes | bytearray) -> Block:
 
 def _decompressed(data: bytes | bytearray) -> bytes:
     reader = zstd.ZstdDecompressor(
-        options={zstd.DecompressionParameter.window_log_max: BLOCK_BYTES_MAX.bit_length() - 1}
+        options={zstd.DecompressionParameter.window_log_max: BLOCK_DECODED_BYTES_MAX.bit_length() - 1}
     )
     try:
-        whole = reader.decompress(data, BLOCK_BYTES_MAX + 1)
+        whole = reader.decompress(data, BLOCK_DECODED_BYTES_MAX + 1)
     except zstd.ZstdError as error:
         raise Damaged(f"the body is not zstd: {error}", cure="Check Content-Encoding.") from error
-    if len(whole) > BLOCK_BYTES_MAX:
-        raise TooLarge(f"a block has at most {BLOCK_BYTES_MAX} bytes", cure="Send it in several blocks.")
+    if len(whole) > BLOCK_DECODED_BYTES_MAX:
+        raise TooLarge(f"a block has at most {BLOCK_DECODED_BYTES_MAX} bytes", cure="Send it in several blocks.")
     if not reader.eof or reader.unused_data:
         raise Damaged("the body is not one whole zstd frame")
     return whole

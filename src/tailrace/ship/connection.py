@@ -29,6 +29,7 @@ from tailrace.limits import KIB, SHIP_ANSWER_BYTES_MAX, SHIP_CALL_S_MAX, SHIP_CO
 if TYPE_CHECKING:
     import ssl
 
+_AWAY_CURE = "It is tried again and again; what is read waits in the spool."
 _SEND_BYTES = 256 * KIB
 _HOST = re.compile(r"[A-Za-z0-9._:-]+\Z")
 
@@ -72,6 +73,14 @@ class Server:
         host = urlsplit(self.url).hostname or ""
         return self.plain and host not in ("localhost", "::1") and not host.startswith("127.")
 
+    @property
+    def let_in(self) -> str:
+        """What a person does when the token is none that the server knows."""
+        made = "`tailrace token add NAME` on the server prints a token"
+        if self.token_file:
+            return f"{made}: put it into {self.token_file}, which is read again for each try."
+        return f"{made}: put it into a file, name that in agent.token_file, and start this again."
+
     def token(self) -> str:
         """Return the token that is in force now, empty for none. Raises Failed."""
         if not self.token_file:
@@ -79,9 +88,9 @@ class Server:
         try:
             token = Path(self.token_file).read_text("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise Failed(f"the token in {self.token_file} cannot be read: {error}") from error
+            raise Failed(f"the token cannot be read: {_said(error)}: {self.token_file}", cure=self.let_in) from error
         if not re.fullmatch(r"[!-~]+", token):
-            raise Failed(f"{self.token_file} holds no token")
+            raise Failed(f"{self.token_file} holds no token", cure=self.let_in)
         return token
 
 
@@ -120,7 +129,7 @@ class Connection:
                 raise Again("the connection was closed") from error
         except TimeoutError as error:
             self.close()
-            raise Failed("it took too long to answer") from error
+            raise Failed("it took too long to answer", cure=_AWAY_CURE) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             distrusted = getattr(error, "verify_message", "")
@@ -128,7 +137,7 @@ class Connection:
                 raise Failed(
                     f"its certificate cannot be verified: {distrusted}", cure="Name its authority in agent.ca_file."
                 ) from error
-            raise Failed(_said(error)) from error
+            raise Failed(_said(error), cure=_AWAY_CURE) from error
         except BaseException:
             self.close()
             raise
@@ -140,12 +149,12 @@ class Connection:
             self._socket = None
 
     def _try(self, method: str, path: str, body: bytes, media: str, deadline: float) -> Answer:
-        if self._socket is None:
-            self._socket = self._connect(deadline)
-        made = _Deadlined(self._socket, deadline)
         head = [f"{method} {self._base}{path} HTTP/1.1", f"Host: {self._host}", "User-Agent: tailrace-agent"]
         if token := self._server.token():
             head.append(f"Authorization: Bearer {token}")
+        if self._socket is None:
+            self._socket = self._connect(deadline)
+        made = _Deadlined(self._socket, deadline)
         if media:
             head += [f"Content-Type: {media}", "Content-Encoding: zstd", f"Content-Length: {len(body)}"]
         try:
@@ -197,6 +206,8 @@ def _tls(ca_file: str) -> ssl.SSLContext:
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
+        return f"what answers there is no HTTP server: {str(error).strip()[:80]!r}"
     return (getattr(error, "strerror", None) or str(error) or repr(error))[:300]
 
 

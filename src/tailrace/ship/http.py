@@ -25,7 +25,7 @@ from tailrace.cursor import Cursor
 from tailrace.errors import BadInput, Busy, Closed, OriginTaken, TooLarge, Unsupported
 from tailrace.limits import (
     AGENTS_SHOWN_MAX,
-    BLOCK_BYTES_MAX,
+    BLOCK_DECODED_BYTES_MAX,
     BLOCK_RECEIVE_S_MAX,
     BLOCKS_HELD_BYTES_MAX,
     PUSHES_AT_ONCE_MAX,
@@ -100,8 +100,8 @@ class Blocks:
         size = request.headers.get("content-length", "")
         if not size.isdecimal() or int(size) == 0:
             raise BadInput("a block says how long it is", cure="Send Content-Length.")
-        if int(size) > BLOCK_BYTES_MAX:
-            raise TooLarge(f"a block has at most {BLOCK_BYTES_MAX} bytes", cure="Send it in several blocks.")
+        if int(size) > BLOCK_DECODED_BYTES_MAX:
+            raise TooLarge(f"a block has at most {BLOCK_DECODED_BYTES_MAX} bytes", cure="Send it in several blocks.")
         if self._running and (
             self._running >= PUSHES_AT_ONCE_MAX or self._held_bytes + int(size) > BLOCKS_HELD_BYTES_MAX
         ):

@@ -40,7 +40,7 @@ _PROBLEM = "application/problem+json"
 class OutputStatus(msgspec.Struct):
     """How an output is doing. ``state`` is asking (not answered yet), shipping, idle (the server has all), failing.
 
-    ``waiting`` records are in the spool for it; ``dead`` were refused and are in the file; ``lost`` are nowhere.
+    ``waiting`` records are in the spool for it; ``dead`` were refused and are in ``dead_path``; ``lost`` are nowhere.
     """
 
     server: str
@@ -48,6 +48,7 @@ class OutputStatus(msgspec.Struct):
     waiting: int
     shipped: int
     dead: int
+    dead_path: str
     lost: int
     error: str
 
@@ -124,8 +125,17 @@ class Output:
         error = self._error
         waiting = self._bus.next - self.taken
         state = "failing" if error else "asking" if not self._answered else "shipping" if waiting else "idle"
-        said = f"{error.message} {error.cure}".strip() if error else ""
-        return OutputStatus(self.server.url, state, waiting, self._shipped, self._dead.records, self._lost, said)
+        said = f"{error.message}. {error.cure}".strip() if error else ""
+        return OutputStatus(
+            self.server.url,
+            state,
+            waiting,
+            self._shipped,
+            self._dead.records,
+            str(self._dead.path),
+            self._lost,
+            said,
+        )
 
     def _run(self) -> None:
         try:
@@ -175,7 +185,7 @@ class Output:
             self._branch = branch
             answer = self._connection.call("GET", f"{PATH}?source={self._source}")
             if answer.status != 200:
-                raise _refusal(answer)
+                raise _refusal(answer, self.server)
             known = self._believed(answer)
             if known.taken is None or self._is_ours(known.taken, known.mark):
                 self._heard = known.taken
@@ -247,14 +257,18 @@ class Output:
                     raise Again(f"it is not where it was: it has what is before {taken}")
                 self._heard, self._again = taken, False
                 self._shipped += len(piece.batch)
-                self._moved(piece.following)
+                self._delivered(piece)
             elif _is_poison(answer) and len(piece.batch) > 1:
                 pieces += reversed(piece.halves())
             elif _is_poison(answer):
-                self._dead.add(piece.batch, str(_refusal(answer)))
-                self._moved(piece.following)
+                self._dead.add(piece.batch, str(_refusal(answer, self.server)))
+                self._delivered(piece)
             else:
-                raise _refusal(answer)
+                raise _refusal(answer, self.server)
+
+    def _delivered(self, piece: _Piece) -> None:
+        self._lost += piece.following - piece.first - len(piece.batch)  # damage may leave places without a record
+        self._moved(piece.following)
 
     def _moved(self, offset: int) -> None:
         self._at = Cursor(self._bus.epoch, min(offset, self._bus.next.offset))
@@ -279,7 +293,7 @@ def _is_poison(answer: Answer) -> bool:
     return answer.status in (400, 413) and answer.media == _PROBLEM
 
 
-def _refusal(answer: Answer) -> _Delayed:
+def _refusal(answer: Answer, server: Server) -> _Delayed:
     """Return what a refusal means, for people."""
     try:
         problem = msgspec.json.decode(answer.body, type=dict[str, object])
@@ -287,7 +301,7 @@ def _refusal(answer: Answer) -> _Delayed:
     except (msgspec.DecodeError, UnicodeDecodeError):
         detail = cure = ""
     if answer.status in (401, 403):
-        cure = "Put a token of that server (`tailrace token add NAME`) into agent.token_file; it is read again."
+        cure = server.let_in
     if answer.status in (404, 405, 415) and not cure:
         cure = "Is the address right, and the server not older than this agent?"
     message = f"it answered {answer.status}{f': {detail[:300]}' if detail else ''}"

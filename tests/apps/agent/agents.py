@@ -1,26 +1,27 @@
-"""Real agents, and a real proxy between them and their servers that misbehaves as it is told."""
+"""Real agents, logs that are written meanwhile, and a real proxy to their servers that misbehaves as it is told."""
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import threading
 import time
 
-from tests.apps.programs import TAILRACE, environment
+from tests.apps.programs import TAILRACE, environment, until
 
 
 class Agent:
-    """A `tailrace agent`; what it says is in ``said()``."""
+    """A `tailrace agent`; what it says is in ``said()``. ``under`` is a command that runs it."""
 
-    def __init__(self, directory, *arguments, servers=(), **more):
+    def __init__(self, directory, *arguments, servers=(), under=(), **more):
         self.directory = directory
         self.log = directory.with_suffix(".out")
         named = [word for url in servers for word in ("--server", url)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*TAILRACE, "agent", "--data", directory, *named, *map(str, arguments)],
+                [*under, *TAILRACE, "agent", "--data", directory, *named, *map(str, arguments)],
                 stdout=log,
                 stderr=log,
                 env=environment(**more),
@@ -44,19 +45,101 @@ class Agent:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Proxy:
-    """Passes bytes to ``port`` and back. ``mode``: pass, cut (each connection after some bytes), trickle (answers come
-    a byte at a time), stall (accepts and is silent), or bytes (what every connection is answered with)."""
+class Writer:
+    """Appends numbered lines, in halves, to ``app.log`` and renames it away now and then. ``written`` are whole.
 
-    def __init__(self, port):
+    ``pad`` characters that cannot be compressed make the lines longer.
+    """
+
+    def __init__(self, path, *, rotate_lines=400, pad=0):
+        self.path = path
+        self.written = 0
+        self._rotate_lines = rotate_lines
+        self._pad = pad
+        self._chance = random.Random(1)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def stop(self):
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self):
+        while not self._stopping.is_set():
+            with self.path.open("ab", buffering=0) as file:
+                until = self.written + self._rotate_lines
+                while self.written < until and not self._stopping.wait(self._chance.uniform(0, 0.01)):
+                    for _ in range(self._chance.randint(1, 5)):
+                        self._write(file)
+            if self.written >= until:
+                self._rotate()
+
+    def _write(self, file):
+        pad = b" " + self._chance.randbytes(self._pad // 2).hex().encode() if self._pad else b""
+        line = b"2026-11-20 08:00:00,%03d INFO%b app line %d\n" % (self.written % 1000, pad, self.written)
+        half = self._chance.randint(0, len(line))
+        file.write(line[:half])
+        file.write(line[half:])
+        self.written += 1
+
+    def _rotate(self):
+        older = sorted(self.path.parent.glob(f"{self.path.name}.*"), key=lambda one: int(one.suffix[1:]), reverse=True)
+        for one in older:
+            one.rename(one.with_suffix(f".{int(one.suffix[1:]) + 1}"))
+        self.path.rename(f"{self.path}.1")
+
+
+def write(path, first, count, size=100):
+    """Append numbered lines of about ``size`` characters."""
+    line = "2026-11-20 08:00:00,123 INFO %s app line %d\n"
+    with path.open("a") as file:
+        file.write("".join(line % (os.urandom(size // 2).hex(), n) for n in range(first, first + count)))
+
+
+def numbers(server):
+    """Return the numbers of the lines that the server has, in the order of their arrival."""
+    return [int(text.partition(" app line ")[2]) for text in server.messages(q='"app line"')]
+
+
+def all_there(server, writer, why=""):
+    """Wait until every line of a writer that has stopped is there; once, and in order."""
+    until(lambda: count(server) >= writer.written, 60)
+    assert numbers(server) == list(range(writer.written)), why
+
+
+def count(server):
+    """Return how many lines the server has."""
+    return server.get("/api/v1/search", q='"app line" | stats count() as n')["records"][0]["n"]
+
+
+def wait_for_lines(writer, count):
+    """Wait until a writer has written so many lines more."""
+    known = writer.written + count
+    until(lambda: writer.written >= known, 60)
+
+
+def logs(tmp_path):
+    """Return what agents follow: the log of a writer, and what was rotated away."""
+    return tmp_path / "logs" / "*.log*"
+
+
+class Proxy:
+    """Passes bytes to ``port`` and back. ``mode``: pass, cut (each connection after some bytes), deaf (what is posted
+    arrives, its answer is lost), slow and trickle (calls, or answers, come a byte at a time), stall (accepts and is
+    silent), or bytes (what every connection is answered with)."""
+
+    def __init__(self, port, address=("127.0.0.1", 0)):
         self.port = port
         self.mode = "pass"
         self.cut_bytes = 1000
         self.connections = 0
+        self.lost = 0
         self.calls_s = []
         self._open = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server(address)
+        self.address = self._listener.getsockname()
+        self.url = f"http://{self.address[0]}:{self.address[1]}"
         self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -99,25 +182,40 @@ class Proxy:
                 return
             with socket.create_connection(("127.0.0.1", self.port)) as other:
                 self._open.append(other)
-                back = threading.Thread(target=self._pass, args=(other, one, mode == "trickle", None), daemon=True)
+                posted = threading.Event() if mode == "deaf" else None
+                back = threading.Thread(target=self._answer, args=(other, one, mode == "trickle", posted), daemon=True)
                 back.start()
-                self._pass(one, other, False, self.cut_bytes if mode == "cut" else None)
+                self._call(one, other, mode == "slow", self.cut_bytes if mode == "cut" else None, posted)
                 back.join()
 
-    def _pass(self, source, sink, trickle, cut_bytes):
+    def _call(self, source, sink, slowly, cut_bytes, posted):
         passed = 0
         with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
-                if trickle:
-                    for at in range(len(data)):
-                        sink.sendall(data[at : at + 1])
-                        time.sleep(0.5)  # what it does, not what a test waits for
+            while data := source.recv(64 if slowly else 65_536):
+                if posted and data.startswith(b"POST"):
+                    posted.set()
                 passed += len(data)
                 if cut_bytes is not None and passed > cut_bytes:
                     sink.sendall(data[: -(passed - cut_bytes)])
                     source.shutdown(socket.SHUT_RDWR)
                     break
-                if not trickle:
-                    sink.sendall(data)
+                self._send(sink, data, slowly)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR if cut_bytes is None else socket.SHUT_RDWR)
+
+    def _answer(self, source, sink, slowly, posted):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                if posted and posted.is_set():
+                    self.lost += 1
+                    sink.shutdown(socket.SHUT_RDWR)
+                    return
+                self._send(sink, data, slowly)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def _send(self, sink, data, slowly):
+        for at in range(0, len(data), 1 if slowly else len(data)):
+            sink.sendall(data[at : at + 1] if slowly else data)
+            if slowly:
+                time.sleep(0.02)  # what it does, not what a test waits for

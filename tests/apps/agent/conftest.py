@@ -5,8 +5,7 @@ import socket
 
 import pytest
 
-from tests.apps.agent.agents import Agent, Proxy
-from tests.apps.test_kill import Writer
+from tests.apps.agent.agents import Agent, Proxy, Writer
 
 
 @pytest.fixture
@@ -36,8 +35,8 @@ def proxy():
     """Put proxies before servers."""
     made = []
 
-    def one(port):
-        made.append(Proxy(port))
+    def one(port, *address):
+        made.append(Proxy(port, *address))
         return made[-1]
 
     yield one
@@ -46,9 +45,15 @@ def proxy():
 
 
 @pytest.fixture
-def writer(tmp_path):
-    """Write numbered lines into a log that is rotated by renaming."""
+def writer(tmp_path, request):
+    """Write numbered lines into a log that is rotated by renaming; a parameter says how (see Writer)."""
     (tmp_path / "logs").mkdir()
-    made = Writer(tmp_path / "logs" / "app.log", "app", 1)
+    made = Writer(tmp_path / "logs" / "app.log", **getattr(request, "param", {}))
     yield made
     made.stop()
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Name a log of the test's own."""
+    return tmp_path / "app.log"

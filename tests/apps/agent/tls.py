@@ -3,7 +3,10 @@
 import contextlib
 import socket
 import ssl
+import subprocess
 import threading
+
+import pytest
 
 
 class Tls:
@@ -53,3 +56,26 @@ class Tls:
             while data := source.recv(65_536):
                 self.passed += len(data) * counted
                 sink.sendall(data)
+
+
+def certificate(directory, name, *, past=False):
+    """Make a certificate of its own authority, for 127.0.0.1; return the files of key and certificate."""
+    place = directory / name
+    place.mkdir()
+    key, request, made, config = (place / file for file in ("key.pem", "request.pem", "made.pem", "config"))
+    config.write_text(
+        f"[ca]\ndefault_ca=one\n[one]\ndatabase={place}/index\nserial={place}/serial\nnew_certs_dir={place}\n"
+        "default_md=sha256\npolicy=any\nx509_extensions=more\n[any]\ncommonName=supplied\n"
+        "[more]\nsubjectAltName=IP:127.0.0.1\nbasicConstraints=CA:true\n"
+    )
+    (place / "index").touch()
+    (place / "serial").write_text("01\n")
+    new = ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    dates = ["-startdate", "20200101000000Z", "-enddate", "20200201000000Z"] if past else ["-days", "30"]
+    sign = ["ca", "-batch", "-selfsign", "-config", config, "-keyfile", key, "-in", request, "-out", made, "-notext"]
+    for words in ([*new, "-keyout", key, "-out", request, "-subj", f"/CN={name}"], [*sign, *dates]):
+        try:
+            subprocess.run(["openssl", *words], capture_output=True, check=True)
+        except FileNotFoundError:
+            pytest.skip("openssl is not installed")
+    return key, made

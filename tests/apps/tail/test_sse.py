@@ -92,6 +92,7 @@ def test_a_client_that_leaves_is_noticed(serving: Serving) -> None:
     wait_until(lambda: serving.hub.stats().viewers == 0)
 
 
+@pytest.mark.scenario("E26", "somebody who watches live never reads what comes")
 def test_a_client_that_never_reads_holds_a_bounded_queue_and_nobody_up(serving: Serving) -> None:
     connection, answer = serving.get("/tail")
     with serving.tail() as frames:
