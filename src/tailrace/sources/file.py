@@ -62,14 +62,12 @@ from tailrace.sources.generations import Generations, Logs, family, mtime_ns, ol
 from tailrace.sources.globs import Fence
 from tailrace.sources.inotify import Watch
 from tailrace.sources.known import Known
-from tailrace.sources.parked import Parked, dispensable, files_max
+from tailrace.sources.parked import Key, Parked, dispensable, files_max
 from tailrace.sources.turns import Turns
 from tailrace.sources.twins import entry_of_log, has_family, in_order, twin_of, unread_beside
 
 _SCAN_SHARE = 50
 _ROOM_S = 0.1
-
-Key = tuple[int, int]
 
 
 class FileSource:
@@ -191,16 +189,16 @@ class FileSource:
         if now >= self._scan_at:
             # A rotation in the middle of a look shows the new file and hides the one before it: nothing is read until
             # the names have been still for a whole look.
+            names_s = 0.0
             for _ in range(LOOKS_MAX):
-                self._scan(now)
+                names_s += self._scan(now)
                 if not self._reported():
                     break
-            took = time.monotonic() - now
-            self._scan_next_min = now + _SCAN_SHARE * took
+            self._scan_next_min = now + _SCAN_SHARE * names_s
             if self._waiting:
-                self._scan_at = now + max(_ROOM_S, 2 * took)
+                self._scan_at = now + max(_ROOM_S, 2 * (time.monotonic() - now))
             else:
-                self._scan_at = now + max(SCAN_NOTIFIED_S if self._finder.told else SCAN_S, _SCAN_SHARE * took)
+                self._scan_at = now + max(SCAN_NOTIFIED_S if self._finder.told else SCAN_S, _SCAN_SHARE * names_s)
 
     def _reported(self) -> bool:
         """Have the files looked at that were written to; tell whether names have changed too."""
@@ -288,10 +286,9 @@ class FileSource:
 
     def _fault(self, file: FollowedFile, why: str) -> None:
         file.error = why
+        self.failing.pop(file.key, None)
         if why:
             self.failing[file.key] = file
-        else:
-            self.failing.pop(file.key, None)
 
     def _end(self, known: Known) -> None:
         """Remember a content that is no longer at its place, and have its log looked through for it."""
@@ -335,7 +332,9 @@ class FileSource:
 
     # -- finding -----------------------------------------------------------------------------------------------
 
-    def _scan(self, now: float) -> None:
+    def _scan(self, now: float) -> float:
+        """Match the globs, and follow what is new; return the seconds that the names took."""
+        began = time.monotonic()
         dirty, self._dirty = self._dirty, set()
         sweep = now >= self._sweep_at
         if sweep:
@@ -352,6 +351,7 @@ class FileSource:
             self._suspects.setdefault(family(path))
         fresh = [one for key, one in found.items() if key not in self._open and self._parked.differs(one, sweep=sweep)]
         opened = set(self._open)
+        names_s = time.monotonic() - began
         self._waiting = []
         self._late = {log: until for log, until in self._late.items() if until > now}
         self._suspects = dict.fromkeys(self._late) | self._suspects
@@ -360,10 +360,9 @@ class FileSource:
                 self._follow_all(fresh, now)
             fresh = []
         self._by_path = {file.path: file for file in self._open.values()}
-        new = [file for key, file in self._open.items() if key not in opened]
-        if new:
-            in_order(new, self._logs)
+        in_order([file for key, file in self._open.items() if key not in opened], self._logs)
         self._refused = {path: why for path, why in self._refused.items() if os.path.lexists(path)}
+        return names_s
 
     def _place(self, found: Mapping[Key, Found]) -> None:
         """Note where the open files are."""

@@ -287,6 +287,9 @@ class Finder:
         listing.young = time.time_ns() - status.st_mtime_ns < LISTING_YOUNG_S * SECOND_NS
         listing.told = told
         listing.real = os.path.realpath(directory)
+        if self._dirty is not None and before is not None and before.names and listing.names:
+            names = listing.names
+            listing.statuses = {n: one for n, one in before.statuses.items() if before.names[n] == names.get(n)}
         return listing
 
     def _notice(self, directory: str) -> bool:

@@ -184,9 +184,6 @@ def test_more_files_than_descriptors_are_all_read_once_and_go_on_after_a_restart
     assert agent.verdict(logs, *written) == KEPT
 
 
-@pytest.mark.xfail(
-    strict=True, reason="with so many files the names are looked at too seldom: a new one waits a minute"
-)
 @pytest.mark.scenario("A17", "10,000 idle files; any of them gets a line")
 def test_ten_thousand_idle_files_cost_little_and_a_new_line_in_any_is_found(follow, logs):
     for number in range(10_000):
