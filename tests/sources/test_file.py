@@ -116,6 +116,16 @@ def test_the_rest_of_a_rotated_file_comes_before_the_new_one(tmp_path, log, monk
     assert reader.until(80) == [b"line %03d" % number for number in range(80)]
 
 
+def test_lines_that_a_rotated_file_has_given_back_come_before_the_new_one(log, reader, monkeypatch):
+    monkeypatch.setattr(followed, "EVENT_QUIET_S", 0.3)
+    reader.hold = lambda rows: rows // 2
+    write(log, b"one\ntwo\n")
+    reader.until(1)
+    log.rename(log.with_suffix(".log.1"))
+    write(log, b"three\n")
+    assert reader.until(3) == [b"one", b"two", b"three"]
+
+
 def test_a_file_that_was_renamed_out_of_the_glob_is_read_to_its_end(tmp_path, log):
     reader = Reader(Entry(str(log)))
     write(log, b"a1\n")

@@ -160,7 +160,7 @@ class FileSource:
                 continue
             yield from self._older_first(file, now)
             if file.before is not None:
-                self._turns.put(file, 0.0)
+                self._turns.put(file, 0.0 if file.before.more else now + POLL_S_MIN)
                 continue
             lines = self._read(file, now) if self._open.get(file.key) is file else None
             if lines is not None:
@@ -176,7 +176,7 @@ class FileSource:
                 lines = self._read(older, now)
                 if lines is not None:
                     yield older, lines
-                if older.more:
+                if older.more or older.held:
                     return
             newer.before = None
 
