@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -72,7 +72,8 @@ class Lines:
     the last of them is expected any more: the pipeline gives out all of them. Otherwise it may hold back the last ones,
     and the origin of its batch ends where the source has to read again. ``more`` says that the source has more bytes
     already, so that it costs nothing to hold a line back. ``head`` is the beginning of the source when that is a
-    comment (``#``), where some formats keep the names of their columns.
+    comment (``#``), where some formats keep the names of their columns. ``before`` is the origin of the first of the
+    lines when they are the end of the file before, whose last event may go on in this one.
     """
 
     lines: pa.BinaryArray
@@ -84,3 +85,14 @@ class Lines:
     ended: bool = True
     more: bool = False
     head: bytes = b""
+    before: Origin | None = None
+
+    def behind(self, older: Lines) -> Lines:
+        """Return these lines behind those of the file before, of the same stream and for the same steps."""
+        lines = pa.concat_arrays([older.lines, self.lines])
+        return replace(self, lines=lines, positions=np.append(older.positions, self.positions), before=older.origin)
+
+    def origins(self, end: int, rows: int) -> list[Origin]:
+        """Return the origins of a batch of ``rows`` that was made of what stands before ``end``; the last has them."""
+        own = replace(self.origin, next=end, rows=rows)
+        return [own] if self.before is None else [replace(self.before, rows=0), own]

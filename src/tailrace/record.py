@@ -199,9 +199,9 @@ class Batch:
         )
 
     def noted(self, note: str) -> Batch:
-        """Return the same batch with another note beside its only origin."""
-        (origin,) = self.origins
-        return Batch(self.columns, origins=[replace(origin, note=note)], epoch=self.epoch, offsets=self.offsets)
+        """Return the same batch with another note beside its last origin."""
+        *others, last = self.origins
+        return Batch(self.columns, origins=[*others, replace(last, note=note)], epoch=self.epoch, offsets=self.offsets)
 
     def __len__(self) -> int:
         return self.columns.num_rows

@@ -81,3 +81,34 @@ def test_no_line_is_lost_or_doubled_wherever_reads_end(rest, cuts):
         place, turn = after, turn + 1
     words = [line.split(b" ", 3)[3].decode() if line.startswith(b"2026") else line.decode() for line in raw]
     assert sorted("".join(taken).replace("\n", "")) == sorted("".join(words))
+
+
+CRI = "2026-11-20T08:00:00.00000000{}Z stdout {} {}"
+
+
+def over(old, new, *, ended):
+    """Process the end of a file and what follows in the next one."""
+    older = lines_of([line.encode() for line in old], first=5000)
+    return Pipeline().process(lines_of([line.encode() for line in new], ended=ended).behind(older)), older.origin
+
+
+def test_the_parts_of_a_line_are_joined_over_two_files_and_both_are_taken():
+    old = [CRI.format(1, "P", "left "), CRI.format(2, "P", "middle ")]
+    new = [CRI.format(3, "F", "right"), CRI.format(4, "F", "two")]
+    batch, before = over(old, new, ended=False)
+    assert messages(batch) == ["left middle right", "two"]
+    taken, own = batch.origins
+    assert (taken.source, taken.next, taken.rows) == (before.source, before.next, 0)
+    assert (own.first, own.next, own.rows) == (0, sum(len(line) + 1 for line in new), 2)
+
+
+def test_what_is_open_in_the_second_file_only_waits_there():
+    new = [CRI.format(3, "F", "right"), CRI.format(4, "P", "waits")]
+    batch, _ = over([CRI.format(1, "P", "left ")], new, ended=False)
+    assert messages(batch) == ["left right"]
+    assert batch.origins[1].next == len(new[0]) + 1
+
+
+def test_what_is_open_from_the_first_file_on_does_not_wait_in_the_second():
+    batch, _ = over([CRI.format(1, "P", "left ")], [CRI.format(2, "P", "middle")], ended=False)
+    assert messages(batch) == ["left middle"]

@@ -12,7 +12,7 @@ that of the line before in the stream (a continuation belongs to its beginning);
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -37,7 +37,7 @@ from tailrace.pipeline.redact import redactor
 from tailrace.pipeline.sample import sampled
 from tailrace.pipeline.speaker import speakers
 from tailrace.pipeline.timestamp import read_any
-from tailrace.record import Batch, Origin, Stream
+from tailrace.record import Batch, Stream
 
 __all__ = ["Pipeline", "process_json"]
 
@@ -106,10 +106,10 @@ class Pipeline:
     def process(self, lines: Lines) -> Batch:
         """Return the batch of these lines: a row for every event that is wanted, in the order of their first lines.
 
-        Where lines wait, the origin of the batch ends at the first of them. Raises ConfigError when the steps name an
-        encoding, a format or a zone that there is not.
+        Where lines wait, the last origin of the batch ends at the first of them. Raises ConfigError when the steps
+        name an encoding, a format or a zone that there is not.
         """
-        steps, origin = lines.steps, lines.origin
+        steps = lines.steps
         state = self._state(lines.stream.json)
         wished = format_of(steps.format)
         zone = zone_of(steps.zone) or self._zone
@@ -118,6 +118,10 @@ class Pipeline:
             guess = looks_like([raw[row] for row in sorted(raw)[:DETECT_LINES]])
             state.hint = f'not UTF-8, and looks like Chinese: set encoding = "{guess}"' if guess else ""
         events = assemble(lines, text, raw, self._unwrapped(lines, text, state, wished))
+        if lines.before is not None and events.rows < lines.before.rows:
+            # The event of the file before is open still, and that file cannot be read again as a part of this one.
+            lines = replace(lines, ended=True)
+            events = assemble(lines, text, raw, self._unwrapped(lines, text, state, wished))
         text = events.text
         columns = self._columns(lines, text, state, wished, zone)
         if events.envelope is not None:
@@ -134,7 +138,7 @@ class Pipeline:
             position=events.positions,
             trace_id=columns.trace_id,
             fields=fields,
-            origins=[Origin(origin.source, origin.first, events.next, len(text), origin.note)],
+            origins=lines.origins(events.next, len(text)),
         )
         return self._wanted(batch, steps)
 

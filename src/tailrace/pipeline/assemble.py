@@ -33,13 +33,14 @@ class Envelope:
 class Assembled:
     """Events: text, position of the first byte, what is to be said of some of them (by event, for their fields).
 
-    ``next`` is where the source goes on: behind the last event, or at the first row that waits.
+    ``next`` is where the source goes on: behind the last event, or at the first row that waits, behind ``rows`` others.
     """
 
     text: pa.StringArray
     positions: np.ndarray
     marks: dict[int, dict[str, Any]]
     next: int
+    rows: int
     envelope: Envelope | None = None
 
 
@@ -54,7 +55,7 @@ def assemble(lines: Lines, text: pa.StringArray, raw: dict[int, bytes], inside: 
     joined = join(text, lines.steps, ended=lines.ended, more=lines.more, codes=codes)
     if joined is None and inside is None:
         marks = {row: _base64(data) for row, data in raw.items()}
-        return Assembled(text, lines.positions, marks, lines.origin.next)
+        return Assembled(text, lines.positions, marks, lines.origin.next, len(text))
     event_of, firsts, held = _places(len(lines.lines), inside, joined, len(text))
     events = len(firsts)
     while held < len(event_of):
@@ -74,7 +75,7 @@ def assemble(lines: Lines, text: pa.StringArray, raw: dict[int, bytes], inside: 
     if inside is not None:
         at = slice(0, events) if joined is None else joined.firsts[:events]
         envelope = Envelope(inside.stream[at], inside.time[at], inside.timed[at])
-    return Assembled(whole.slice(0, events), lines.positions[firsts], marks, following, envelope)
+    return Assembled(whole.slice(0, events), lines.positions[firsts], marks, following, held, envelope)
 
 
 def _places(

@@ -38,13 +38,14 @@ def meant(batch: Batch, wanted: Filter) -> np.ndarray:
 
 
 def only(batch: Batch, mask: np.ndarray) -> Batch:
-    """Return the rows where ``mask`` is true, and the origin that still covers all."""
+    """Return the rows where ``mask`` is true, and the origins that still cover all; the last one has the rows."""
     kept = batch.filter(mask)
-    return Batch(kept.columns, origins=[replace(origin, rows=len(kept)) for origin in batch.origins])
+    last = [replace(origin, rows=len(kept)) for origin in batch.origins[-1:]]
+    return Batch(kept.columns, origins=[*batch.origins[:-1], *last])
 
 
 def dropped(batch: Batch, text: str, counts: Counter[str]) -> Batch:
-    """Return the batch (of one origin) without the records that ``text`` means; ``counts`` has their number by text."""
+    """Return the batch without the records that ``text`` means; ``counts`` has their number by text."""
     mask = meant(batch, condition(text, "drop"))
     if not mask.any():
         return batch
