@@ -470,9 +470,9 @@ class FileSource:
             return None
         first_path = known.note.path if known is not None else one.path
         named = {"host": self._host, "path": os.path.abspath(first_path)}
-        place = {**named, **container.labels_of(os.path.realpath(one.path))}
-        file = FollowedFile(content, one.path, Stream.of(place), one.key, time.time_ns())
-        file.place = place
+        place = Stream.of({**named, **container.labels_of(os.path.realpath(one.path))})
+        file = FollowedFile(content, one.path, place, one.key, time.time_ns())
+        file.place = place.labels
         file.dress(one.entry)
         if known is not None:
             self._past.take(known)
