@@ -100,7 +100,7 @@ been gathered goes on before a block that is larger is understood."""
 COLLECT_REST = 20
 """After a round in which all files were read to their ends, the collector rests so many times as long as the CPU was
 busy with it: files that are written to all the time cost a twentieth of a core ..."""
-COLLECT_REST_S_MAX = 0.1
+COLLECT_REST_S_MAX = 0.15
 """... or a round every so often, which takes more lines when there are more."""
 
 # -- pipeline --------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 A round has a price, however few lines it takes. So each is followed by a rest of COLLECT_REST times the CPU that it
 took, COLLECT_REST_S_MAX at most: files that are written to all the time cost a small share of a core, and their lines
-wait for a tenth of a second at most. Time in which nothing was to be done counts as a rest beforehand, up to the same
+wait for COLLECT_REST_S_MAX at most. Time in which nothing was to be done counts as a rest beforehand, up to the same
 bound: lines that come one by one are not kept waiting.
 """
 
