@@ -19,9 +19,10 @@ from pathlib import Path
 
 from tailrace.bus import Bus
 from tailrace.collect.report import FileStatus, Report
+from tailrace.collect.rest import Rest
 from tailrace.cursor import Cursor
 from tailrace.errors import Busy, Closed, DataError, OriginTaken
-from tailrace.limits import APPEND_BYTES_MAX, BATCH_BYTES_MIN, COLLECT_REST, COLLECT_REST_S_MAX, GATHER_BYTES
+from tailrace.limits import APPEND_BYTES_MAX, BATCH_BYTES_MIN, GATHER_BYTES
 from tailrace.lines import Lines
 from tailrace.pipeline import Pipeline
 from tailrace.record import Batch
@@ -57,7 +58,7 @@ class Collector:
         self._flying_bytes = 0
         self._gathered: dict[FollowedFile, Batch] = {}
         self._gathered_bytes = 0
-        self._rested_at = 0.0
+        self._rest = Rest()
         self._left_out: dict[FollowedFile, tuple[str, int]] = {}
         self._wished: Sequence[Entry] | None = None
         self._stopping = threading.Event()
@@ -98,7 +99,7 @@ class Collector:
                 before = time.thread_time()
                 self._step()
                 if not self._source.behind:
-                    self._rest(time.thread_time() - before)
+                    self._stopping.wait(self._rest.after(time.thread_time() - before, time.monotonic()))
                     self._source.wait(_RETRY_S if self._flying else _IDLE_S)
             wait_for([future for _, future in self._flying.values()], timeout=_DRAIN_S)
             self._land()
@@ -109,13 +110,6 @@ class Collector:
             raise
         finally:
             self._source.close()
-
-    def _rest(self, used_s: float) -> None:
-        """Let lines come together where they come all the time; one that comes alone finds a rested collector."""
-        now = time.monotonic()
-        earned = max(self._rested_at, now - COLLECT_REST_S_MAX)
-        self._rested_at = min(earned + COLLECT_REST * used_s, now + COLLECT_REST_S_MAX)
-        self._stopping.wait(max(0.0, self._rested_at - now))
 
     def _step(self) -> None:
         """Read and understand one block of every file that has one, and append it."""

@@ -98,11 +98,10 @@ GATHER_BYTES = 256 * KIB
 """Lines of several files that are gathered before the bus is given any: one frame and one wait for the disk; what has
 been gathered goes on before a block that is larger is understood."""
 COLLECT_REST = 20
-"""The collector rests so many times as long as the CPU was busy with a round in which all files were read to their
-ends: files that are written to all the time cost a twentieth of a core ..."""
-COLLECT_REST_S_MAX = 0.1
-"""... or a round every so often, which takes more lines when there are more. So much rest can be earned beforehand:
-lines that come one by one are not kept waiting."""
+"""After a round in which all files were read to their ends, the collector rests so many times as long as the CPU was
+busy with it: files that are written to all the time cost a twentieth of a core ..."""
+COLLECT_REST_S_MAX = 0.15
+"""... or a round every so often, which takes more lines when there are more."""
 
 # -- pipeline --------------------------------------------------------------------------------------------------
 DETECT_LINES = 64

@@ -101,3 +101,22 @@ def test_every_form_of_a_time_is_read_as_it_was_written(form, moment, digits, se
         0 if shape == "Z" else hours * 3600
     )
     assert (ok.tolist(), ns.tolist()) == ([True], [whole * 10**9 + int(digits.ljust(9, "0"))])
+
+
+EXACT = st.builds(
+    lambda seconds, fraction, between, zone: (
+        str(np.datetime64(seconds, "s")).replace("T", between) + (f".{fraction}" if fraction else "") + zone
+    ),
+    st.integers(-(2**33), 2**33),
+    st.text("0123456789", max_size=10),
+    st.sampled_from("T t"),
+    st.sampled_from(["Z", "Z", "Z", "z", "", "+00:00", "+18:30", " Z", ":00Z"]),
+)
+
+
+@given(st.lists(EXACT, min_size=1, max_size=5))
+def test_times_that_are_read_together_mean_what_they_mean_alone(texts):
+    together = read_any(pa.array(texts), NOW_NS, UTC)
+    beside = read_any(pa.array([*texts, "hello"]), NOW_NS, UTC)
+    for one, other in zip(together, beside, strict=True):
+        assert one.tolist() == other[:-1].tolist()

@@ -32,9 +32,8 @@ _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _MONTH_CODES = np.array([int.from_bytes(name.encode(), "big") for name in _MONTHS])
 _FRACTION_DIGITS = 9
 _WINDOW_BYTES_MAX = 256
-_SPACE = ord(" ")
-_QUOTE = ord('"')
-_BACKSLASH = ord("\\")
+_SPACE, _QUOTE, _BACKSLASH, _T, _COLON, _DOT, _Z = b' "\\T:.Z'
+_UTC_NS = pa.timestamp("ns", tz="UTC")
 _LOOSE_BYTES = 48
 """The longest time of a ``LooseFormat``."""
 _BETWEEN = np.isin(np.arange(256), np.frombuffer(b"Tt _-", np.uint8))
@@ -451,6 +450,9 @@ JAVA = LooseFormat(
 def read_any(texts: pa.Array, observed_ns: int, zone: tzinfo) -> tuple[np.ndarray, np.ndarray]:
     """Return (ok, UTC nanoseconds) of texts that are times and nothing else, as a JSON or logfmt value holds them."""
     text = Text.of(texts)
+    exact = _read_rfc3339(texts, text)
+    if exact is not None:
+        return np.ones(len(texts), bool), exact
     ok = np.zeros(len(texts), bool)
     ns = np.zeros(len(texts), np.int64)
     for form in _VALUE_FORMATS:
@@ -460,6 +462,23 @@ def read_any(texts: pa.Array, observed_ns: int, zone: tzinfo) -> tuple[np.ndarra
         if ok.all():
             break
     return ok, ns
+
+
+def _read_rfc3339(texts: pa.Array, text: Text) -> np.ndarray | None:
+    """Return the UTC nanoseconds of texts like 2026-11-20T08:00:00.678Z; None unless all are.
+
+    Arrow reads these at a quarter of the price, but takes long to say that it cannot: first a look at the letters.
+    """
+    if not len(texts) or (text.ends - text.begins).min() < len("2026-11-20T08:00:00Z"):
+        return None
+    between, colon, behind = (text.data[text.begins + column] for column in (10, 16, 19))
+    last = text.data[text.ends - 1]
+    if not ((between == _T) & (colon == _COLON) & ((behind == _DOT) | (behind == _Z)) & (last == _Z)).all():
+        return None
+    try:
+        return texts.cast(_UTC_NS).view(pa.int64()).to_numpy().copy()
+    except pa.ArrowInvalid:
+        return None
 
 
 def read_utc(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:

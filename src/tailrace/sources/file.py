@@ -471,11 +471,11 @@ class FileSource:
             return None
         first_path = known.note.path if known is not None else one.path
         real = os.path.realpath(one.path)
-        place = {"host": self._host, "path": os.path.abspath(first_path), **container.labels_of(real)}
-        file = FollowedFile(content, one.path, Stream.of(place), one.key, time.time_ns())
+        place = Stream.of({"host": self._host, "path": os.path.abspath(first_path), **container.labels_of(real)})
+        file = FollowedFile(content, one.path, place, one.key, time.time_ns())
         if os.path.islink(one.path):
             file.real = real
-        file.place = place
+        file.place = place.labels
         file.dress(one.entry)
         if known is not None:
             self._past.take(known)

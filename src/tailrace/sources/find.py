@@ -20,6 +20,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tailrace.limits import LISTING_YOUNG_S, SECOND_NS, SKIPPED_MAX
 from tailrace.sources.content import is_text
@@ -47,6 +48,15 @@ class Found:
     told: bool
 
 
+class _Status(NamedTuple):
+    """What is kept of a file's status: of ten thousand files all of it would be 6 MB."""
+
+    key: tuple[int, int]
+    mode: int
+    stamp: tuple[int, int]
+    links: int
+
+
 class _Listing:
     """The names in a directory as they were last seen: name to (kind of file, inode)."""
 
@@ -55,7 +65,7 @@ class _Listing:
     def __init__(self, stamp: tuple[int, int, int] | None, names: dict[str, tuple[str, int]] | None) -> None:
         self.stamp = stamp
         self.names = names
-        self.statuses: dict[str, os.stat_result] = {}
+        self.statuses: dict[str, _Status] = {}
         self.turn = 0
         self.young = self.told = False
         self.real = ""
@@ -163,8 +173,7 @@ class Finder:
             status = self._status(wish, path, name, kind, listing)
             if status is None or not self._wanted(wish, path, status):
                 continue
-            key = status.st_dev, status.st_ino
-            yield Found(path, key, wish.entry, listing.told and kind == "f" and status.st_nlink == 1)
+            yield Found(path, status.key, wish.entry, listing.told and kind == "f" and status.links == 1)
 
     def _refused(self, wish: _Wish, path: str, real: str) -> bool:
         if _excluded(wish.entry, path, real):
@@ -174,7 +183,7 @@ class Finder:
             _note(wish.skipped, path, why)
         return bool(why)
 
-    def _status(self, wish: _Wish, path: str, name: str, kind: str, listing: _Listing) -> os.stat_result | None:
+    def _status(self, wish: _Wish, path: str, name: str, kind: str, listing: _Listing) -> _Status | None:
         """Return the status of what a name leads to, of a file in a listing that has not changed the one from then."""
         if kind == "f" and (status := listing.statuses.get(name)) is not None:
             return status
@@ -183,7 +192,7 @@ class Finder:
             target = os.path.dirname(os.path.realpath(path))
             wish.visited[target] = self._list(target)
         try:
-            status = os.stat(path)
+            full = os.stat(path)
         except OSError as error:
             wish.settled = False
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
@@ -191,27 +200,27 @@ class Finder:
             elif kind == "l" and listing.names:
                 _note(wish.skipped, path, "leads nowhere")
             return None
+        stamp = full.st_size, full.st_mtime_ns
+        status = _Status((full.st_dev, full.st_ino), full.st_mode, stamp, full.st_nlink)
         if kind == "f":
             listing.statuses[name] = status
         return status
 
-    def _wanted(self, wish: _Wish, path: str, status: os.stat_result) -> bool:
-        if not stat.S_ISREG(status.st_mode):
+    def _wanted(self, wish: _Wish, path: str, status: _Status) -> bool:
+        if not stat.S_ISREG(status.mode):
             if not wish.whole:
-                _note(wish.skipped, path, _KINDS.get(stat.S_IFMT(status.st_mode), "no file"))
+                _note(wish.skipped, path, _KINDS.get(stat.S_IFMT(status.mode), "no file"))
             return False
         if path.endswith(UNREADABLE):
             _note(wish.skipped, path, "compressed in a way that is not read; gzip is")
             return False
         return not wish.whole or self._is_text(wish, path, status)
 
-    def _is_text(self, wish: _Wish, path: str, status: os.stat_result) -> bool:
+    def _is_text(self, wish: _Wish, path: str, status: _Status) -> bool:
         """Tell whether the first bytes of a file in a directory are text; asked once of each file that has any."""
-        key = status.st_dev, status.st_ino
-        if key in self.found:
+        if status.key in self.found:
             return True
-        stamp = status.st_size, status.st_mtime_ns
-        if self._binary.get(key) != stamp:
+        if self._binary.get(status.key) != status.stamp:
             try:
                 if is_text(path):
                     return True
@@ -219,7 +228,7 @@ class Finder:
                 wish.settled = False
                 _note(wish.failed, path, str(error))
                 return False
-            self._binary[key] = stamp
+            self._binary[status.key] = status.stamp
         _note(wish.skipped, path, "no text")
         return False
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -27,11 +28,11 @@ _ROTATED = re.compile(
 """The date in a name, or the number or word at its end, that rotation gives."""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def family(path: str) -> tuple[str, str]:
     """Return what the generations of one log have in common: the directory, and the name without date and number."""
     directory, name = os.path.split(path)
-    return directory, _ROTATED.sub("", name.removesuffix(".gz"))
+    return sys.intern(directory), _ROTATED.sub("", name.removesuffix(".gz"))
 
 
 _FALLING = bytes(range(255, -1, -1))
