@@ -87,6 +87,10 @@ class Lines:
     head: bytes = b""
     before: Origin | None = None
 
+    def goes_on_in(self, newer: Lines) -> bool:
+        """Tell whether the last event of these lines can go on in the next file."""
+        return (self.stream, self.steps) == (newer.stream, newer.steps)
+
     def behind(self, older: Lines) -> Lines:
         """Return these lines behind those of the file before, of the same stream and for the same steps."""
         lines = pa.concat_arrays([older.lines, self.lines])

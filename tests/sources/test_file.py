@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tailrace.sources import file as file_module
 from tailrace.sources import followed
 from tailrace.sources.entry import Entry
 from tests.sources.reader import DEADLINE_S, Reader, write
@@ -298,11 +299,11 @@ def test_a_directory_gives_its_text_files_at_any_depth_and_never_what_is_exclude
     reader.crash()
 
 
-def test_more_files_than_descriptors_are_all_read_once(tmp_path):
+def test_more_files_than_descriptors_are_all_read_once(tmp_path, monkeypatch):
     for number in range(40):
         write(tmp_path / f"{number}.log", b"%d\n" % number)
     reader = Reader(Entry(str(tmp_path / "*.log")))
-    reader.source._files_max = 10
+    monkeypatch.setattr(file_module, "files_max", lambda: 10)
     end = time.monotonic() + DEADLINE_S
     while len(reader.lines) < 40 and time.monotonic() < end:
         reader.source._scan_at = 0

@@ -49,6 +49,7 @@ def test_lines_that_were_given_back_come_again_with_what_was_written_behind_them
     file.give_back(4, 1, 0.0)
     append(log, b"three\n")
     assert texts(file.read(0.1, 1)) == ([b"two", b"three"], [4, 8], False)
+    assert not file.held
 
 
 def test_lines_are_not_given_back_for_ever(file, log):

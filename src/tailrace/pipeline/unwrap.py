@@ -12,8 +12,8 @@ What is inside is then understood like any other line. Rules:
   of the machine;
 - the parts of a line are joined, those of stdout and stderr apart, and the whole stands where its first part began;
 - parts without an end at the end of a read are held back with everything behind the first of them; at the end of a
-  file that is not continued they are given out as they are, with the field ``partial``. The rest, in the file after a
-  rotation, is a line of its own: two files are two places, and a record is read from one;
+  rotated file they are joined with the first lines of the next one; when there is none they are given out as they are,
+  with the field ``partial``;
 - a line without an envelope among lines that have one is kept whole, with the field ``corrupt``.
 
 Everything is done in columns: the parts of an envelope are cuts in the bytes. Only a log text of Docker with escapes

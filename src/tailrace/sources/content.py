@@ -22,7 +22,7 @@ import zlib
 from collections import deque
 from typing import Any, Protocol
 
-from tailrace.limits import LINE_BYTES_MAX, PREFIX_BYTES, READ_BYTES, UNPACK_EVERY_BYTES
+from tailrace.limits import LINE_BYTES_MAX, PREFIX_BYTES, READ_BYTES, UNPACK_EVERY_BYTES, UNPACKED_AT_ONCE_MAX
 
 _MAGIC = b"\x1f\x8b\x08"
 _PACKED_BYTES = 16 * 1024
@@ -235,6 +235,23 @@ class Gzip:
         except zlib.error:
             pass
         return b"".join(pieces)
+
+
+class Unpacking:
+    """The packed files that are read now, of which there are so many at most: each holds some memory."""
+
+    def __init__(self) -> None:
+        self._keys: set[tuple[int, int]] = set()
+
+    def may(self, key: tuple[int, int]) -> bool:
+        """Tell whether a file may be read now."""
+        if len(self._keys) < UNPACKED_AT_ONCE_MAX:
+            self._keys.add(key)
+        return key in self._keys
+
+    def done(self, key: tuple[int, int]) -> None:
+        """Let another one be read."""
+        self._keys.discard(key)
 
 
 def seal_of(fd: int) -> str:

@@ -18,10 +18,7 @@ Rules.
            generation from byte 0. Copied or compressed: a file of the same family (generations.py) whose content begins
            with what was read of a generation is that generation; what was found empty is compared with its first bytes.
            While the original is open the copy is left alone; afterwards it goes on where the original was left.
-  missed   A new file in a family that is known, and a known generation that is no longer at its place, tell of a
-           rotation that nobody saw. Then the directory is looked through for the family, outside of the globs too:
-           known generations with something unread are finished, and what was last changed no earlier than the newest
-           known one is a generation that came and went unseen: it is read from its first byte.
+  missed   What came and went while nobody looked is looked for beside what is known (twins.py), also outside of globs.
   order    Files of one family are generations of one log: what an older one (by its last change) holds when a newer one
            is found comes before the newer one's first line.
   look     A file is polled at a tenth of the time that it has been quiet, within POLL_S_MIN and POLL_S_MAX; inotify
@@ -39,7 +36,7 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 from tailrace.limits import (
     GONE_QUIET_S,
@@ -49,25 +46,27 @@ from tailrace.limits import (
     SCAN_NOTIFIED_S,
     SCAN_S,
     TURNS_AT_ONCE_MAX,
-    UNPACKED_AT_ONCE_MAX,
 )
 from tailrace.lines import Lines
 from tailrace.record import Origin, Stream
 from tailrace.sources import container
-from tailrace.sources.content import Rewritten, content_of
+from tailrace.sources.content import Rewritten, Unpacking, content_of
 from tailrace.sources.entry import Entry, start_offset
 from tailrace.sources.find import Finder, Found
 from tailrace.sources.followed import FollowedFile
-from tailrace.sources.generations import Generations, Logs, family, mtime_ns, older_first
+from tailrace.sources.generations import Generations, family, mtime_ns, older_first
 from tailrace.sources.globs import Fence
 from tailrace.sources.inotify import Watch
 from tailrace.sources.known import Known
-from tailrace.sources.parked import Key, Parked, dispensable, files_max
+from tailrace.sources.opened import Key, Opened
+from tailrace.sources.parked import Parked, dispensable, files_max
 from tailrace.sources.turns import Turns
 from tailrace.sources.twins import entry_of_log, has_family, in_order, twin_of, unread_beside
 
 _SCAN_SHARE = 50
 _ROOM_S = 0.1
+
+Read = tuple[FollowedFile, Lines]
 
 
 class FileSource:
@@ -82,10 +81,7 @@ class FileSource:
         exclude: Sequence[str] = (),
         allow: Sequence[str] = (),
     ) -> None:
-        """``known`` is ``bus.sources("file:")``; nothing below the directories of ``exclude`` is followed.
-
-        With ``allow`` nothing is followed but what really lies below its directories.
-        """
+        """``known`` is ``bus.sources("file:")``; ``exclude`` and ``allow`` are directories (globs.py, Fence)."""
         self._host = host
         self._watch = Watch()
         self._finder = Finder(entries, Fence(exclude, allow), self._watch)
@@ -93,13 +89,11 @@ class FileSource:
         self._past = Generations(known)
         self.forgotten = self._past.forgotten  # names of generations that never come back; whoever drops them clears it
         self._suspects: dict[tuple[str, str], int | None] = dict.fromkeys(self._past.families())
-        self._open: dict[Key, FollowedFile] = {}
-        self._by_path: dict[str, FollowedFile] = {}
-        self._logs = Logs()
+        self._open = Opened()
         self._parked = Parked()
         self._late: dict[tuple[str, str], float] = {}
         self._waiting: list[Key] = []
-        self._unpacking: set[Key] = set()
+        self._unpacking = Unpacking()
         self._turns = Turns()
         self._dirty: set[str] | None = set()
         self._scan_at = self._scan_next_min = self._sweep_at = 0.0
@@ -108,12 +102,11 @@ class FileSource:
         self.read_errors = 0
         self.matched: Counter[str] = Counter()
         self.polled = 0.0
-        self._files_max = files_max()
 
     @property
     def files(self) -> list[FollowedFile]:
         """Return the open files."""
-        return list(self._open.values())
+        return list(self._open)
 
     @property
     def parked(self) -> list[tuple[str, int]]:
@@ -151,34 +144,51 @@ class FileSource:
         """Whether a file has more to read, or was not looked at yet since it was opened or reported."""
         return self._turns.next() == 0.0
 
-    def poll(self) -> Iterator[tuple[FollowedFile, Lines]]:
+    def poll(self) -> Iterator[Read]:
         """Yield what can be read now: at most one block of each file, and of so many files that others are heard."""
         self.look()
         self.polled = now = time.monotonic()
-        for file in self._turns.take(now, TURNS_AT_ONCE_MAX):
-            if self._open.get(file.key) is not file:
+        for due in self._turns.take(now, TURNS_AT_ONCE_MAX):
+            if due not in self._open:
                 continue
-            yield from self._older_first(file, now)
+            file = self._waiting_for(due)
+            rest = yield from self._older_first(file, now)
             if file.before is not None:
                 self._turns.put(file, 0.0 if file.before.more else now + POLL_S_MIN)
                 continue
-            lines = self._read(file, now) if self._open.get(file.key) is file else None
+            lines = self._read(file, now) if file in self._open else None
+            if rest is not None and lines is not None and rest[1].goes_on_in(lines):
+                file.carries, lines = rest[0], lines.behind(rest[1])
+            elif rest is not None:
+                yield rest
             if lines is not None:
                 yield file, lines
 
-    def _older_first(self, file: FollowedFile, now: float) -> Iterator[tuple[FollowedFile, Lines]]:
-        """Yield a block of the oldest generation before this one that still has some; forget those that have none."""
+    def _older_first(self, file: FollowedFile, now: float) -> Generator[Read, None, Read | None]:
+        """Yield a block of the oldest generation before this one that still has some; forget those that have none.
+
+        Returns the end of the one before, when the event in it may go on in this one.
+        """
         chain = [file]
         while chain[-1].before is not None:
             chain.append(chain[-1].before)
         for older, newer in zip(reversed(chain), reversed(chain[:-1]), strict=False):
-            if self._open.get(older.key) is older:
-                lines = self._read(older, now)
-                if lines is not None:
-                    yield older, lines
-                if older.more or older.held:
-                    return
+            open_, held = older in self._open, older.held
+            lines = self._read(older, now) if open_ else None
+            ends = held and lines is not None and lines.ended and not older.more and newer is file
+            if lines is not None and not ends:
+                yield older, lines
+            if open_ and (older.more or older.held):
+                return None
             newer.before = None
+            if lines is not None and ends:
+                return older, lines
+        return None
+
+    def _waiting_for(self, file: FollowedFile) -> FollowedFile:
+        """Return the newer generation in which the open event of a file may go on, or the file itself."""
+        newer = (one for path in file.paths for one in self._open.of(family(path)) if one.before is file)
+        return next(newer, file) if file.held else file
 
     def look(self) -> None:
         """Take what the kernel reported, and match the globs again when it is time."""
@@ -205,13 +215,13 @@ class FileSource:
         paths, directories = self._watch.changes()
         if directories is None:
             self._dirty = None
-            for file in self._open.values():
+            for file in self._open:
                 self._turns.put(file, 0.0)
             self._sweep_at = 0.0
             return True
-        for path in paths & self._by_path.keys():
-            self._by_path[path].notified = True
-            self._turns.put(self._by_path[path], 0.0)
+        for file in self._open.at(paths):
+            file.notified = True
+            self._turns.put(file, 0.0)
         for key in self._parked.among(paths):
             self._parked.take(key)
             now = time.monotonic()
@@ -224,9 +234,9 @@ class FileSource:
 
     def close(self) -> None:
         """Give all descriptors back."""
-        for file in self._open.values():
+        for file in self._open:
             os.close(file.content.fd)
-        self._open.clear()
+        self._open = Opened()
         self._watch.close()
 
     # -- reading -----------------------------------------------------------------------------------------------
@@ -240,7 +250,7 @@ class FileSource:
             else:
                 self._turns.put(file, now + POLL_S_MIN)
             return None
-        if file.content.packed and not self._may_unpack(file):
+        if file.content.packed and not self._unpacking.may(file.key):
             file.more = True
             self._turns.put(file, now + POLL_S_MIN)
             return None
@@ -263,7 +273,7 @@ class FileSource:
         self._turns.put(file, 0.0 if file.more else now + file.rest_s(quiet))
         if file.more:
             return lines
-        self._unpacking.discard(file.key)
+        self._unpacking.done(file.key)
         if lines is None and file.acked == file.offset and not file.held:
             if file.gone and quiet > GONE_QUIET_S:
                 self._close(file)
@@ -273,15 +283,15 @@ class FileSource:
 
     def _was_read_elsewhere(self, file: FollowedFile) -> bool:
         """Find out what a file is that was empty until now: tell whether it is a copy, and part with it then."""
-        known, copied = twin_of(file.path, file.content, self._past, self._logs, self._finder.found)
+        known, copied = twin_of(file.path, file.content, self._past, self._open, self._finder.found)
         if copied:
             self._parked.put(file.key, file.path, file.content.fd, copy=True)
             self._forget(file)
         elif known is not None:
             self._past.take(known)
-            self._logs.remove(file)
+            self._open.remove(file)
             file.resume(known)
-            self._logs.add(file)
+            self._open.add(file)
         return copied
 
     def _fault(self, file: FollowedFile, why: str) -> None:
@@ -294,11 +304,6 @@ class FileSource:
         """Remember a content that is no longer at its place, and have its log looked through for it."""
         self._past.end(known)
         self._suspects |= {family(path): known.born for path in known.paths}
-
-    def _may_unpack(self, file: FollowedFile) -> bool:
-        if len(self._unpacking) < UNPACKED_AT_ONCE_MAX:
-            self._unpacking.add(file.key)
-        return file.key in self._unpacking
 
     def _rest_of_packed(self, file: FollowedFile, quiet: float) -> None:
         """Close a compressed file that was read to its end; what has no end yet is told when it is long quiet."""
@@ -324,11 +329,9 @@ class FileSource:
 
     def _forget(self, file: FollowedFile) -> None:
         os.close(file.content.fd)
-        del self._open[file.key]
+        self._open.remove(file)
         self.failing.pop(file.key, None)
-        self._logs.remove(file)
-        self._by_path.pop(file.path, None)
-        self._unpacking.discard(file.key)
+        self._unpacking.done(file.key)
 
     # -- finding -----------------------------------------------------------------------------------------------
 
@@ -347,40 +350,40 @@ class FileSource:
             self._changed = False
             self._apply()
         self._place(found)
-        for path in self._parked.take_absent(found):
-            self._suspects.setdefault(family(path))
-        fresh = [one for key, one in found.items() if key not in self._open and self._parked.differs(one, sweep=sweep)]
-        opened = set(self._open)
+        absent = map(family, self._parked.take_absent(found))
+        fresh = [
+            one for key, one in found.items() if not self._open.has(key) and self._parked.differs(one, sweep=sweep)
+        ]
+        opened = set(map(id, self._open))
         names_s = time.monotonic() - began
         self._waiting = []
         self._late = {log: until for log, until in self._late.items() if until > now}
-        self._suspects = dict.fromkeys(self._late) | self._suspects
+        self._suspects = dict.fromkeys([*absent, *self._late]) | self._suspects
         for _ in range(LOOKS_MAX):
             if not self._waiting and (fresh or self._suspects):
                 self._follow_all(fresh, now)
             fresh = []
-        self._by_path = {file.path: file for file in self._open.values()}
-        in_order([file for key, file in self._open.items() if key not in opened], self._logs)
+        in_order([file for file in self._open if id(file) not in opened], self._open)
         self._refused = {path: why for path, why in self._refused.items() if os.path.lexists(path)}
         return names_s
 
     def _place(self, found: Mapping[Key, Found]) -> None:
         """Note where the open files are."""
-        for key, file in self._open.items():
-            one = found.get(key)
+        for file in self._open:
+            one = found.get(file.key)
             if one is not None:
                 file.gone, file.reported = False, one.told
                 if file.path != one.path:
-                    self._logs.remove(file)
+                    self._open.remove(file)
                     file.path = one.path
-                    self._logs.add(file)
+                    self._open.add(file)
             elif not file.gone:
                 file.gone, file.reported = True, False
                 self._turns.put(file, 0.0)
 
     def _apply(self) -> None:
         """Have the open files read on as the entries wish now, and part with those that none of them wishes."""
-        for file in self._open.values():
+        for file in self._open:
             one = self._finder.found.get(file.key)
             entry = one.entry if one is not None else entry_of_log(file.first_path, self._finder)
             # What was renamed, deleted, or found outside of the globs is read to its end if its log is still wanted.
@@ -402,7 +405,7 @@ class FileSource:
             paths = [one.path for one, _ in new]
             paths += [os.path.realpath(path) for path in paths if os.path.islink(path)]
             logs = dict.fromkeys(map(family, paths)) | suspects
-            beside = unread_beside(logs, self._past, self._logs, self._finder)
+            beside = unread_beside(logs, self._past, self._open, self._finder)
             new += [pair for pair in beside if self._parked.differs(pair[0], sweep=True)]
             self._suspects = {}
             late = self._follow_each(new, now)
@@ -411,8 +414,7 @@ class FileSource:
 
     def _follow_each(self, wanted: list[tuple[Found, bool]], now: float) -> list[tuple[Found, bool]]:
         """Open these, the oldest first; return those for which there was no room."""
-        times = {one.key: mtime_ns(one.path) for one, _ in wanted}
-        wanted.sort(key=lambda pair: older_first(pair[0].path, times[pair[0].key]))
+        wanted.sort(key=lambda pair: older_first(pair[0].path, mtime_ns(pair[0].path)))
         for place, (one, only_known) in enumerate(wanted):
             if not self._follow(one, now, only_known=only_known):
                 return wanted[place:]
@@ -420,7 +422,7 @@ class FileSource:
 
     def _follow(self, one: Found, now: float, *, only_known: bool = False) -> bool:
         """Open a file where it goes on; tell whether there was room."""
-        if one.key in self._open:
+        if self._open.has(one.key):
             return True
         if not self._make_room():
             return False
@@ -448,9 +450,7 @@ class FileSource:
         followed.acked = followed.offset
         followed.changed = now
         followed.reported = one.told
-        self._open[one.key] = followed
-        self._logs.add(followed)
-        self._by_path[one.path] = followed
+        self._open.add(followed)
         self._turns.put(followed, 0.0)
         return True
 
@@ -463,7 +463,7 @@ class FileSource:
             known = None
         copied = False
         if known is None:
-            known, copied = twin_of(one.path, content, self._past, self._logs, self._finder.found)
+            known, copied = twin_of(one.path, content, self._past, self._open, self._finder.found)
         if copied or (known is None and only_known) or (known and known.ends(content)):
             self._parked.put(one.key, one.path, fd, copy=copied)
             if known is not None and not copied:
@@ -490,10 +490,10 @@ class FileSource:
         return file
 
     def _make_room(self) -> bool:
-        if len(self._open) < self._files_max:
+        if len(self._open) < files_max():
             return True
-        for file in dispensable(self._open.values()):
+        for file in dispensable(self._open):
             if file.gone:  # its writer may still have it
                 self._late |= dict.fromkeys(map(family, file.paths), time.monotonic() + GONE_QUIET_S)
             self._close(file, park=file.offset == file.size and not file.gone)
-        return len(self._open) < self._files_max
+        return len(self._open) < files_max()

@@ -72,8 +72,8 @@ class FollowedFile:
 
     __slots__ = (
         "_head",
+        "_held",
         "_held_bytes",
-        "_held_since",
         "_mark",
         "_mtime_ns",
         "_newline",
@@ -83,6 +83,7 @@ class FollowedFile:
         "_searched",
         "acked",
         "before",
+        "carries",
         "changed",
         "content",
         "due",
@@ -141,7 +142,8 @@ class FollowedFile:
         self.changed = 0.0
         self.more = False
         self.before: FollowedFile | None = None
-        self._held_since: float | None = None
+        self.carries: FollowedFile | None = None
+        self._held: tuple[int, float] | None = None
         self._held_bytes = 0
         self._order: tuple[bytes, str] | None = None
         self._newline = b"\n"
@@ -206,7 +208,7 @@ class FollowedFile:
     @property
     def held(self) -> bool:
         """Whether lines were given back that wait for the rest of their event."""
-        return self._held_since is not None
+        return self._held is not None and self._held[0] == self.offset
 
     def give_back(self, offset: int, rows: int, now_s: float) -> str:
         """Take the last lines back, from ``offset`` on: they come again, with what belongs to them or as ``ended``.
@@ -217,8 +219,8 @@ class FollowedFile:
         self.offset = self._searched = offset
         self._mark = self.content.pread(min(MARK_BYTES, offset), max(0, offset - MARK_BYTES))
         self.lines -= rows
-        if self._held_since is None:
-            self._held_since = now_s
+        if self._held is None or self._held[0] != offset:
+            self._held = offset, now_s
         return msgspec.json.encode(self._note()).decode()
 
     def is_read(self) -> bool:
@@ -248,7 +250,7 @@ class FollowedFile:
         self._mark = b""
         self._mtime_ns = -1
         self._prefix = (0, hash_of(b""))
-        self._held_since = None
+        self._held = None
         self._order = None
 
     def read(self, now_s: float, observed_ns: int) -> Lines | None:
@@ -270,7 +272,7 @@ class FollowedFile:
             self._searched = self.offset
         self._know_encoding()
         block = self._block(READ_BYTES) if self._searched == self.offset else self._long_line()
-        ended = self._held_since is not None and now_s - self._held_since > EVENT_S_MAX
+        ended = self.held and self._held is not None and now_s - self._held[1] > EVENT_S_MAX
         return None if block is None else self._take(block, observed_ns, ended=ended)
 
     def _know_encoding(self) -> None:
@@ -396,7 +398,7 @@ class FollowedFile:
     ) -> Lines:
         first = self.offset
         if ended:
-            self._held_since = None
+            self._held = None
         self._advance(taken)
         self.lines += len(lines)
         self.read_ns = observed_ns

@@ -13,12 +13,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 from tailrace.limits import GENERATIONS_MAX
 from tailrace.record import Origin
-from tailrace.sources.followed import FollowedFile
 from tailrace.sources.known import Known
 
 _ROTATED = re.compile(
@@ -61,29 +60,6 @@ def may_be_copy(path: str, original: str) -> bool:
         return False
     base = os.path.split(original)
     return path.startswith(original) or family(path) == (base if not path.endswith(".gz") else family(original))
-
-
-class Logs:
-    """The open files of each log, by every name that it is known by."""
-
-    def __init__(self) -> None:
-        self._files: dict[tuple[str, str], list[FollowedFile]] = {}
-
-    def of(self, log: tuple[str, str]) -> Sequence[FollowedFile]:
-        """Return the open files of a log."""
-        return self._files.get(log, ())
-
-    def add(self, file: FollowedFile) -> None:
-        """Take a file up."""
-        for log in set(map(family, file.paths)):
-            self._files.setdefault(log, []).append(file)
-
-    def remove(self, file: FollowedFile) -> None:
-        """Let go of one."""
-        for log in set(map(family, file.paths)):
-            self._files[log].remove(file)
-            if not self._files[log]:
-                del self._files[log]
 
 
 class Generations:

@@ -5,6 +5,8 @@ Rules (``file.py`` says when they are asked for).
            that was read of it. Of several the one of which most was read. When the original is still there the
            copy is left alone, also while it is only the beginning of it (it is being made), but not when it holds more
            than the original.
+  missed   A new file in a family that is known, and a known generation that is no longer at its place, tell of a
+           rotation that nobody saw: then one looks beside.
   beside   In the directory of a log, outside of the globs: what is known by inode and has grown; what may be the copy
            of a generation whose own file is gone; and what nobody knows and was last changed no earlier than the newest
            generation that we know, or, when that is gone, after it was first seen.
@@ -23,12 +25,12 @@ from tailrace.sources.content import Content, Rewritten
 from tailrace.sources.entry import Entry
 from tailrace.sources.find import Finder, Found
 from tailrace.sources.followed import FollowedFile
-from tailrace.sources.generations import Generations, Logs, family, may_be_copy, older_first
+from tailrace.sources.generations import Generations, family, may_be_copy, older_first
 from tailrace.sources.known import Known
+from tailrace.sources.opened import Log, Opened
 
 _END_BYTES = 4096
 
-Log = tuple[str, str]
 Listing = tuple[dict[Log, list[tuple[str, os.stat_result]]], dict[tuple[int, int], tuple[str, os.stat_result]]]
 """The regular files of a directory, with their status: those of each log, and by device and inode."""
 
@@ -37,7 +39,7 @@ def twin_of(
     path: str,
     content: Content,
     past: Generations,
-    opened: Logs,
+    opened: Opened,
     here: Container[tuple[int, int]],
 ) -> tuple[Known | None, bool]:
     """Return the generation that a file goes on with, and whether it is a copy of one whose own file is ``here``."""
@@ -102,7 +104,7 @@ def _is_unfinished(content: Content, known: Known) -> bool:
 
 
 def unread_beside(
-    logs: Mapping[Log, int | None], past: Generations, opened: Logs, finder: Finder
+    logs: Mapping[Log, int | None], past: Generations, opened: Opened, finder: Finder
 ) -> list[tuple[Found, bool]]:
     """Return what to read outside of the globs, each with whether only if it is the copy of a known generation.
 
@@ -182,7 +184,7 @@ def _key(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def in_order(fresh: Sequence[FollowedFile], opened: Logs) -> None:
+def in_order(fresh: Sequence[FollowedFile], opened: Opened) -> None:
     """Put each file that was just found behind the generation before it."""
     new = set(map(id, fresh))
     for log in {family(path) for file in fresh for path in file.paths}:

@@ -299,7 +299,6 @@ def test_both_targets_of_a_link_that_switches_are_read(agent, place):
     assert agent.verdict(place, first, second) == KEPT
 
 
-@pytest.mark.xfail(strict=True, reason="what a rotation parts are two records, the first with the field `partial`")
 @pytest.mark.scenario(
     "B21",
     "Kubernetes rotates a container's log in the middle of a split line, and compresses it",
