@@ -79,19 +79,21 @@ class PoweredDisk:
         subprocess.run(["mount", "-o", "loop", self.image, self.place], check=True, capture_output=True)
 
     def cut(self, *processes):
-        """Take the power away from the disk and from what runs, in any order; then give it back to the disk."""
+        """Take the power away from what runs and from the disk, then give it back to the disk.
+
+        What runs goes first: a process that lived on with the dead disk might be told, and tell, what no longer holds.
+        """
+        for one in random.sample(processes, len(processes)):
+            one.stop(signal.SIGKILL)
         handle = os.open(self.place, os.O_RDONLY)
-        steps = [lambda one=one: one.stop(signal.SIGKILL) for one in processes]
-        steps.append(lambda: fcntl.ioctl(handle, EXT4_IOC_SHUTDOWN, WITHOUT_LOG))
-        random.shuffle(steps)
-        for step in steps:
-            step()
+        fcntl.ioctl(handle, EXT4_IOC_SHUTDOWN, WITHOUT_LOG)
         os.close(handle)
         self.off()
         self.on()
 
     def off(self):
-        subprocess.run(["umount", self.place], check=True)
+        """Unmount it, as soon as what was killed has let go of it."""
+        until(lambda: subprocess.run(["umount", self.place], capture_output=True, check=False).returncode == 0)
 
 
 @pytest.fixture
