@@ -72,6 +72,7 @@ class FollowedFile:
 
     __slots__ = (
         "_head",
+        "_held_before",
         "_held_bytes",
         "_held_since",
         "_mark",
@@ -142,6 +143,7 @@ class FollowedFile:
         self.more = False
         self.before: FollowedFile | None = None
         self._held_since: float | None = None
+        self._held_before: tuple[int, float | None] = (0, None)
         self._held_bytes = 0
         self._order: tuple[bytes, str] | None = None
         self._newline = b"\n"
@@ -217,8 +219,8 @@ class FollowedFile:
         self.offset = self._searched = offset
         self._mark = self.content.pread(min(MARK_BYTES, offset), max(0, offset - MARK_BYTES))
         self.lines -= rows
-        if self._held_since is None:
-            self._held_since = now_s
+        at, since = self._held_before
+        self._held_since = since if since is not None and at == offset else now_s
         return msgspec.json.encode(self._note()).decode()
 
     def is_read(self) -> bool:
@@ -395,8 +397,8 @@ class FollowedFile:
         self, lines: pa.BinaryArray, begins: np.ndarray, taken: bytes, observed_ns: int, *, ended: bool, size: int
     ) -> Lines:
         first = self.offset
-        if ended:
-            self._held_since = None
+        self._held_before = first, self._held_since
+        self._held_since = None
         self._advance(taken)
         self.lines += len(lines)
         self.read_ns = observed_ns
