@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.errors import BadInput, Damaged, TailraceError, TooLarge, Unsupported
-from tailrace.limits import BATCH_ROWS_MAX, BLOCK_DECODED_BYTES_MAX, BLOCK_STREAM_BYTES_MAX, LABELS_MAX
+from tailrace.limits import (
+    BATCH_ROWS_MAX,
+    BLOCK_DECODED_BYTES_MAX,
+    BLOCK_STREAM_BYTES_MAX,
+    LABELS_MAX,
+    LINE_BYTES_MAX,
+    MIB,
+)
 from tailrace.record import Batch, Stream
 from tailrace.ship.block import decode, encode, mark_of, source_of, zstd
 
@@ -108,6 +115,11 @@ def test_bytes_that_changed_on_the_way_are_damaged_and_say_nothing_about_the_rec
     whole[-1] ^= 1
     with pytest.raises(Damaged):
         decode(zstd.compress(bytes(whole)))
+
+
+def test_the_longest_line_whose_bytes_are_no_text_fits():
+    batch = batch_of([(1, 3, r"\xe9" * LINE_BYTES_MAX, 0, None, None, "shop")])
+    assert decode(block_of(batch)).batch.nbytes >= 64 * MIB
 
 
 def test_a_small_body_that_becomes_huge_is_too_large():

@@ -117,6 +117,18 @@ def test_the_rest_of_a_rotated_file_comes_before_the_new_one(tmp_path, log, monk
     assert reader.until(80) == [b"line %03d" % number for number in range(80)]
 
 
+def test_a_rotated_file_whose_given_back_lines_came_holds_up_no_newer_one(log, reader):
+    reader.hold = lambda rows: rows // 2
+    write(log, b"one\ntwo\n")
+    reader.until(1)
+    reader.hold = lambda _: 0
+    write(log, b"three\n")
+    reader.until(3)
+    log.rename(log.with_suffix(".log.1"))
+    write(log, b"four\n")
+    assert reader.until(4) == [b"one", b"two", b"three", b"four"]
+
+
 def test_lines_that_a_rotated_file_has_given_back_come_before_the_new_one(log, reader, monkeypatch):
     monkeypatch.setattr(followed, "EVENT_QUIET_S", 0.3)
     reader.hold = lambda rows: rows // 2

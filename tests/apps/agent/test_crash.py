@@ -27,21 +27,27 @@ SMALL_SPOOL = {"TAILRACE_AGENT__SPOOL": "16 MiB"}  # segments of 1 MiB, which co
 @pytest.mark.timeout(400)
 @pytest.mark.scenario(
     "D02",
-    "an agent is killed 50 times at random, and so is its server, while a log is written and rotated",
+    "an agent is killed 50 times at random, and its server 25 times, while a log is written and rotated",
     others="otel#31074 (what is queued in memory is lost); rsyslog reads all again; vlagent doubles up to a minute",
 )
-@pytest.mark.scenario("E24", "the server is killed 50 times at random while agents ship: what it has answered is there")
+@pytest.mark.scenario(
+    "E24", "the server is killed 25 times at random while an agent ships: what it has answered is there"
+)
 @pytest.mark.parametrize("writer", [{"rotate_lines": 700, "pad": 600}], indirect=True)
-def test_every_line_is_there_once_after_both_ends_were_killed_fifty_times(tmp_path, start, port, agent, writer):
+def test_every_line_is_there_once_after_both_ends_were_killed_again_and_again(tmp_path, start, port, agent, writer):
     chance = random.Random(SEED)
     url = f"http://127.0.0.1:{port}"
     server = shipping = None
-    for _ in range(KILLS):
-        for which in chance.sample(["server", "agent"], 2):
+    for number in range(KILLS):
+        victims = ["agent", "server"] if number % 2 else ["agent"]
+        for which in chance.sample(victims, len(victims)):
             if which == "agent":
                 if shipping:
                     shipping.stop(signal.SIGKILL)
+                known = shipping.said().count("shipping to") if shipping else 0
                 shipping = agent(logs(tmp_path), servers=[url], **SMALL_SPOOL)
+                if chance.random() < 0.5:  # else it may die before it has begun
+                    until(lambda: shipping.said().count("shipping to") > known)  # noqa: B023
             else:
                 if server:
                     server.stop(signal.SIGKILL)
@@ -73,19 +79,21 @@ class PoweredDisk:
         subprocess.run(["mount", "-o", "loop", self.image, self.place], check=True, capture_output=True)
 
     def cut(self, *processes):
-        """Take the power away from the disk and from what runs, in any order; then give it back to the disk."""
+        """Take the power away from what runs and from the disk, then give it back to the disk.
+
+        What runs goes first: a process that lived on with the dead disk might be told, and tell, what no longer holds.
+        """
+        for one in random.sample(processes, len(processes)):
+            one.stop(signal.SIGKILL)
         handle = os.open(self.place, os.O_RDONLY)
-        steps = [lambda one=one: one.stop(signal.SIGKILL) for one in processes]
-        steps.append(lambda: fcntl.ioctl(handle, EXT4_IOC_SHUTDOWN, WITHOUT_LOG))
-        random.shuffle(steps)
-        for step in steps:
-            step()
+        fcntl.ioctl(handle, EXT4_IOC_SHUTDOWN, WITHOUT_LOG)
         os.close(handle)
         self.off()
         self.on()
 
     def off(self):
-        subprocess.run(["umount", self.place], check=True)
+        """Unmount it, as soon as what was killed has let go of it."""
+        until(lambda: subprocess.run(["umount", self.place], capture_output=True, check=False).returncode == 0)
 
 
 @pytest.fixture
@@ -160,7 +168,7 @@ def test_what_was_answered_and_what_was_shipped_is_there_once_after_the_power_fa
     shipping, server = begin()
     writer.stop()
     pusher.stop()
-    all_there(server, writer, f"SEED={SEED}")
-    pushed = [int(text.rpartition(" ")[2]) for text in server.messages(q="pushed")]
+    all_there(server, writer, f"SEED={SEED}", others=pusher.answered)
+    pushed = [int(text.rpartition(" ")[2]) for text in server.messages(q="pushed", limit=1_000_000)]
     assert pushed[: pusher.answered] == list(range(pusher.answered)), f"SEED={SEED}"
     assert len(pushed) <= pusher.answered + 1  # one may have lost its answer
