@@ -102,6 +102,9 @@ COLLECT_REST = 20
 busy with it: files that are written to all the time cost a twentieth of a core ..."""
 COLLECT_REST_S_MAX = 0.15
 """... or a round every so often, which takes more lines when there are more."""
+COLLECT_RESTED_S_MAX = 1.0
+"""So much rest can be had beforehand, while there is nothing to do: neither lines that come one by one nor a round that
+was dear for once (a look at all directories, a new layout) keep the next line waiting."""
 
 # -- pipeline --------------------------------------------------------------------------------------------------
 DETECT_LINES = 64

@@ -3,7 +3,7 @@
 import pytest
 
 from tailrace.collect.rest import Rest
-from tailrace.limits import COLLECT_REST, COLLECT_REST_S_MAX
+from tailrace.limits import COLLECT_REST, COLLECT_REST_S_MAX, COLLECT_RESTED_S_MAX
 
 ROUND_S = COLLECT_REST_S_MAX / COLLECT_REST / 4
 
@@ -15,11 +15,17 @@ def test_lines_that_come_one_by_one_are_not_kept_waiting():
 
 def test_rounds_that_follow_each_other_use_their_share_of_the_time():
     rest, now, used = Rest(), 100.0, 0.0
-    for _ in range(100):
+    for _ in range(10_000):
         now += ROUND_S
         used += ROUND_S
         now += rest.after(ROUND_S, now)
     assert used / (now - 100.0) < 1.1 / COLLECT_REST
+
+
+def test_one_dear_round_after_a_time_without_work_is_followed_by_no_rest():
+    rest = Rest()
+    assert rest.after(0.9 * COLLECT_RESTED_S_MAX / COLLECT_REST, 100.0) == 0.0
+    assert rest.after(10 * ROUND_S, 100.0) > 0.0
 
 
 def test_no_rest_is_longer_than_its_bound_and_none_is_owed_afterwards():
