@@ -1,0 +1,37 @@
+"""loguru: `loguru.logger.add(LoguruSink(logger), format="{message}", enqueue=False)`."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, Optional
+
+from tailrace_sdk.levels import level_name
+from tailrace_sdk.plain import text_of
+from tailrace_sdk.realtime import get_realtime_logger
+from tailrace_sdk.writer import AsyncLogWriter
+
+
+class LoguruSink:
+    """A sink that takes what the message was made of, not its text."""
+
+    def __init__(self, writer: Optional[AsyncLogWriter] = None) -> None:
+        """Log to a writer, or to the logger of the process."""
+        self._writer = writer or get_realtime_logger()
+
+    def __call__(self, message: Any) -> None:
+        """Log a message of loguru; what is bound to it becomes fields."""
+        said = message.record
+        record = {
+            "time": said["time"].isoformat(),
+            **said["extra"],
+            "level": level_name(said["level"].name) or level_name(said["level"].no),
+            "message": said["message"],
+            "logger": said["name"],
+            "code": f"{said['file'].path}:{said['line']}",
+        }
+        error = said["exception"]
+        if error is not None and error.type is not None:
+            record["error_type"] = error.type.__name__
+            record["error"] = text_of(error.value)
+            record["traceback"] = "".join(traceback.format_exception(error.type, error.value, error.traceback))
+        self._writer.log(record)
