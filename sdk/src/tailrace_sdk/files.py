@@ -85,8 +85,9 @@ class FileSink:
 
     def after_fork(self) -> None:
         """Forget what belongs to the parent."""
-        self.close(0)
+        self._leave()
         self._path = ""
+        self._closing = False
         self._tidied = float("-inf")
         self._tidying: Optional[threading.Thread] = None
 
@@ -116,8 +117,14 @@ class FileSink:
         """Return True: what was written is in the file."""
         return True
 
-    def close(self, timeout: float) -> None:  # noqa: ARG002
-        """Close the file."""
+    def close(self, timeout: float) -> None:
+        """Close the file; what is being compressed is left for the next time."""
+        self._closing = True
+        if self._tidying is not None:
+            self._tidying.join(timeout)
+        self._leave()
+
+    def _leave(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -145,7 +152,7 @@ class FileSink:
         path = os.path.join(self.log_dir, f"{self.file_prefix}-{time.strftime('%Y-%m-%d')}.jsonl")
         while True:
             if path != self._path or self._fd < 0 or not _leads_to(path, self._fd):
-                self.close(0)
+                self._leave()
                 flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
                 self._fd = os.open(path, flags, 0o644)
                 self._path = path
@@ -195,7 +202,6 @@ class FileSink:
         if self._compress_after_s is None:
             return
         import gzip
-        import shutil
 
         for path in self._done():
             status = os.stat(path)
@@ -203,7 +209,11 @@ class FileSink:
                 continue
             part = os.path.join(self.log_dir, f".{os.path.basename(path)}.part")
             with open(path, "rb") as source, gzip.open(part, "wb", compresslevel=6) as packed:
-                shutil.copyfileobj(source, packed, 256 * KIB)
+                while not self._closing and (piece := source.read(256 * KIB)):
+                    packed.write(piece)
+            if self._closing:
+                os.unlink(part)
+                return
             os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))
             os.rename(part, f"{path}.gz")
             os.unlink(path)
