@@ -1,7 +1,8 @@
 """What does logging cost the program? The SDK beside what people use, each in a process of its own, to a file.
 
-The latency is that of single calls, in bursts of BURST with a pause until everything is written, so nobody is measured while he
-drops; the clock's own cost (about 0.1 us here) is in all of them. Sustained is one thread that logs as fast as records are written.
+The latency is that of single calls, in bursts of BURST with a pause until everything is written, so nobody is measured
+while he drops; the clock's own cost (about 0.1 us here) is in all of them. Sustained is one thread that logs as fast as
+records are written.
 """
 
 from __future__ import annotations
@@ -126,8 +127,7 @@ def picologging(place: Path) -> Contestant:
 
 
 CONTESTANTS = {
-    one.__name__: one
-    for one in (sdk, bound, handler, file_handler, queue_handler, structlog, loguru, picologging)
+    one.__name__: one for one in (sdk, bound, handler, file_handler, queue_handler, structlog, loguru, picologging)
 }
 
 
@@ -172,12 +172,12 @@ def peak_kib() -> float:
     return float(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
 
 
-
-
 def apart(code: str) -> dict[str, float]:
     """Run an expression of this module in a process of its own."""
     program = f"import json; from bench import sdk; print(json.dumps(sdk.{code}))"
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, cwd=Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, cwd=Path(__file__).parents[1]
+    )
     return json.loads(done.stdout)
 
 
@@ -187,7 +187,13 @@ def bare(code: str) -> float:
 
 
 PEAK = "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))"
-IMPORT = "import time; t = time.perf_counter(); import tailrace_sdk; tailrace_sdk.RealtimeLogger; print(time.perf_counter() - t)"
+IMPORT = """
+import time
+t = time.perf_counter()
+import tailrace_sdk
+tailrace_sdk.RealtimeLogger
+print(time.perf_counter() - t)
+"""
 MEMORY = """
 import tempfile
 from tailrace_sdk import RealtimeLogger

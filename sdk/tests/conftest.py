@@ -35,8 +35,11 @@ def run():
     """Run a program to its end; its arguments are in sys.argv."""
 
     def one(program, *arguments, code=0, **more):
-        done = subprocess.run(
-            [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, timeout=60, env=environment(**more)
+        done = subprocess.run(  # noqa: PLW1510 - how it ends is looked at below
+            [sys.executable, "-c", program, *map(str, arguments)],
+            capture_output=True,
+            timeout=60,
+            env=environment(**more),
         )
         assert done.returncode == code, done.stderr.decode()
         return done

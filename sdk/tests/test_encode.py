@@ -20,7 +20,7 @@ TIME_NS = 1_763_712_000_123_456_789
 def encoded(*records, fields=None):
     encoder = Encoder(fields)
     data, count = encoder.encode([(TIME_NS, dict(record), None) for record in records])
-    lines = [json.loads(line, parse_constant=lambda name: pytest.fail(name)) for line in data.split(b"\n")[:-1]]
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in data.split(b"\n")[:-1]]
     assert (len(lines), data[-1:] or b"\n") == (count, b"\n")
     return lines
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,10 @@ DAY_S = 86_400
 
 def names(place):
     return [os.path.basename(path) for path in files_of(str(place), "realtime")]
+
+
+def everything(place):
+    return b"".join(Path(path).read_bytes() for path in files_of(str(place), "realtime"))
 
 
 def line(number):
@@ -40,7 +45,7 @@ def test_a_full_file_is_set_aside_under_the_next_number(tmp_path):
         sink.write(line(number), 1)
     day = time.strftime("%Y-%m-%d")
     assert names(tmp_path) == [f"realtime-{day}.1.jsonl", f"realtime-{day}.2.jsonl", f"realtime-{day}.jsonl"]
-    assert b"".join(open(path, "rb").read() for path in files_of(str(tmp_path), "realtime")) == b"".join(map(line, range(6)))
+    assert everything(tmp_path) == b"".join(map(line, range(6)))
 
 
 def test_two_writers_of_one_file_follow_each_other_when_it_is_set_aside(tmp_path):
@@ -48,7 +53,7 @@ def test_two_writers_of_one_file_follow_each_other_when_it_is_set_aside(tmp_path
     for number in range(0, 50, 2):
         one.write(line(number), 1)
         other.write(line(number + 1), 1)
-    found = b"".join(open(path, "rb").read() for path in files_of(str(tmp_path), "realtime"))
+    found = everything(tmp_path)
     assert found == b"".join(map(line, range(50)))
 
 
@@ -59,7 +64,7 @@ def test_a_file_that_somebody_took_away_is_made_again(tmp_path, how):
     (path,) = files_of(str(tmp_path), "realtime")
     os.unlink(path) if how == "remove" else os.rename(path, tmp_path / "moved")
     sink.write(line(2), 1)
-    assert open(path, "rb").read() == line(2)
+    assert Path(path).read_bytes() == line(2)
 
 
 def test_a_directory_that_was_removed_is_made_again(tmp_path):
@@ -80,7 +85,7 @@ def test_the_torn_line_of_a_killed_process_is_cut_off(tmp_path, torn):
     with open(path, "ab") as file:
         file.write(torn)
     sink.write(line(2), 1)
-    assert open(path, "rb").read() == line(1) + line(2)
+    assert Path(path).read_bytes() == line(1) + line(2)
 
 
 def age(path, days):

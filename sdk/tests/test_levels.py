@@ -5,7 +5,16 @@ from tailrace_sdk.levels import at_least, level_name
 
 @pytest.mark.parametrize(
     ("value", "name"),
-    [("WARNING", "warn"), (10, "debug"), (50, "fatal"), (5, "trace"), ("success", "info"), (True, None), ("blue", None), (None, None)],
+    [
+        ("WARNING", "warn"),
+        (10, "debug"),
+        (50, "fatal"),
+        (5, "trace"),
+        ("success", "info"),
+        (True, None),
+        ("blue", None),
+        (None, None),
+    ],
 )
 def test_words_and_numbers_have_one_name(value, name):
     assert level_name(value) == name

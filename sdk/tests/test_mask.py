@@ -3,7 +3,9 @@ import pytest
 from tailrace_sdk.mask import is_secret, masked
 
 
-@pytest.mark.parametrize("key", ["password", "db_password", "API_KEY", "apiKey", "Authorization", "set-cookie", "access.token"])
+@pytest.mark.parametrize(
+    "key", ["password", "db_password", "API_KEY", "apiKey", "Authorization", "set-cookie", "access.token"]
+)
 def test_the_names_of_secrets_are_known(key):
     assert is_secret(key)
 

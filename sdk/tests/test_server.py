@@ -1,9 +1,11 @@
 """A server that is there, away, slow, full, or says no: every record is stored once, or counted."""
 
+import contextlib
 import gzip
 import json
 import os
 import socket
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,18 +17,25 @@ from tailrace_sdk import AsyncLogWriter, LogReader, ServerSink
 class Scripted:
     """A server that answers as it is told; keeps what it was sent."""
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.answers = []
         self.got = []
+        self.connections = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def setup(self):
+                super().setup()
+                outer.connections.append(self.connection)
+
             def do_POST(self):
                 body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
                 answer = outer.answers.pop(0) if outer.answers else 200
-                outer.got.append((answer, self.headers["Idempotency-Key"], body, self.path, self.headers["Authorization"]))
+                outer.got.append(
+                    (answer, self.headers["Idempotency-Key"], body, self.path, self.headers["Authorization"])
+                )
                 if answer is None:  # it stored the lines, and its answer never arrives
                     self.connection.shutdown(socket.SHUT_RDWR)
                     self.close_connection = True
@@ -40,20 +49,47 @@ class Scripted:
             def log_message(self, *_):
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
 
+    def hang_up(self):
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.connections.clear()
+
     def lines(self):
-        return [json.loads(line)["n"] for answer, _, body, *_ in self.got if answer == 200 for line in body.splitlines()]
+        return [
+            json.loads(line)["n"] for answer, _, body, *_ in self.got if answer == 200 for line in body.splitlines()
+        ]
+
+    def end(self):
+        self.http.shutdown()
+        self.http.server_close()
 
 
 @pytest.fixture
 def scripted():
     server = Scripted()
     yield server
-    server.http.shutdown()
-    server.http.server_close()
+    server.end()
+
+
+@pytest.fixture
+def late():
+    """Return the address of a server that is not there yet, and what starts it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    begun = []
+
+    def begin():
+        begun.append(Scripted(port))
+        return begun[0]
+
+    yield f"http://127.0.0.1:{port}", begin
+    for server in begun:
+        server.end()
 
 
 @pytest.fixture
@@ -143,13 +179,13 @@ def test_a_wrong_token_can_be_put_right(scripted, push, until):
 
 
 def test_a_dead_server_costs_a_bounded_piece_of_the_disk(push, until, tmp_path):
-    writer, sink = push("http://127.0.0.1:1", spool_bytes_max=2000)
+    writer, sink = push("http://127.0.0.1:1", spool_bytes_max=20_000)
     total = 0
     while not sink.get_stats()["dropped"]:
         total += sum(writer.log({"n": number, "pad": os.urandom(200).hex()}) for number in range(10))
         assert writer.flush(20)
     stats = sink.get_stats()
-    assert 0 < stats["spool_bytes"] <= 2000
+    assert 0 < stats["spool_bytes"] <= 20_000
     assert stats["dropped"] + stats["waiting_on_disk"] == total
     assert stats["waiting_in_memory"] == 0
 
@@ -163,25 +199,63 @@ def test_a_server_that_hangs_is_given_up_and_keeps_nobody_waiting(push, until):
         assert writer.get_stats()["queue_full_events"] == 0
 
 
-def test_what_could_not_be_sent_is_sent_by_the_next_process(run, scripted, tmp_path):
+ONE = """
+import sys
+from tailrace_sdk import AsyncLogWriter, ServerSink
+writer = AsyncLogWriter(sinks=[ServerSink(sys.argv[1], spool_dir=sys.argv[2], labels={"service": sys.argv[4]})])
+writer.log({"n": int(sys.argv[3])})
+"""
+
+
+def test_what_could_not_be_sent_is_sent_by_the_next_process(run, late, tmp_path):
+    url, begin_server = late
+    run(ONE, url, tmp_path / "spool", 1, "shop")
+    assert len(spooled(tmp_path)) == 1
+    server = begin_server()
+    run(ONE, url, tmp_path / "spool", 2, "shop")
+    assert sorted(server.lines()) == [1, 2]
+    assert spooled(tmp_path) == []
+
+
+def test_what_waits_for_one_server_or_service_is_not_sent_as_that_of_another(run, late, scripted, tmp_path):
+    url, begin_server = late
+    run(ONE, url, tmp_path / "spool", 1, "shop")
+    run(ONE, scripted.url, tmp_path / "spool", 2, "shop")
+    server = begin_server()
+    run(ONE, url, tmp_path / "spool", 3, "till")
+    assert (scripted.lines(), server.lines()) == ([2], [3])
+    assert len(spooled(tmp_path)) == 1
+
+
+def test_a_connection_that_the_server_closed_while_it_was_idle_is_made_anew(scripted, push, until):
+    writer, sink = push(scripted.url)
+    for number in range(3):
+        writer.log({"n": number})
+        until(lambda count=number + 1: sink.get_stats()["sent"] == count)
+        scripted.hang_up()
+    assert (sink.get_stats()["retries"], sink.get_stats()["spooled"]) == (0, 0)
+
+
+def test_a_push_that_the_server_never_answers_is_on_disk_when_the_program_ends(run, late, tmp_path):
     program = """
 import sys
 from tailrace_sdk import AsyncLogWriter, ServerSink
 writer = AsyncLogWriter(sinks=[ServerSink(sys.argv[1], spool_dir=sys.argv[2])])
-writer.log({"n": int(sys.argv[3])})
+writer.log({"n": 1})
+print(writer.shutdown(0.5))
 """
-    run(program, "http://127.0.0.1:1", tmp_path / "spool", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert run(program, url, tmp_path / "spool").stdout == b"True\n"
     assert len(spooled(tmp_path)) == 1
-    run(program, scripted.url, tmp_path / "spool", 2)
-    assert sorted(scripted.lines()) == [1, 2]
-    assert spooled(tmp_path) == []
 
 
-def test_a_kill_during_an_outage_loses_nothing_that_was_spooled(begin, scripted, tmp_path, run):
+def test_a_kill_during_an_outage_loses_nothing_that_was_spooled(begin, late, tmp_path, run):
+    url, begin_server = late
     program = """
 import sys, time
 from tailrace_sdk import AsyncLogWriter, ServerSink
-sink = ServerSink("http://127.0.0.1:1", spool_dir=sys.argv[1])
+sink = ServerSink(sys.argv[2], spool_dir=sys.argv[1], labels={"service": "shop"})
 writer = AsyncLogWriter(sinks=[sink])
 for number in range(500):
     writer.log({"n": number})
@@ -189,19 +263,13 @@ writer.flush()
 print(sink.get_stats()["waiting_on_disk"], flush=True)
 time.sleep(60)
 """
-    import sys
-
-    process = begin(sys.executable, "-c", program, tmp_path / "spool")
+    process = begin(sys.executable, "-c", program, tmp_path / "spool", url)
     assert process.stdout.readline() == b"500\n"
     process.kill()
     process.wait()
-    run(
-        "import sys; from tailrace_sdk import *; w = AsyncLogWriter(sinks=[ServerSink(sys.argv[1], spool_dir=sys.argv[2])]);"
-        "w.log({'n': -1})",
-        scripted.url,
-        tmp_path / "spool",
-    )
-    assert sorted(scripted.lines()) == list(range(-1, 500))
+    server = begin_server()
+    run(ONE, url, tmp_path / "spool", 500, "shop")
+    assert sorted(server.lines()) == list(range(501))
 
 
 def test_an_address_that_is_none_is_said_at_once():

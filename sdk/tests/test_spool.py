@@ -1,6 +1,7 @@
 """Pushes that wait on disk."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ def spool(tmp_path):
 
 
 def kept(spool):
-    return [(open(one.path, "rb").read(), one.count, one.key) for one in spool.waiting]
+    return [(Path(one.path).read_bytes(), one.lines, one.key) for one in spool.waiting]
 
 
 def test_pushes_wait_in_their_order(spool):

@@ -1,10 +1,15 @@
-"""A plain logger with fields: `log = get_logger(service="shop"); log.info("paid", order=42); log.bind(user=7).error("no")`."""
+"""A plain logger with fields.
+
+log = get_logger(service="shop")
+log.info("paid", order=42)
+log.bind(user=7).error("refused")
+"""
 
 from __future__ import annotations
 
 import sys
 import traceback
-from typing import Any, Optional
+from typing import Any
 
 from tailrace_sdk.realtime import get_realtime_logger
 from tailrace_sdk.writer import AsyncLogWriter
@@ -15,7 +20,7 @@ class BoundLogger:
 
     __slots__ = ("_fields", "_writer")
 
-    def __init__(self, writer: Optional[AsyncLogWriter] = None, **fields: Any) -> None:
+    def __init__(self, writer: AsyncLogWriter | None = None, **fields: Any) -> None:
         """Log to a writer, or to the logger of the process."""
         self._writer = writer
         self._fields = fields
@@ -26,7 +31,9 @@ class BoundLogger:
 
     def log(self, level: str, message: str, **fields: Any) -> bool:
         """Log a message; False when it was dropped."""
-        return (self._writer or get_realtime_logger()).log({"level": level, "message": message, **self._fields, **fields})
+        return (self._writer or get_realtime_logger()).log(
+            {"level": level, "message": message, **self._fields, **fields}
+        )
 
     def trace(self, message: str, **fields: Any) -> bool:
         """Log at level trace."""
@@ -61,6 +68,6 @@ class BoundLogger:
         return self.error(message, **said, **fields)
 
 
-def get_logger(writer: Optional[AsyncLogWriter] = None, **fields: Any) -> BoundLogger:
+def get_logger(writer: AsyncLogWriter | None = None, **fields: Any) -> BoundLogger:
     """Return a logger with fields."""
     return BoundLogger(writer, **fields)

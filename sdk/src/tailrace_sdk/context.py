@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
-from typing import Any, Optional
+from typing import Any
 
-_FIELDS: ContextVar[Optional[dict[str, Any]]] = ContextVar("tailrace_fields", default=None)
+_FIELDS: ContextVar[dict[str, Any] | None] = ContextVar("tailrace_fields", default=None)
 
 
 class Capture:
@@ -29,13 +29,13 @@ class Capture:
             cls.on = True
 
 
-def bind_context(**fields: Any) -> Token[Optional[dict[str, Any]]]:
+def bind_context(**fields: Any) -> Token[dict[str, Any] | None]:
     """Add fields to every record that is logged in this context from now on; gives what ``unbind_context`` takes."""
     Capture.on = True
     return _FIELDS.set({**(_FIELDS.get() or {}), **fields})
 
 
-def unbind_context(token: Token[Optional[dict[str, Any]]]) -> None:
+def unbind_context(token: Token[dict[str, Any] | None]) -> None:
     """Take back what a call of ``bind_context`` added."""
     _FIELDS.reset(token)
 

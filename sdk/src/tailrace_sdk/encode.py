@@ -1,11 +1,13 @@
 """Records become JSON lines, a batch at a time, in the writer's thread.
 
-A line is ``{"time":"2026-11-21T08:00:00.123456789Z", FIELDS OF THE WRITER, THE RECORD}`` in the names of Tailrace. A record
-that says its own time keeps it; levels are named trace debug info warn error fatal; secrets are masked by their key.
+A line is ``{"time":"2026-11-21T08:00:00.123456789Z", FIELDS OF THE WRITER, THE RECORD}`` in the names of Tailrace. A
+record that says its own time keeps it; levels are named trace debug info warn error fatal; secrets are masked by their
+key.
 
 Python runs once per record here, because every record is an object of its own. About 2 us: half of it the standard
 library's encoder in C, which is made once instead of once per record as `json.dumps` does. What depends only on the
-keys of a record (which are secret, is there a time, which fields of the writer it replaces) is found once per set of keys.
+keys of a record (which are secret, is there a time, which fields of the writer it replaces) is found once per set of
+keys.
 
 A value that JSON does not know becomes its text (plain.py). A record that cannot be encoded even so is counted.
 """
@@ -57,7 +59,7 @@ class _Plan:
 class Encoder:
     """Encodes for one writer; belongs to its thread."""
 
-    def __init__(self, fields: Optional[Mapping[str, Any]] = None) -> None:
+    def __init__(self, fields: Mapping[str, Any] | None = None) -> None:
         """Give every record ``fields``, which must be encodable."""
         self._fields = plain(dict(fields or {}))
         self._encode = _encoder()
@@ -74,12 +76,12 @@ class Encoder:
         for time_ns, record, context in entries:
             try:
                 add(line(time_ns, record, context))
-            except Exception:  # noqa: BLE001 - NaN, keys that are no text, cycles, and whatever an object raises
+            except Exception:  # noqa: BLE001, PERF203 - NaN, keys that are no text, cycles, whatever an object raises
                 self._odd(time_ns, record, context, lines)
         lines.append("")
         return "\n".join(lines).encode("utf-8", "replace"), len(lines) - 1
 
-    def _line(self, time_ns: int, record: dict[str, Any], context: Optional[Context]) -> str:
+    def _line(self, time_ns: int, record: dict[str, Any], context: Context | None) -> str:
         if context is not None:
             record = {**fields_of(context), **record}
         level = record.get("level")
@@ -120,7 +122,7 @@ class Encoder:
             raise ValueError(f"a record has at most {RECORD_CHARACTERS_MAX} characters")
         return text
 
-    def _odd(self, time_ns: int, record: Any, context: Optional[Context], lines: list[str]) -> None:
+    def _odd(self, time_ns: int, record: Any, context: Context | None, lines: list[str]) -> None:
         """Add a record as far as JSON can hold it, or count it."""
         try:
             simple = plain(record)

@@ -5,15 +5,16 @@
     PREFIX-2026-11-20.jsonl.gz    compressed COMPRESS_AFTER_S after its last write
     .PREFIX.lock                  who holds it may write, set aside, compress, remove
 
-**Write.** Under the lock, one batch of whole lines is appended to the file that stands under the day's name now. If the disk takes
-only a part, that part is cut off again and the whole batch fails, to be tried again. A process that is killed in the
-middle of its write leaves a torn line; the next who writes cuts it off. So there are only whole lines, and a batch is there once.
+**Write.** Under the lock, one batch of whole lines is appended to the file that stands under the day's name now. If the
+disk takes only a part, the line that it tore is cut off again and the batch goes on there when it is tried again. A
+process that is killed in the middle of its write leaves a torn line; the next who writes cuts it off. So there are only
+whole lines, each once, and no whole line is ever taken back: somebody may have read it.
 
 **Full.** When the file would exceed ``file_bytes_max`` it is renamed to the next number; other processes see under the
 lock that the name leads to another file, and follow.
 
-**Old.** A thread of its own compresses (to a temporary name, then renamed) and removes what is older than ``keep_days`` or exceeds
-``keep_bytes``, oldest first. Of all processes one does so at a time.
+**Old.** A thread of its own compresses (to a temporary name, then renamed) and removes what is older than ``keep_days``
+or exceeds ``keep_bytes``, oldest first. Of all processes one does so at a time.
 
 **Crash.** What a write returned for is in the kernel: killing the process does not lose it, a loss of power may.
 """
@@ -27,7 +28,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Optional
+from typing import Any
 
 from tailrace_sdk.limits import (
     COMPRESS_AFTER_S,
@@ -39,6 +40,7 @@ from tailrace_sdk.limits import (
     TIDY_S,
 )
 from tailrace_sdk.lock import locked, try_lock
+from tailrace_sdk.partly import Partly
 
 _DAY_S = 86_400
 
@@ -66,9 +68,9 @@ class FileSink:
         file_prefix: str = "realtime",
         *,
         file_bytes_max: int = FILE_BYTES_MAX,
-        compress_after_s: Optional[float] = COMPRESS_AFTER_S,
-        keep_days: Optional[float] = FILE_DAYS,
-        keep_bytes: Optional[int] = FILES_BYTES_MAX,
+        compress_after_s: float | None = COMPRESS_AFTER_S,
+        keep_days: float | None = FILE_DAYS,
+        keep_bytes: int | None = FILES_BYTES_MAX,
     ) -> None:
         """Write to a directory, which is made with the first write; None for never compressed, kept forever."""
         if not file_prefix or "/" in file_prefix or os.sep in file_prefix:
@@ -89,10 +91,10 @@ class FileSink:
         self._path = ""
         self._closing = False
         self._tidied = float("-inf")
-        self._tidying: Optional[threading.Thread] = None
+        self._tidying: threading.Thread | None = None
 
     def write(self, data: bytes, count: int) -> None:  # noqa: ARG002 - sinks that drop lines have to count them
-        """Append whole lines. Raises OSError when nothing of them was written."""
+        """Append whole lines. Raises OSError when nothing of them was written, Partly when only the first."""
         with self._alone():
             fd, size = self._current(len(data))
             size = self._whole(fd, size)
@@ -100,8 +102,12 @@ class FileSink:
             try:
                 while written < len(data):
                     written += os.write(fd, data[written:] if written else data)
-            except OSError:
-                os.ftruncate(fd, size)
+            except OSError as error:
+                whole = data.rfind(b"\n", 0, written) + 1
+                if whole < written:
+                    os.ftruncate(fd, size + whole)
+                if whole:
+                    raise Partly(whole, error) from error
                 raise
 
     def tick(self) -> None:

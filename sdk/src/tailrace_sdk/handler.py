@@ -3,15 +3,16 @@
     logging.config.dictConfig({"version": 1, "root": {"level": "INFO", "handlers": ["tailrace"]},
         "handlers": {"tailrace": {"class": "tailrace_sdk.RealtimeHandler", "log_dir": "logs"}}})
 
-The message is made in the calling thread, because its arguments may change afterwards, and so are tracebacks. `extra` becomes fields. The
-handler has no lock, and no formatter unless one is set, whose text is then the message. What it does itself never logs.
+The message is made in the calling thread, because its arguments may change afterwards, and so are tracebacks. `extra`
+becomes fields. The handler has no lock, and no formatter unless one is set, whose text is then the message. What it
+does itself never logs.
 """
 
 from __future__ import annotations
 
 import logging
 import traceback
-from typing import Any, Optional, Union
+from typing import Any
 
 from tailrace_sdk.levels import level_name
 from tailrace_sdk.plain import text_of
@@ -19,16 +20,15 @@ from tailrace_sdk.realtime import RealtimeLogger, get_realtime_logger
 from tailrace_sdk.writer import AsyncLogWriter
 
 _KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_KNOWN_MIN = len(vars(logging.makeLogRecord({})))
 _LEVELS = {number: level_name(number) for number in (5, 10, 20, 30, 40, 50)}
 
 
 class RealtimeHandler(logging.Handler):
     """Gives records to a writer."""
 
-    def __init__(
-        self, writer: Optional[AsyncLogWriter] = None, level: Union[int, str] = logging.NOTSET, **options: Any
-    ) -> None:
-        """Give them to ``writer``, or to one made with ``options`` (those of ``RealtimeLogger``), or to that of the process."""
+    def __init__(self, writer: AsyncLogWriter | None = None, level: int | str = logging.NOTSET, **options: Any) -> None:
+        """Give them to ``writer``, one made with ``options`` (of ``RealtimeLogger``), or that of the process."""
         super().__init__(level)
         self.writer = writer or (RealtimeLogger(**options) if options else get_realtime_logger())
         self._own = writer is None and bool(options)
@@ -43,7 +43,7 @@ class RealtimeHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Log a record; one whose message cannot be made says so. Never raises."""
         try:
-            self.writer.log(self._fields(record))
+            self.writer.log_at(int(record.created * 1e9), self._fields(record))
         except Exception as error:  # noqa: BLE001 - wrong arguments of a message must not end a program
             said = f"{type(error).__name__}: {error}"
             self.writer.log({"level": "error", "message": text_of(record.msg), "logger": record.name, "invalid": said})
@@ -72,10 +72,10 @@ class RealtimeHandler(logging.Handler):
             "logger": record.name,
             "code": f"{record.pathname}:{record.lineno}",
         }
-        extra = record.__dict__.keys() - _KNOWN
-        if extra:
-            for name in extra:
-                fields.setdefault(name, record.__dict__[name])
+        if len(record.__dict__) > _KNOWN_MIN:
+            for name, value in record.__dict__.items():
+                if name not in _KNOWN:
+                    fields.setdefault(name, value)
         if record.exc_info and record.exc_info[0] is not None:
             kind, error, trace = record.exc_info
             fields["error_type"] = kind.__name__

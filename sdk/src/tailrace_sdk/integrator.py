@@ -5,9 +5,10 @@
     @realtime_log("checkout", team="shop")
     def pay(order): ...
 
-With ``enable_structured_logging`` a record gets what a structured one has (`level` info and a `message` where it has none). With
-``validate`` it is checked against the schema in the calling thread, about a microsecond; one with faults is counted and still
-written, with the faults in its field ``invalid``: a log that throws away the odd record hides what one is looking for.
+With ``enable_structured_logging`` a record gets what a structured one has (`level` info and a `message` where it has
+none). With ``validate`` it is checked against the schema in the calling thread, which takes a microsecond or two; one
+with faults is counted and still written, with the faults in its field ``invalid``: a log that throws away odd records
+hides what one is looking for.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Optional, TypeVar
+from typing import Any, TypeVar
 
 from tailrace_sdk.plain import plain
 from tailrace_sdk.realtime import RealtimeLogger, get_realtime_logger
@@ -35,11 +36,11 @@ class RealtimeLogIntegrator:
         enable_structured_logging: bool = True,
         validate: bool = True,
         *,
-        schema: Optional[Schema] = None,
-        logger: Optional[RealtimeLogger] = None,
+        schema: Schema | None = None,
+        logger: RealtimeLogger | None = None,
         **options: Any,
     ) -> None:
-        """Log to ``logger``, or to one made with ``options`` (those of ``RealtimeLogger``), or to that of the process."""
+        """Log to ``logger``, one made with ``options`` (of ``RealtimeLogger``), or that of the process."""
         self._structured = enable_structured_logging
         self._schema = schema if schema is not None else Schema()
         self._validate = validate
@@ -129,11 +130,11 @@ class RealtimeLogIntegrator:
 
 
 _making = threading.Lock()
-_integrator: Optional[RealtimeLogIntegrator] = None
+_integrator: RealtimeLogIntegrator | None = None
 
 
 def get_log_integrator(**options: Any) -> RealtimeLogIntegrator:
-    """Return the integrator of this process; the first call makes it, with the arguments of ``RealtimeLogIntegrator``."""
+    """Return the integrator of this process; the first call makes it, with the arguments of its class."""
     global _integrator  # noqa: PLW0603 - one for the process is what it is for
     with _making:
         if _integrator is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
 """From the least to the most serious."""
@@ -18,8 +18,8 @@ _WORDS = {
 _KNOWN = {word: level for level, words in _WORDS.items() for word in words.split()}
 
 
-def level_name(value: Any) -> Optional[str]:
-    """Return the level that a word in any case, or a number of the standard library (10 to 50), means; None for none."""
+def level_name(value: Any) -> str | None:
+    """Return the level of a word in any case, or of a number of the standard library (10 to 50); None for none."""
     if isinstance(value, str):
         return _KNOWN.get(value) or _KNOWN.get(value.strip().lower())
     if isinstance(value, int) and not isinstance(value, bool):

@@ -11,6 +11,8 @@ LOOK_S_MAX = 0.08
 """When it found nothing for about twice this long it sleeps until it is woken."""
 FLUSH_S = 5.0
 """How long flush and shutdown wait, unless they are told otherwise."""
+SPARE_S = 1.0
+"""What shutdown may take beyond its time, to put on disk what a server did not take."""
 RECORD_CHARACTERS_MAX = 256 * KIB
 """A record that is longer has its texts cut to TEXT_CHARACTERS_MAX: one object too many must not fill a disk."""
 TEXT_CHARACTERS_MAX = 8 * KIB
@@ -20,6 +22,8 @@ ITEMS_MAX = 100
 """Items kept of each list, set or mapping that had to be made plain."""
 RESULT_CHARACTERS_MAX = 200
 """What a timed function returned is shown up to here."""
+KEYS_MAX = 4_096
+"""Keys of which is remembered whether they name a secret."""
 SHAPES_MAX = 1_024
 """Sets of keys whose plan is remembered; a program has dozens, one that makes up keys must not grow."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any, Optional
+from typing import Any
 
 from tailrace_sdk.levels import level_name
 from tailrace_sdk.plain import text_of
@@ -14,7 +14,7 @@ from tailrace_sdk.writer import AsyncLogWriter
 class LoguruSink:
     """A sink that takes what the message was made of, not its text."""
 
-    def __init__(self, writer: Optional[AsyncLogWriter] = None) -> None:
+    def __init__(self, writer: AsyncLogWriter | None = None) -> None:
         """Log to a writer, or to the logger of the process."""
         self._writer = writer or get_realtime_logger()
 
@@ -22,7 +22,6 @@ class LoguruSink:
         """Log a message of loguru; what is bound to it becomes fields."""
         said = message.record
         record = {
-            "time": said["time"].isoformat(),
             **said["extra"],
             "level": level_name(said["level"].name) or level_name(said["level"].no),
             "message": said["message"],
@@ -34,4 +33,4 @@ class LoguruSink:
             record["error_type"] = error.type.__name__
             record["error"] = text_of(error.value)
             record["traceback"] = "".join(traceback.format_exception(error.type, error.value, error.traceback))
-        self._writer.log(record)
+        self._writer.log_at(int(said["time"].timestamp() * 1e9), record)

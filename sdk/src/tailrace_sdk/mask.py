@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from tailrace_sdk.limits import DEPTH_MAX
+from tailrace_sdk.limits import DEPTH_MAX, KEYS_MAX
 
 MASKED = "***"
 _ENDS = (
@@ -26,11 +27,10 @@ _ENDS = (
 """How the names of secrets end, without punctuation: `api_key` and `X-Api-Key` do, `token_count` does not."""
 
 
+@lru_cache(KEYS_MAX)
 def is_secret(key: Any) -> bool:
     """Return whether a key names a secret."""
-    if not isinstance(key, str):
-        return False
-    return "".join(filter(str.isalnum, key)).lower().endswith(_ENDS)
+    return isinstance(key, str) and "".join(filter(str.isalnum, key)).lower().endswith(_ENDS)
 
 
 def masked(value: Any, depth: int = 0) -> Any:

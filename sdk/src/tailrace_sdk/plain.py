@@ -27,7 +27,7 @@ def default(value: Any) -> Any:
         return text_of(value)
 
 
-def _known(value: Any) -> Any:
+def _known(value: Any) -> Any:  # noqa: PLR0911 - a kind of object each
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value[:TEXT_CHARACTERS_MAX]).decode("utf-8", "backslashreplace")
     if isinstance(value, BaseException):
@@ -51,7 +51,7 @@ def _known(value: Any) -> Any:
     return text_of(value)
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - a kind of value each
     """Return a copy made of what JSON knows, with its secrets masked; keys become text, what is too deep its name."""
     if value is None or isinstance(value, bool) or type(value) is int:
         return value

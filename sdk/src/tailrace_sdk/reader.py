@@ -1,8 +1,9 @@
 """Reading back what was logged: from the files of a prefix, or from a server; the same questions, the same answers.
 
-Records come oldest first, as they stand in the file (a server's with its fields beside the others). A line that is no JSON object is
-counted in ``broken`` and left out. Files are read line by line, so memory does not grow with them; a summary holds the durations
-of SAMPLES_MAX records of each operation, spread evenly, so its percentiles are exact up to there.
+Records come oldest first, as they stand in the file (a server's with its fields beside the others). A line that is no
+JSON object is counted in ``broken`` and left out. Files are read line by line, so memory does not grow with them; a
+summary holds the durations of SAMPLES_MAX records of each operation, spread evenly, so its percentiles are exact up to
+there.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import gzip
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import IO, Any, NamedTuple, Optional, Union
+from typing import IO, Any, Union
 from urllib.parse import urlencode, urlsplit
 
 from tailrace_sdk.files import files_of
@@ -25,19 +27,20 @@ SAMPLES_MAX = 10_000
 _PAGE = 1_000
 
 
-class Summary(NamedTuple):
-    """What an operation did. Durations in milliseconds, None without any; ``per_second`` between the first and the last."""
+@dataclass(frozen=True)
+class Summary:
+    """What an operation did. Durations in ms, None without any; ``per_second`` between the first and the last."""
 
     operation: str
     count: int
     errors: int
     error_rate: float
     per_second: float
-    average_ms: Optional[float]
-    p50_ms: Optional[float]
-    p95_ms: Optional[float]
-    p99_ms: Optional[float]
-    max_ms: Optional[float]
+    average_ms: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
 
 
 class LogReader:
@@ -45,11 +48,11 @@ class LogReader:
 
     def __init__(
         self,
-        log_dir: Optional[str] = None,
+        log_dir: str | None = None,
         file_prefix: str = "realtime",
         *,
-        server: Optional[str] = None,
-        token: Optional[str] = None,
+        server: str | None = None,
+        token: str | None = None,
     ) -> None:
         """Read from ``log_dir``, or from ``server`` (http://HOST:PORT)."""
         if (log_dir is None) == (server is None):
@@ -62,16 +65,17 @@ class LogReader:
     def records(
         self,
         *,
-        level: Optional[str] = None,
-        since: Optional[When] = None,
-        until: Optional[When] = None,
-        operation: Optional[str] = None,
-        text: Optional[str] = None,
-        limit: Optional[int] = None,
+        level: str | None = None,
+        since: When | None = None,
+        until: When | None = None,
+        operation: str | None = None,
+        text: str | None = None,
+        limit: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Yield records of a level or more serious, not before and before a time, of an operation, with a text in the message.
+        """Yield records: of a level or more serious, from a time on, before another, of an operation, with a text.
 
-        Raises ValueError for a level or time that is none, and OSError when a server does not answer.
+        The text is looked for in the message, in any case. Raises ValueError for a level or time that is none, and
+        OSError when a server does not answer.
         """
         levels = at_least(level) if level else None
         first, last = _time(since), _time(until)
@@ -111,7 +115,7 @@ class LogReader:
         return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
 
     def export(self, path: str, **asked: Any) -> int:
-        """Write the records that ``records`` gives to a file, CSV when it ends with .csv, else JSON lines; return how many."""
+        """Write what ``records`` gives to a file, CSV when its name ends so, else JSON lines; return how many."""
         count = 0
         with open(path, "w", encoding="utf-8", newline="") as file:
             if path.endswith(".csv"):
@@ -138,13 +142,13 @@ class LogReader:
             count += 1
         return count
 
-    def _lines(self, first: Optional[datetime]) -> Iterator[dict[str, Any]]:
+    def _lines(self, first: datetime | None) -> Iterator[dict[str, Any]]:
         assert self._log_dir is not None
         for path in files_of(self._log_dir, self._file_prefix):
             if first is not None and os.stat(path).st_mtime < first.timestamp():
                 continue  # nothing in it is as young
-            opened: Any = gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")
-            with opened as file:
+            unpack: Any = gzip.open if path.endswith(".gz") else open
+            with unpack(path, "rb") as file:
                 for line in file:
                     record = _object(line)
                     if record is not None:
@@ -154,11 +158,11 @@ class LogReader:
 
     def _asked(
         self,
-        level: Optional[str],
-        first: Optional[datetime],
-        last: Optional[datetime],
-        operation: Optional[str],
-        text: Optional[str],
+        level: str | None,
+        first: datetime | None,
+        last: datetime | None,
+        operation: str | None,
+        text: str | None,
     ) -> Iterator[dict[str, Any]]:
         """Yield what a server finds, page by page."""
         words = []
@@ -209,8 +213,8 @@ class _Operation:
     def __init__(self) -> None:
         self.count = self.errors = self.timed = 0
         self.total = self.longest = 0.0
-        self.first: Optional[datetime] = None
-        self.last: Optional[datetime] = None
+        self.first: datetime | None = None
+        self.last: datetime | None = None
         self.samples: list[float] = []
         self.step = 1
 
@@ -237,7 +241,11 @@ class _Operation:
     def summary(self, name: str) -> Summary:
         ordered = sorted(self.samples)
         seconds = (self.last - self.first).total_seconds() if self.first and self.last else 0.0
-        at = [ordered[min(int(len(ordered) * share), len(ordered) - 1)] for share in (0.5, 0.95, 0.99)] if ordered else []
+        at = (
+            [ordered[min(int(len(ordered) * share), len(ordered) - 1)] for share in (0.5, 0.95, 0.99)]
+            if ordered
+            else []
+        )
         return Summary(
             name,
             self.count,
@@ -252,7 +260,7 @@ class _Operation:
         )
 
 
-def _object(line: bytes) -> Optional[dict[str, Any]]:
+def _object(line: bytes) -> dict[str, Any] | None:
     try:
         value = json.loads(line)
     except ValueError:
@@ -270,7 +278,7 @@ def _parsed(text: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
 
 
-def _time(when: Optional[When]) -> Optional[datetime]:
+def _time(when: When | None) -> datetime | None:
     if when is None:
         return None
     if isinstance(when, timedelta):
@@ -282,7 +290,7 @@ def _time(when: Optional[When]) -> Optional[datetime]:
     return datetime.fromtimestamp(when, timezone.utc)
 
 
-def time_of(record: Mapping[str, Any]) -> Optional[datetime]:
+def time_of(record: Mapping[str, Any]) -> datetime | None:
     """Return when a record was made, None when it does not say so in a way that is known here."""
     for name in ("time", "timestamp", "@timestamp", "ts"):
         value = record.get(name)

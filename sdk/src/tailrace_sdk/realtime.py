@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from typing import Any
 
 from tailrace_sdk.writer import AsyncLogWriter, Sink
 
@@ -16,21 +16,21 @@ class RealtimeLogger(AsyncLogWriter):
         with RealtimeLogger("logs", server="http://127.0.0.1:7800", fields={"service": "shop"}) as logger:
             logger.log({"level": "info", "message": "paid", "order": 42})
 
-    ``buffer_size`` records are written together at most, ``auto_flush_interval`` seconds is the most that one waits; as a rule it is
-    10 milliseconds. ``get_stats`` and all other methods are those of ``AsyncLogWriter``.
+    ``buffer_size`` records are written together at most, ``auto_flush_interval`` seconds is the most that one waits; as
+    a rule it is 10 milliseconds. ``get_stats`` and all other methods are those of ``AsyncLogWriter``.
     """
 
     def __init__(
         self,
-        log_dir: Optional[str] = None,
+        log_dir: str | None = None,
         file_prefix: str = "realtime",
         buffer_size: int = 1000,
         auto_flush_interval: float = 5.0,
         *,
-        server: Optional[str] = None,
+        server: str | None = None,
         stdout: bool = False,
         sinks: Iterable[Sink] = (),
-        fields: Optional[Mapping[str, Any]] = None,
+        fields: Mapping[str, Any] | None = None,
         max_queue_size: int = 10_000,
         retry_interval: float = 0.5,
         max_retries: int = 3,
@@ -61,10 +61,10 @@ class RealtimeLogger(AsyncLogWriter):
 
 
 _making = threading.Lock()
-_logger: Optional[RealtimeLogger] = None
+_logger: RealtimeLogger | None = None
 
 
-def get_realtime_logger(log_dir: Optional[str] = None, file_prefix: str = "realtime", **options: Any) -> RealtimeLogger:
+def get_realtime_logger(log_dir: str | None = None, file_prefix: str = "realtime", **options: Any) -> RealtimeLogger:
     """Return the logger of this process; the first call makes it, with the arguments of ``RealtimeLogger``.
 
     Without any it writes to the directory TAILRACE_LOG_DIR, or `logs`, and pushes to TAILRACE_SERVER where that is set.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 from tailrace_sdk.levels import level_name
 
@@ -32,10 +32,10 @@ class Schema:
     def __init__(
         self,
         required: Iterable[str] = ("message",),
-        types: Optional[Mapping[str, Types]] = None,
-        levels: Optional[Iterable[str]] = None,
+        types: Mapping[str, Types] | None = None,
+        levels: Iterable[str] | None = None,
     ) -> None:
-        """Require fields, give others a type in addition to ``FIELDS``, and allow only some levels (None: all of Tailrace)."""
+        """Require fields, give types beyond those of ``FIELDS``, and allow only some levels (None: all)."""
         self._required = tuple(required)
         self._types: dict[str, Types] = {**FIELDS, **(types or {})}
         self._levels = None if levels is None else frozenset(level_name(level) or level for level in levels)

@@ -7,14 +7,17 @@
 
 **Order.** While something is in the spool, what is new goes behind it.
 
-**Server down, slow, or full** (no answer, 408, 429, 5xx; 401 and 403 too, since a token can be put right): the push goes to the spool with the
-key it was tried with and is tried again, 0.25 s to 10 s apart. So it is stored once, also when only the answer was lost.
+**Server down, slow, or full** (no answer, 408, 429, 5xx; 401 and 403 too, since a token can be put right): the push
+goes to the spool with the key it was tried with and is tried again, 0.25 s to 10 s apart. So it is stored once, also
+when only the answer was lost. Each address with its labels has a spool of its own.
 
 **Bad push** (any other 4xx): dropped and counted. Lines that the server rejects one by one are counted as well.
 
 **Spool full, or its disk:** what is new is dropped and counted; what waits stays.
 
-**Stop:** what is pending is sent within the time that is left, else spooled; the next process with this spool sends it.
+**Stop:** what is pending is sent within the time that is left, else spooled, also what a server has had for too long;
+the next process that logs to this address sends it.
+
 **Crash:** the records of the queue and of ``pending`` are lost, those in the spool are not.
 """
 
@@ -23,9 +26,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from tailrace_sdk.limits import (
@@ -39,7 +43,7 @@ from tailrace_sdk.limits import (
     SPILL_S,
     SPOOL_BYTES_MAX,
 )
-from tailrace_sdk.spool import Spool
+from tailrace_sdk.spool import Spool, Waiting
 
 _PASSING = frozenset({401, 403, 408, 429})
 _SERVER = "http://127.0.0.1:7800"
@@ -58,15 +62,18 @@ class ServerSink:
 
     def __init__(
         self,
-        url: Optional[str] = None,
+        url: str | None = None,
         *,
-        token: Optional[str] = None,
-        labels: Optional[Mapping[str, str]] = None,
-        spool_dir: Optional[str] = None,
+        token: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        spool_dir: str | None = None,
         spool_bytes_max: int = SPOOL_BYTES_MAX,
         push_s_max: float = PUSH_S_MAX,
     ) -> None:
-        """Push to a server (default: TAILRACE_SERVER); ``labels`` are of the stream, where a record has none of its own."""
+        """Push to a server (default: TAILRACE_SERVER).
+
+        ``labels`` are those of the stream, where a record has none of its own.
+        """
         self.url = (url or os.environ.get("TAILRACE_SERVER") or _SERVER).rstrip("/")
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -78,19 +85,23 @@ class ServerSink:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._push_s_max = push_s_max
-        self._spool = Spool(spool_dir or spool_place(), spool_bytes_max)
+        own = format(zlib.crc32(f"{self._host}:{self._port}{self._target}".encode()), "08x")
+        self._spool = Spool(os.path.join(spool_dir or spool_place(), own), spool_bytes_max)
         self._fresh()
 
     def _fresh(self) -> None:
         self._change = threading.Condition()
         self._pending: deque[tuple[bytes, int]] = deque()
         self._pending_bytes = 0
-        self._stop_at: Optional[float] = None
-        self._thread: Optional[threading.Thread] = None
+        self._stop_at: float | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
         self._connection: Any = None
+        self._fresh_connection = True
         self._backoff_s = 0.0
         self._adopted_at = float("-inf")
         self._busy = False
+        self._hand: tuple[bytes, int, str] | None = None  # a push from memory that is on its way
         self._counts = {"sent": 0, "dropped": 0, "rejected": 0, "retries": 0, "spooled": 0}
         self._error = ""
 
@@ -117,6 +128,8 @@ class ServerSink:
     def flush(self, timeout: float) -> bool:
         """Wait until everything was acknowledged or is on disk."""
         with self._change:
+            if self._backoff_s:
+                self._spill()
             return self._change.wait_for(lambda: not self._pending and not self._busy, timeout)
 
     def close(self, timeout: float) -> None:
@@ -125,15 +138,17 @@ class ServerSink:
             self._stop_at = time.monotonic() + timeout
             self._change.notify_all()
         if self._thread is not None:
-            self._thread.join(timeout + 1)
+            self._thread.join(timeout)
         with self._change:
+            self._put_away()
             self._spill()
             self._spool.close()
+            self._closed = True
 
     def get_stats(self) -> dict[str, Any]:
         """Return lines sent, rejected by the server, dropped, that were on disk, and that wait."""
         with self._change:
-            waiting = sum(one.count for one in self._spool.waiting)
+            waiting = sum(one.lines for one in self._spool.waiting)
             pending = sum(count for _, count in self._pending)
             places = {"waiting_in_memory": pending, "waiting_on_disk": waiting, "spool_bytes": self._spool.bytes}
             return {"url": self.url, **self._counts, **places, "error": self._error}
@@ -163,28 +178,23 @@ class ServerSink:
     # The thread.
 
     def _run(self) -> None:
-        while True:
+        going = True
+        while going:
             try:
-                if not self._turn():
-                    return
-            except Exception as error:  # noqa: BLE001 - the program must not notice; what was in hand is counted below
+                going = self._turn()
+            except Exception as error:  # noqa: BLE001, PERF203 - the program must not notice; no line is forgotten
                 self._error = f"{type(error).__name__}: {error}"
+                with self._change:
+                    self._put_away()
                 time.sleep(BACKOFF_S_MIN)
+        self._disconnect()
 
     def _turn(self) -> bool:
         """Send one push; False when it is time to end."""
         with self._change:
             self._busy = False
             self._change.notify_all()
-            if self._stop_at is None and time.monotonic() - self._adopted_at > ADOPT_S:
-                self._adopted_at = time.monotonic()
-                self._spool.adopt()
-            if not self._pending and not self._spool.waiting and self._stop_at is None:
-                self._change.wait(ADOPT_S)
-                if self._stop_at is None and self._pending_bytes < PUSH_BYTES:
-                    self._change.wait_for(self._hurry, PUSH_LINGER_S)
-            if self._backoff_s:
-                self._back_off()
+            self._wait()
             if self._stop_at is not None and (
                 time.monotonic() > self._stop_at or self._backoff_s or not (self._pending or self._spool.waiting)
             ):
@@ -194,26 +204,50 @@ class ServerSink:
             elif not self._pending:
                 return True
             self._busy = True
-            waiting = self._spool.waiting[0] if self._spool.waiting else None
-            data, count = self._take() if waiting is None else (b"", waiting.count)
-        if waiting is not None:
-            try:
-                with open(waiting.path, "rb") as file:
-                    body, key = file.read(), waiting.key
-            except OSError as error:
-                self._answered(None, f"the spool cannot be read: {error}", waiting.count)
-                with self._change:
-                    self._spool.remove(waiting)
-                return True
-        else:
-            body, key = _packed(data), _key()
-        done = self._push(body, count, key)
+            self._hand = hand = None if self._spool.waiting else (*self._take(), _key())
+        if hand is None:
+            return self._send_waiting(self._spool.waiting[0])
+        data, count, key = hand
+        done = self._push(_packed(data), count, key)
         with self._change:
-            if waiting is not None and done:
+            if done:
+                self._hand = None
+            self._put_away()
+            return not self._closed
+
+    def _wait(self) -> None:
+        """Wait for lines, or for the next attempt. Needs the lock."""
+        if time.monotonic() - self._adopted_at > ADOPT_S:
+            self._adopted_at = time.monotonic()
+            self._spool.adopt()
+        if not self._pending and not self._spool.waiting and self._stop_at is None:
+            self._change.wait(ADOPT_S)
+            if self._stop_at is None and self._pending_bytes < PUSH_BYTES:
+                self._change.wait_for(self._hurry, PUSH_LINGER_S)
+        if self._backoff_s:
+            self._back_off()
+
+    def _send_waiting(self, waiting: Waiting) -> bool:
+        """Send the oldest push of the spool; False when it is time to end."""
+        try:
+            with open(waiting.path, "rb") as file:
+                body = file.read()
+        except OSError as error:
+            self._answered(None, f"the spool cannot be read: {error}", waiting.lines)
+            done = True
+        else:
+            done = self._push(body, waiting.lines, waiting.key)
+        with self._change:
+            if done and not self._closed:
                 self._spool.remove(waiting)
-            elif waiting is None and not done:
-                self._keep(body, count, key)
-        return True
+            return not self._closed
+
+    def _put_away(self) -> None:
+        """Spool the push that was in hand; its key keeps it from being stored twice. Needs the lock."""
+        if self._hand is not None:
+            data, count, key = self._hand
+            self._hand = None
+            self._keep(_packed(data), count, key)
 
     def _back_off(self) -> None:
         """Wait for the next attempt; what comes meanwhile is on disk within SPILL_S. Needs the lock."""
@@ -230,12 +264,13 @@ class ServerSink:
         import http.client
 
         try:
-            if self._connection is None:
-                kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-                self._connection = kind(self._host, self._port, timeout=self._push_s_max)
-            self._connection.request("POST", self._target, body, {**self._headers, "Idempotency-Key": key})
-            answer = self._connection.getresponse()
-            text, status = answer.read(1 << 20), answer.status
+            try:
+                text, status = self._post(body, key)
+            except ConnectionError:
+                if self._fresh_connection:
+                    raise
+                self._disconnect()  # a server may close what was idle
+                text, status = self._post(body, key)
         except (OSError, http.client.HTTPException) as error:
             self._disconnect()
             return self._again(f"no answer from {self.url}: {error!r}")
@@ -249,6 +284,18 @@ class ServerSink:
         self._answered(None, said, count)
         return True
 
+    def _post(self, body: bytes, key: str) -> tuple[bytes, int]:
+        """Return what a server answers and its status. Raises OSError, HTTPException."""
+        import http.client
+
+        self._fresh_connection = self._connection is None
+        if self._connection is None:
+            kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+            self._connection = kind(self._host, self._port, timeout=self._push_s_max)
+        self._connection.request("POST", self._target, body, {**self._headers, "Idempotency-Key": key})
+        answer = self._connection.getresponse()
+        return answer.read(1 << 20), answer.status
+
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -261,7 +308,7 @@ class ServerSink:
             self._backoff_s = min(max(self._backoff_s * 2, BACKOFF_S_MIN), BACKOFF_S_MAX)
         return False
 
-    def _answered(self, text: Optional[bytes], error: str, count: int) -> None:
+    def _answered(self, text: bytes | None, error: str, count: int) -> None:
         """Count what became of a push; without the text of a good answer all of it was dropped."""
         import json
 

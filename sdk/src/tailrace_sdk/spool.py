@@ -1,11 +1,11 @@
 """Pushes that wait on disk for a server.
 
     SPOOL/PID-RANDOM/owner                      locked while its process lives
-    SPOOL/PID-RANDOM/TIME_NS-COUNT-KEY.gz       the body of one push: gzip of JSON lines; COUNT lines, KEY its idempotency key
+    SPOOL/PID-RANDOM/TIME_NS-COUNT-KEY.gz       the body of one push: gzip of COUNT JSON lines; KEY its idempotency key
 
 A file is complete when it has its name (it is written under another and renamed), and is removed when the server has
-acknowledged it; a crash in between sends it twice under the same key, which the server stores once. A process takes over the
-directories of those that are gone. The bound is on the bytes of one process: what does not fit any more is refused.
+acknowledged it; a crash in between sends it twice under the same key, which the server stores once. A process takes
+over the directories of those that are gone. The bound is on the bytes of one process: what does not fit is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import contextlib
 import os
 import time
 from collections import deque
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from tailrace_sdk.lock import try_lock
 
@@ -23,7 +23,7 @@ class Waiting(NamedTuple):
     """A push on disk."""
 
     path: str
-    count: int
+    lines: int
     key: str
     bytes: int
 
@@ -76,7 +76,7 @@ class Spool:
         if found:
             self.waiting = deque(sorted([*self.waiting, *found], key=lambda one: os.path.basename(one.path)))
             self.bytes += sum(one.bytes for one in found)
-        return sum(one.count for one in found)
+        return sum(one.lines for one in found)
 
     def close(self) -> None:
         """Let others take over what is left; an empty directory is removed."""
@@ -124,7 +124,7 @@ class Spool:
             if owner >= 0:
                 os.close(owner)
 
-    def _move(self, place: str, name: str) -> Optional[Waiting]:
+    def _move(self, place: str, name: str) -> Waiting | None:
         path = os.path.join(self._own, name)
         _, count, key = name[: -len(".gz")].split("-", 2)
         os.rename(os.path.join(place, name), path)

@@ -1,7 +1,9 @@
 """Standard output, for containers: whole lines, and a reader that has stopped reading stops nobody.
 
-The descriptor is asked before each write whether it takes PIPE_BUF bytes without waiting. If it does not for
-STDOUT_S_MAX, the batch fails; what was written of it is remembered and only the rest is tried again.
+As many whole lines as a pipe takes in one piece (PIPE_BUF bytes) are written at a time, so that those of other
+processes and what the program prints stay whole as well; a longer line goes in several pieces. The descriptor is asked
+before each whether it takes them without waiting. If it does not for STDOUT_S_MAX, the batch fails, and goes on there
+when it is tried again. What is left of a line that was begun goes before anything else.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import sys
 from typing import Any
 
 from tailrace_sdk.limits import STDOUT_S_MAX
+from tailrace_sdk.partly import Partly
 
 _PIECE_BYTES = getattr(select, "PIPE_BUF", 512)
 
@@ -25,25 +28,35 @@ class StdoutSink:
         """Write to a descriptor; -1 for whatever is standard output when the first batch comes."""
         self._fd = fd
         self._rest = b""
-        self._torn = b""
 
     def after_fork(self) -> None:
         """Forget what belongs to the parent."""
-        self._rest = self._torn = b""
+        self._rest = b""
 
     def write(self, data: bytes, count: int) -> None:  # noqa: ARG002 - sinks that drop lines have to count them
-        """Write whole lines. Raises OSError when nobody takes them now; the same data continues where it stopped."""
+        """Write whole lines. Raises OSError when nobody takes them now, Partly when only the first."""
         if self._fd < 0:
             self._fd = sys.stdout.fileno()
-        if self._torn != data:
-            # Another batch than the one that was begun: its line is ended first, so that no two are mixed.
-            left = self._rest[: self._rest.find(b"\n") + 1] if self._torn and self._rest else b""
-            self._torn, self._rest = data, left + data
         while self._rest:
-            if not self._ready():
-                raise BlockingIOError(11, "nobody reads standard output")
-            self._rest = self._rest[os.write(self._fd, self._rest[:_PIECE_BYTES]) :]
-        self._torn = b""
+            self._rest = self._rest[self._piece(self._rest) :]
+        done = 0
+        try:
+            while done < len(data):
+                end = min(done + _PIECE_BYTES, len(data))
+                end = data.rfind(b"\n", done, end) + 1 or end
+                done += self._piece(data[done:end])
+        except OSError as error:
+            if done and data[done - 1 : done] != b"\n":  # a line that was begun counts: its end is kept
+                line = data.find(b"\n", done) + 1
+                self._rest, done = data[done:line], line
+            if done:
+                raise Partly(done, error) from error
+            raise
+
+    def _piece(self, piece: bytes) -> int:
+        if not self._ready():
+            raise BlockingIOError(11, "nobody reads standard output")
+        return os.write(self._fd, piece[:_PIECE_BYTES])
 
     def _ready(self) -> bool:
         if not hasattr(select, "poll"):

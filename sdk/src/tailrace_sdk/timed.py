@@ -1,8 +1,8 @@
 """How long a function took, what it returned, how it failed: one record for each call.
 
-A record has ``operation``, ``duration_ms``, ``status`` ok or error, ``result`` (short, its secrets masked), and after an exception, which goes
-on as if nobody had looked, ``error_type``, ``error`` and ``traceback``. A generator is timed from its first item to its end, and has
-``items`` instead of a result; one that is left early has the status ``left``.
+A record has ``operation``, ``duration_ms``, ``status`` ok or error, ``result`` (short, secrets masked), and after an
+exception, which goes on as if nobody had looked, ``error_type``, ``error`` and ``traceback``. A generator is timed from
+its first item to its end, and has ``items`` instead of a result; one that is left early has the status ``left``.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class _Call:
 
     def failed(self, error: BaseException) -> None:
         trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        self._record("error", "error", {"error_type": type(error).__name__, "error": text_of(error), "traceback": trace})
+        self._record(
+            "error", "error", {"error_type": type(error).__name__, "error": text_of(error), "traceback": trace}
+        )
 
     def _record(self, level: str, status: str, more: dict[str, Any]) -> None:
         duration_ms = (time.perf_counter() - self._started) * 1000
