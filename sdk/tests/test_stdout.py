@@ -9,6 +9,9 @@ import pytest
 from tailrace_sdk import AsyncLogWriter, StdoutSink
 
 
+F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)  # has a name since Python 3.10
+
+
 @pytest.fixture
 def pipe():
     ends = os.pipe()
@@ -29,7 +32,7 @@ with RealtimeLogger(stdout=True) as logger:
 
 def test_a_reader_that_stopped_stops_nobody_and_what_is_lost_is_counted(pipe, until):
     reading, writing = pipe
-    room = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    room = fcntl.fcntl(writing, F_SETPIPE_SZ, 4096)
     with AsyncLogWriter(sinks=[StdoutSink(writing)], max_retries=0) as writer:
         for number in range(2000):
             assert writer.log({"n": number, "pad": "x" * 50})

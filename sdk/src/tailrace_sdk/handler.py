@@ -48,6 +48,11 @@ class RealtimeHandler(logging.Handler):
             said = f"{type(error).__name__}: {error}"
             self.writer.log({"level": "error", "message": text_of(record.msg), "logger": record.name, "invalid": said})
 
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - its name in the standard library
+        """Take a formatter, but not the one `basicConfig` gives every handler, which says level and name again."""
+        plain = fmt is not None and getattr(fmt, "_fmt", None) == logging.BASIC_FORMAT
+        super().setFormatter(None if plain else fmt)
+
     def flush(self) -> None:
         """Do nothing: `logging` calls this often, and may not wait. The writer's ``flush`` waits."""
 
