@@ -1,6 +1,6 @@
-"""Django in one file: LOGGING, and a middleware for the ids of requests. `python django_site.py runserver --noreload 8000`.
+"""Django in one file: LOGGING, and a middleware for the ids of requests.
 
-In a project LOGGING goes to settings.py and the middleware to MIDDLEWARE.
+`python django_site.py runserver --noreload 8000`. In a project LOGGING and MIDDLEWARE are parts of settings.py.
 """
 
 import logging
@@ -60,7 +60,7 @@ settings.configure(
     MIDDLEWARE=[f"{__name__}.log_request"],
     LOGGING=LOGGING,
     ALLOWED_HOSTS=["*"],
-    SECRET_KEY="only an example",  # noqa: S106
+    SECRET_KEY="only an example",
 )
 django.setup()
 

@@ -1,4 +1,7 @@
-"""FastAPI: every request is a record, and whatever is logged meanwhile has its id. `uvicorn fastapi_app:app --workers 2`."""
+"""FastAPI: every request is a record, and whatever is logged meanwhile has its id.
+
+`uvicorn fastapi_app:app --workers 2`
+"""
 
 import logging
 import time

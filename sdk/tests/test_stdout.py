@@ -8,7 +8,6 @@ import pytest
 
 from tailrace_sdk import AsyncLogWriter, StdoutSink
 
-
 F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)  # has a name since Python 3.10
 
 

@@ -8,9 +8,9 @@ log.bind(user=7).error("refused")
 from __future__ import annotations
 
 import sys
-import traceback
 from typing import Any
 
+from tailrace_sdk.exception import told
 from tailrace_sdk.realtime import get_realtime_logger
 from tailrace_sdk.writer import AsyncLogWriter
 
@@ -61,11 +61,7 @@ class BoundLogger:
 
     def exception(self, message: str, **fields: Any) -> bool:
         """Log at level error, with the exception that is being handled."""
-        error = sys.exc_info()[1]
-        if error is None:
-            return self.error(message, **fields)
-        said = {"error_type": type(error).__name__, "traceback": traceback.format_exc()}
-        return self.error(message, **said, **fields)
+        return self.error(message, **{**told(sys.exc_info()[1]), **fields})
 
 
 def get_logger(writer: AsyncLogWriter | None = None, **fields: Any) -> BoundLogger:

@@ -11,9 +11,9 @@ does itself never logs.
 from __future__ import annotations
 
 import logging
-import traceback
 from typing import Any
 
+from tailrace_sdk.exception import told
 from tailrace_sdk.levels import level_name
 from tailrace_sdk.plain import text_of
 from tailrace_sdk.realtime import RealtimeLogger, get_realtime_logger
@@ -82,10 +82,7 @@ class RealtimeHandler(logging.Handler):
                 if name not in _KNOWN:
                     fields.setdefault(name, value)
         if record.exc_info and record.exc_info[0] is not None:
-            kind, error, trace = record.exc_info
-            fields["error_type"] = kind.__name__
-            fields["error"] = text_of(error)
-            fields["traceback"] = record.exc_text or "".join(traceback.format_exception(kind, error, trace))
+            fields.update(told(*record.exc_info[1:]))
         if record.stack_info:
             fields["stack"] = record.stack_info
         return fields

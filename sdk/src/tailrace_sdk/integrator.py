@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from tailrace_sdk.exception import told
 from tailrace_sdk.plain import plain
 from tailrace_sdk.realtime import RealtimeLogger, get_realtime_logger
 from tailrace_sdk.schema import Schema
@@ -71,16 +72,9 @@ class RealtimeLogIntegrator:
 
     def log_error(self, error: BaseException, message: str = "", **fields: Any) -> bool:
         """Log an exception with its traceback."""
-        import traceback
-
-        trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        name = type(error).__name__
-        try:
-            text = str(error)
-        except Exception:  # noqa: BLE001 - the program's exceptions may do anything
-            text = name
-        said = {"error_type": name, "error": text, "traceback": trace}
-        return self.log_realtime({"level": "error", "message": message or f"{name}: {text}", **said, **fields})
+        said = told(error)
+        message = message or f"{said['error_type']}: {said['error']}"
+        return self.log_realtime({"level": "error", "message": message, **said, **fields})
 
     def realtime_log(self, operation: str, **fields: Any) -> Callable[[F], F]:
         """Return a decorator that logs every call of a function, coroutine or generator."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import Any
 
+from tailrace_sdk.exception import told
 from tailrace_sdk.levels import level_name
-from tailrace_sdk.plain import text_of
 from tailrace_sdk.realtime import get_realtime_logger
 from tailrace_sdk.writer import AsyncLogWriter
 
@@ -29,8 +28,6 @@ class LoguruSink:
             "code": f"{said['file'].path}:{said['line']}",
         }
         error = said["exception"]
-        if error is not None and error.type is not None:
-            record["error_type"] = error.type.__name__
-            record["error"] = text_of(error.value)
-            record["traceback"] = "".join(traceback.format_exception(error.type, error.value, error.traceback))
+        if error is not None:
+            record.update(told(error.value, error.traceback))
         self._writer.log_at(int(said["time"].timestamp() * 1e9), record)

@@ -12,6 +12,7 @@ import csv
 import gzip
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -171,7 +172,7 @@ class LogReader:
         if operation is not None:
             words.append(f"operation:={json.dumps(operation, ensure_ascii=False)}")
         if text is not None:
-            words.append(json.dumps(text, ensure_ascii=False))
+            words.append("message:/" + re.escape(text).replace("/", "\\/") + "/i")
         given = {"q": " ".join(words), "order": "oldest", "limit": str(_PAGE)}
         if first is not None:
             given["from"] = first.isoformat()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import MutableMapping
 from typing import Any, NoReturn
 
+from tailrace_sdk.exception import told
 from tailrace_sdk.realtime import get_realtime_logger
 from tailrace_sdk.writer import AsyncLogWriter
 
@@ -28,15 +28,7 @@ class StructlogSink:
         record.setdefault("level", "error" if method == "exception" else method)
         error = record.pop("exc_info", None)
         if error:
-            record.update(_told(error))
+            error = sys.exc_info()[1] if error is True else error[1] if isinstance(error, tuple) else error
+            record.update(told(error))
         self._writer.log(record)
         raise sys.modules["structlog"].DropEvent
-
-
-def _told(error: Any) -> dict[str, Any]:
-    """Return the fields of an exception, given as True (the one being handled), itself, or a triple."""
-    error = sys.exc_info()[1] if error is True else error[1] if isinstance(error, tuple) else error
-    if not isinstance(error, BaseException):
-        return {}
-    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return {"error_type": type(error).__name__, "error": str(error), "traceback": trace}

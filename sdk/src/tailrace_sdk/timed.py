@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 import reprlib
 import time
-import traceback
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
+from tailrace_sdk.exception import told
 from tailrace_sdk.limits import RESULT_CHARACTERS_MAX
 from tailrace_sdk.mask import masked
 from tailrace_sdk.plain import text_of
@@ -58,10 +58,7 @@ class _Call:
         self._record("info", "left", {"items": self.items})
 
     def failed(self, error: BaseException) -> None:
-        trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        self._record(
-            "error", "error", {"error_type": type(error).__name__, "error": text_of(error), "traceback": trace}
-        )
+        self._record("error", "error", told(error))
 
     def _record(self, level: str, status: str, more: dict[str, Any]) -> None:
         duration_ms = (time.perf_counter() - self._started) * 1000
