@@ -79,7 +79,7 @@ def logged():
         found = []
         for path in sorted(place.glob("*.jsonl*"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
             data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            assert data.endswith(b"\n")
+            assert data[-1:] in (b"", b"\n")
             found += [json.loads(line) for line in data.split(b"\n")[:-1]]
         return found
 
@@ -101,13 +101,13 @@ def small_disk(tmp_path):
 class Tailrace:
     """A server; can be stopped and started again at the same address with what it had."""
 
-    def __init__(self, place):
-        self._place = place
+    def __init__(self, place, *command):
+        self._command = [*(command or ("serve",)), "--data", place]
         self._listen = "127.0.0.1:0"
         self.start()
 
     def start(self):
-        command = [sys.executable, "-m", "tailrace.cli", "serve", "--data", self._place, "--listen", self._listen]
+        command = [sys.executable, "-m", "tailrace.cli", *self._command, "--listen", self._listen]
         self.process = subprocess.Popen(
             list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(NO_COLOR="1")
         )
@@ -125,14 +125,26 @@ class Tailrace:
 
 
 @pytest.fixture
-def tailrace(tmp_path):
-    """A Tailrace server of its own."""
+def begin_tailrace(tmp_path):
+    """Begin Tailrace with a command, `serve` without any; it ends with the test."""
     if not importlib.util.find_spec("tailrace"):
         pytest.skip("tailrace itself is not installed here")
-    server = Tailrace(tmp_path / "tailrace")
-    yield server
-    if server.process.poll() is None:
-        server.stop(signal.SIGKILL)
+    begun = []
+
+    def one(*command):
+        begun.append(Tailrace(tmp_path / "tailrace", *command))
+        return begun[-1]
+
+    yield one
+    for server in begun:
+        if server.process.poll() is None:
+            server.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def tailrace(begin_tailrace):
+    """A Tailrace server of its own."""
+    return begin_tailrace()
 
 
 @pytest.fixture(autouse=True)

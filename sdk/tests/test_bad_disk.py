@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tailrace_sdk import AsyncLogWriter
+from tailrace_sdk import AsyncLogWriter, StdoutSink
 
 
 def numbers(records):
@@ -46,6 +46,36 @@ def test_a_disk_that_has_room_again_in_time_loses_nothing(small_disk, logged, un
         assert writer.flush(20)
         assert writer.get_stats()["errors"] == 0
     assert numbers(logged(small_disk / "logs")) == list(range(200))
+
+
+LIMITED = """
+import resource, sys
+from tailrace_sdk import AsyncLogWriter, FileSink
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+writer = AsyncLogWriter(sinks=[FileSink(sys.argv[1])], retry_interval=0.001, max_retries=2)
+for number in range(300):
+    writer.log({"n": number, "pad": "x" * 1000})
+writer.flush()
+stats = writer.get_stats()
+print(stats["written"], stats["errors"], stats["retries"], "File too large" in stats["last_error"])
+"""
+
+
+def test_of_a_batch_that_does_not_fit_the_lines_that_do_are_kept_and_counted(run, tmp_path, logged):
+    written, errors, retries, said = run(LIMITED, tmp_path).stdout.decode().split()
+    found = numbers(logged(tmp_path))
+    assert found == list(range(int(written)))
+    assert 90 < len(found) < 100
+    assert (int(written) + int(errors), retries, said) == (300, "2", "True")
+
+
+def test_a_device_that_is_always_full_is_counted(capfd):
+    with open("/dev/full", "wb") as full, AsyncLogWriter(sinks=[StdoutSink(full.fileno())], max_retries=0) as writer:
+        for number in range(100):
+            assert writer.log({"n": number})
+        writer.flush()
+        assert writer.get_stats()["errors"] == 100
+    assert "No space left" in capfd.readouterr().err
 
 
 PROGRAM = """

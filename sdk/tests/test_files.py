@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tailrace_sdk import AsyncLogWriter, FileSink
+from tailrace_sdk import AsyncLogWriter, FileSink, LogReader
 from tailrace_sdk.files import files_of
 
 DAY_S = 86_400
@@ -86,6 +86,24 @@ def test_the_torn_line_of_a_killed_process_is_cut_off(tmp_path, torn):
         file.write(torn)
     sink.write(line(2), 1)
     assert Path(path).read_bytes() == line(1) + line(2)
+
+
+def test_tailrace_follows_them_while_they_are_set_aside(tmp_path, begin_tailrace, until):
+    place = tmp_path / "logs"
+    place.mkdir()
+    server = begin_tailrace("up", place / "*.jsonl")
+    sink = FileSink(str(place), file_bytes_max=50_000, compress_after_s=None)
+    with AsyncLogWriter(sinks=[sink], fields={"service": "shop"}, batch_size=100) as writer:
+        for number in range(3000):
+            writer.log({"level": "warning", "message": f"line {number}", "trace_id": "abc", "order": number})
+        assert writer.flush()
+    assert len(files_of(str(place), "realtime")) > 3
+    reader = LogReader(server=server.url)
+    until(lambda: len(list(reader.records())) >= 3000)
+    found = list(reader.records())
+    assert sorted(record["order"] for record in found) == list(range(3000))
+    assert {(one["level"], one["service"], one["trace_id"]) for one in found} == {("warn", "shop", "abc")}
+    assert {one["message"] for one in found} == {f"line {number}" for number in range(3000)}
 
 
 def age(path, days):

@@ -114,7 +114,6 @@ def test_gunicorn(serve, get, port, tmp_path, logged):
         "gunicorn_conf.py",
         "-b",
         f"127.0.0.1:{port}",
-        "--no-control-socket",
         "django_site:application",
     )
     assert [get(f"/orders/{number}", f"id{number}") for number in range(20)] == [500] + [200] * 19
