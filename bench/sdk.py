@@ -1,156 +1,86 @@
 """What does logging cost the program? The SDK beside what people use, each in a process of its own, to a file.
 
 The latency is that of single calls, in bursts of BURST with a pause until everything is written, so nobody is measured
-while he drops; the clock's own cost (about 0.1 us here) is in all of them. Sustained is one thread that logs as fast as
-records are written.
+while he drops; the clock's own cost (about 0.1 us here) is in all of them. CPU is what a call costs the process in
+all, its threads included. Paced is PACED records a second while the writer works beside. Sustained is one thread that logs as
+fast as records are written. Then the same calls while the server is down or slow, the disk is full or forbidden.
+
+Each record once: PROCESSES of THREADS that log RECORDS each into the same files, which are set aside as they fill.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
-import logging
-import logging.handlers
-import queue
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.figure import figure
+from bench.loggers import BEGUN, CONTESTANTS, TROUBLES
 
 BURST = 1_000
 BURSTS = 100
+PACED = 20_000
 SUSTAINED = 1_000_000
-FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-Contestant = tuple[Callable[[int], Any], Callable[[], Any]]
-"""Logs the n-th message; waits until what was logged is written."""
+PROCESSES, THREADS, RECORDS = 4, 8, 100_000
+KILLS = 5
+RUNS = 3
 
 
-def nothing() -> None:
-    """Wait for nothing: the call has written already."""
-
-
-def sdk(place: Path) -> Contestant:
-    from tailrace_sdk import RealtimeLogger
-
-    logger = RealtimeLogger(str(place))
-    log = logger.log
-    return (
-        lambda n: log({"level": "info", "message": "order taken", "operation": "checkout", "order": n, "user": 77}),
-        logger.flush,
-    )
-
-
-def bound(place: Path) -> Contestant:
-    from tailrace_sdk import RealtimeLogger, get_logger
-
-    writer = RealtimeLogger(str(place))
-    info = get_logger(writer, operation="checkout").info
-    return lambda n: info("order taken", order=n, user=77), writer.flush
-
-
-def handler(place: Path) -> Contestant:
-    from tailrace_sdk import RealtimeHandler
-
-    one = RealtimeHandler(log_dir=str(place))
-    return standard(one), one.writer.flush
-
-
-def standard(one: logging.Handler) -> Callable[[int], Any]:
-    one.setFormatter(one.formatter or None)
-    logger = logging.getLogger("bench")
-    logger.propagate = False
-    logger.setLevel(logging.INFO)
-    logger.addHandler(one)
-    return lambda n: logger.info("order %d of user %d taken", n, 77)
-
-
-def file_handler(place: Path) -> Contestant:
-    one = logging.FileHandler(place / "log")
-    one.setFormatter(logging.Formatter(FORMAT))
-    return standard(one), nothing
-
-
-def queue_handler(place: Path) -> Contestant:
-    one = logging.FileHandler(place / "log")
-    one.setFormatter(logging.Formatter(FORMAT))
-    waiting: queue.Queue[Any] = queue.Queue(10_000)
-    logging.handlers.QueueListener(waiting, one).start()
-
-    def drain() -> None:
-        while not waiting.empty():
-            time.sleep(0.001)
-
-    return standard(logging.handlers.QueueHandler(waiting)), drain
-
-
-def structlog(place: Path) -> Contestant:
-    import structlog
-
-    file = (place / "log").open("w")
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file),
-        cache_logger_on_first_use=True,
-    )
-    info = structlog.get_logger().info
-    return lambda n: info("order taken", operation="checkout", order=n, user=77), file.flush
-
-
-def loguru(place: Path) -> Contestant:
-    from loguru import logger
-
-    logger.remove()
-    logger.add(place / "log")
-    return lambda n: logger.info("order {} of user {} taken", n, 77), nothing
-
-
-def picologging(place: Path) -> Contestant:
-    import picologging as pico
-
-    one = pico.FileHandler(str(place / "log"))
-    one.setFormatter(pico.Formatter(FORMAT))
-    logger = pico.getLogger("bench")
-    logger.setLevel(pico.INFO)
-    logger.addHandler(one)
-    return lambda n: logger.info("order %d of user %d taken", n, 77), nothing
-
-
-CONTESTANTS = {
-    one.__name__: one for one in (sdk, bound, handler, file_handler, queue_handler, structlog, loguru, picologging)
-}
+def percentiles(took: list[int]) -> dict[str, float]:
+    """Return median and p99 of nanoseconds, in microseconds."""
+    took.sort()
+    return {"median": took[len(took) // 2] / 1e3, "p99": took[int(len(took) * 0.99)] / 1e3}
 
 
 def latency(name: str) -> dict[str, float]:
-    """Return median and p99 of one call, in microseconds. Runs in a process of its own."""
+    """Measure single calls. Runs in a process of its own."""
     with tempfile.TemporaryDirectory() as place:
-        log, drain = CONTESTANTS[name](Path(place))
+        log, drain = {**CONTESTANTS, **TROUBLES}[name](Path(place))
         clock = time.perf_counter_ns
         took: list[int] = []
+        cpu = 0.0
         for burst in range(BURSTS + 1):
-            if burst == 1:
-                took.clear()  # the first burst opens files and starts threads
+            if burst == 1:  # the first burst opens files and starts threads
+                took.clear()
+                cpu = time.process_time()
             for n in range(BURST):
                 before = clock()
                 log(n)
                 took.append(clock() - before)
             drain()
-    took.sort()
-    return {"median": took[len(took) // 2] / 1e3, "p99": took[int(len(took) * 0.99)] / 1e3}
+        cpu = time.process_time() - cpu
+        for process in BEGUN:
+            process.kill()
+            process.wait()
+        return {**percentiles(took), "cpu": cpu / len(took) * 1e6}
+
+
+def paced() -> dict[str, float]:
+    """Measure calls while the writer is at work all the time. Runs in a process of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        log, drain = CONTESTANTS["sdk"](Path(place))
+        clock = time.perf_counter_ns
+        took: list[int] = []
+        ends = time.monotonic() + 5
+        while time.monotonic() < ends:
+            for n in range(PACED // 1000):
+                before = clock()
+                log(n)
+                took.append(clock() - before)
+            time.sleep(0.001)
+        drain()
+        return percentiles(took)
 
 
 def sustained() -> dict[str, float]:
-    """Return records/s from one process to a file, and its peak of memory. Runs in a process of its own."""
+    """Measure records/s from one thread to a file. Runs in a process of its own."""
     from tailrace_sdk import AsyncLogWriter
 
     with tempfile.TemporaryDirectory() as place:
@@ -163,27 +93,23 @@ def sustained() -> dict[str, float]:
         writer.shutdown()
         stats = writer.get_stats()
         assert (stats["written"], stats["queue_full_events"]) == (SUSTAINED, 0), stats
-    return {"rate": SUSTAINED / took, "peak_kib": peak_kib()}
-
-
-def peak_kib() -> float:
-    """Return the peak of this process's memory."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return float(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
+    return {"rate": SUSTAINED / took}
 
 
 def apart(code: str) -> dict[str, float]:
     """Run an expression of this module in a process of its own."""
     program = f"import json; from bench import sdk; print(json.dumps(sdk.{code}))"
-    done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, cwd=Path(__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]
     )
-    return json.loads(done.stdout)
+    return json.loads(run.stdout)
 
 
-def bare(code: str) -> float:
+def bare(code: str, **environment: str) -> float:
     """Run code in an interpreter that has nothing else, and return the number it prints."""
-    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    run = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, env={**kept, **environment})
+    return float(run.stdout)
 
 
 PEAK = "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))"
@@ -203,26 +129,116 @@ with tempfile.TemporaryDirectory() as place:
         logger.log({"level": "info", "message": "order taken", "operation": "checkout", "order": n, "user": 77})
     logger.shutdown(60)
 """
+MANY = """
+import sys, threading
+from tailrace_sdk import AsyncLogWriter, FileSink
+place, process, threads, records = sys.argv[1], *map(int, sys.argv[2:])
+writer = AsyncLogWriter(sinks=[FileSink(place, file_bytes_max=8 << 20)], block_s=600)
+def work(thread):
+    for n in range(records):
+        writer.log({"process": process, "thread": thread, "n": n})
+all_threads = [threading.Thread(target=work, args=(thread,)) for thread in range(threads)]
+for thread in all_threads: thread.start()
+for thread in all_threads: thread.join()
+assert writer.shutdown(600)
+"""
+KILLED = """
+import mmap, sys, time
+from tailrace_sdk import AsyncLogWriter
+writer = AsyncLogWriter(sys.argv[1], block_s=60)
+with open(sys.argv[2], "r+b") as file:
+    told = mmap.mmap(file.fileno(), 8)
+n = 0
+while True:
+    for _ in range(20):
+        writer.log({"message": "order taken", "n": n})
+        n += 1
+        told[:8] = n.to_bytes(8, "little")
+    if sys.argv[3] == "paced":
+        time.sleep(0.001)
+"""
 
 
-def main() -> None:
-    """Measure everybody, then the SDK alone."""
+def each_once() -> tuple[int, float]:
+    """Let many threads of many processes log together; return records that are not there once, and the seconds."""
+    with tempfile.TemporaryDirectory() as place:
+        started = time.perf_counter()
+        begun = [
+            subprocess.Popen([sys.executable, "-c", MANY, place, str(number), str(THREADS), str(RECORDS)])
+            for number in range(PROCESSES)
+        ]
+        assert [process.wait() for process in begun] == [0] * PROCESSES
+        took = time.perf_counter() - started
+        seen = bytearray(PROCESSES * THREADS * RECORDS)
+        wrong = 0
+        files = list(Path(place).glob("*.jsonl"))
+        assert len(files) > PROCESSES
+        for path in files:
+            for line in path.read_bytes().split(b"\n")[:-1]:
+                one: dict[str, Any] = json.loads(line)
+                place_of = (one["process"] * THREADS + one["thread"]) * RECORDS + one["n"]
+                wrong += seen[place_of]
+                seen[place_of] = 1
+        return wrong + seen.count(0), took
+
+
+def killed(how: str) -> int:
+    """Kill a program that logs, several times; return the most records that were lost at once."""
+    worst = 0
+    for _ in range(KILLS):
+        with tempfile.TemporaryDirectory() as place:
+            told = Path(place, "told")
+            told.write_bytes(bytes(8))
+            process = subprocess.Popen([sys.executable, "-c", KILLED, place, str(told), how])
+            while int.from_bytes(told.read_bytes(), "little") < 20_000:
+                time.sleep(0.01)
+            process.kill()
+            process.wait()
+            written = sum(path.read_bytes().count(b"}\n") for path in Path(place).glob("*.jsonl"))
+            worst = max(worst, int.from_bytes(told.read_bytes(), "little") - written)
+    return worst
+
+
+def best(name: str) -> dict[str, float]:
+    """Return the best of some runs: whatever else runs on this machine only makes them worse."""
+    runs = [apart(f"latency({name!r})") for _ in range(RUNS)]
+    return {key: min(run[key] for run in runs) for key in runs[0]}
+
+
+def side_by_side() -> None:
+    """Measure everybody."""
     found: dict[str, dict[str, float]] = {}
     for name in CONTESTANTS:
         if name == "picologging" and not importlib.util.find_spec("picologging"):
             print(f"no wheel of picologging for Python {sys.version_info[0]}.{sys.version_info[1]}", file=sys.stderr)
             continue
-        runs = [apart(f"latency({name!r})") for _ in range(3)]
-        found[name] = {key: min(run[key] for run in runs) for key in ("median", "p99")}
+        found[name] = best(name)
         asked = {"median": 1.5, "p99": 10.0} if name == "sdk" else {}
         for key, value in found[name].items():
             figure(f"log_{name}_{key}", value, "us", asked=asked.get(key))
     ours = found["sdk"]["median"]
     figure("log_faster_than_file_handler", found["file_handler"]["median"] / ours, "x", asked=8, better="more")
     figure("log_faster_than_loguru", found["loguru"]["median"] / ours, "x", asked=15, better="more")
-    rates = [apart("sustained()")["rate"] for _ in range(3)]
+
+
+def main() -> None:
+    """Measure everybody, then the SDK alone."""
+    side_by_side()
+    for key, value in apart("paced()").items():
+        figure(f"log_paced_{key}", value, "us", asked={"median": 1.5, "p99": 10.0}[key])
+    for name in TROUBLES:
+        for key, value in best(name).items():
+            figure(f"log_{name}_{key}", value, "us", asked={"median": 1.5, "p99": 10.0}.get(key))
+    rates = [apart("sustained()")["rate"] for _ in range(RUNS)]
     figure("log_sustained", max(rates), "records/s", asked=250_000, better="more")
     over = bare(MEMORY + PEAK) - bare(PEAK)
     figure("log_memory_over_bare", over / 1024, "MiB", asked=40)
-    with contextlib.suppress(statistics.StatisticsError):
-        figure("log_import", statistics.median(bare(IMPORT) for _ in range(9)) * 1000, "ms", asked=30)
+    with tempfile.TemporaryDirectory() as place:  # compiled beforehand, as everything that is installed
+        bare(IMPORT, PYTHONPYCACHEPREFIX=place)
+        took = statistics.median(bare(IMPORT, PYTHONPYCACHEPREFIX=place) for _ in range(9))
+    figure("log_import", took * 1000, "ms", asked=30)
+    wrong, seconds = each_once()
+    figure("log_many_not_once", wrong, "records", asked=0)
+    figure("log_many_rate", PROCESSES * THREADS * RECORDS / seconds, "records/s", better="more")
+    figure("log_kill_lost", killed("fast"), "records", asked=11_000)
+    figure("log_kill_lost_paced", killed("paced"), "records", asked=11_000)

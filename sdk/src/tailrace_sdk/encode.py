@@ -46,9 +46,10 @@ def _encoder() -> Callable[[Any, int], Sequence[str]]:
 class _Plan:
     """What is known of all records with the same keys."""
 
-    __slots__ = ("fields", "own_time", "secrets")
+    __slots__ = ("fields", "level", "own_time", "secrets")
 
     def __init__(self, keys: Sequence[Any], fields: Mapping[str, Any], encoder: Callable[[Any, int], Any]) -> None:
+        self.level = "level" in keys
         self.own_time = not _OWN_TIME.isdisjoint(keys)
         self.secrets = tuple(key for key in keys if is_secret(key))
         wanted = {key: value for key, value in fields.items() if key not in keys}
@@ -84,14 +85,16 @@ class Encoder:
     def _line(self, time_ns: int, record: dict[str, Any], context: Context | None) -> str:
         if context is not None:
             record = {**fields_of(context), **record}
-        level = record.get("level")
-        if level is not None and level not in _LEVELS:
-            record["level"] = level_name(level) or level
         shape = tuple(record)
         plan = self._plans.get(shape) or self._plan(shape)
-        for key in plan.secrets:
-            if record[key] is not None:
-                record[key] = MASKED
+        if plan.level:
+            level = record["level"]
+            if level.__class__ is not str or level not in _LEVELS:
+                record["level"] = level_name(level) or level
+        if plan.secrets:
+            for key in plan.secrets:
+                if record[key] is not None:
+                    record[key] = MASKED
         text = "".join(self._encode(record, 0))
         if text.find("{", 1) > 0:  # something is nested, or looks like it: its keys count as well
             clean = masked(record)
