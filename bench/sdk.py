@@ -1,8 +1,8 @@
 """What does logging cost the program? The SDK beside what people use, each in a process of its own, to a file.
 
 The latency is that of single calls, in bursts of BURST with a pause until everything is written, so nobody is measured
-while he drops; the clock's own cost (about 0.1 us here) is in all of them. CPU is what a call costs the process in
-all, its threads included. Paced is PACED records a second while the writer works beside. Sustained is one thread that logs as
+while he drops; the clock's own cost (about 0.1 us here) is in all. CPU is what a call costs the process, all its
+threads included. Paced is PACED records a second while the writer works beside. Sustained is one thread that logs as
 fast as records are written. Then the same calls while the server is down or slow, the disk is full or forbidden.
 
 Each record once: PROCESSES of THREADS that log RECORDS each into the same files, which are set aside as they fill.

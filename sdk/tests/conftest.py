@@ -34,11 +34,12 @@ def until():
 def run():
     """Run a program to its end; its arguments are in sys.argv."""
 
-    def one(program, *arguments, code=0, **more):
+    def one(program, *arguments, code=0, cwd=None, **more):
         done = subprocess.run(  # noqa: PLW1510 - how it ends is looked at below
             [sys.executable, "-c", program, *map(str, arguments)],
             capture_output=True,
             timeout=60,
+            cwd=cwd,
             env=environment(**more),
         )
         assert done.returncode == code, done.stderr.decode()

@@ -44,7 +44,16 @@ def test_fields_of_the_writer_are_in_every_record_that_has_none_of_its_own():
 
 
 @pytest.mark.parametrize(
-    ("given", "name"), [("WARNING", "warn"), ("Critical", "fatal"), (40, "error"), ("info", "info"), ("odd", "odd"), ([], []), (None, None)]
+    ("given", "name"),
+    [
+        ("WARNING", "warn"),
+        ("Critical", "fatal"),
+        (40, "error"),
+        ("info", "info"),
+        ("odd", "odd"),
+        ([], []),
+        (None, None),
+    ],
 )
 def test_levels_get_the_names_of_tailrace(given, name):
     assert one({"level": given})["level"] == name

@@ -96,12 +96,8 @@ class Encoder:
                 if record[key] is not None:
                     record[key] = MASKED
         text = "".join(self._encode(record, 0))
-        if text.find("{", 1) > 0:  # something is nested, or looks like it: its keys count as well
-            clean = masked(record)
-            if clean is not record:
-                text = "".join(self._encode(clean, 0))
-        if len(text) > RECORD_CHARACTERS_MAX:
-            text = self._short(record)
+        if text.find("{", 1) > 0 or len(text) > RECORD_CHARACTERS_MAX:
+            text = self._checked(record, text)
         if plan.own_time:
             return "{" + plan.fields + text[1:]
         second = time_ns // _SECOND_NS
@@ -119,8 +115,13 @@ class Encoder:
         plan = self._plans[shape] = _Plan(shape, self._fields, self._encode)
         return plan
 
-    def _short(self, record: dict[str, Any]) -> str:
-        text = "".join(self._encode(plain(record), 0))
+    def _checked(self, record: dict[str, Any], text: str) -> str:
+        """Return the text of a record that is long, or in which something seems to be nested, where keys count too."""
+        clean = masked(record)
+        if clean is not record:
+            text = "".join(self._encode(clean, 0))
+        if len(text) > RECORD_CHARACTERS_MAX:
+            text = "".join(self._encode(plain(record), 0))
         if len(text) > RECORD_CHARACTERS_MAX:
             raise ValueError(f"a record has at most {RECORD_CHARACTERS_MAX} characters")
         return text

@@ -155,7 +155,6 @@ class AsyncLogWriter:
         self._starting = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._pid = os.getpid()
         self._encoder = Encoder(self._fields)
         self._states = [_State(sink) for sink in self._sinks]
         self._full, self._late = Count(), Count()
