@@ -144,6 +144,14 @@ def test_the_oldest_are_removed_when_all_are_too_large(tmp_path):
     assert names(tmp_path) == ["realtime-2026-01-04.jsonl.gz", "realtime-2026-01-05.jsonl.gz"]
 
 
+def test_a_disk_without_room_for_the_compressed_file_keeps_the_original(small_disk):
+    path = make(small_disk, "realtime-2026-01-01.jsonl", size=1, days=2)
+    path.write_bytes(os.urandom(700_000))
+    age(path, 2)
+    FileSink(str(small_disk)).tidy()
+    assert sorted(entry.name for entry in small_disk.iterdir()) == [".realtime.tidy", "realtime-2026-01-01.jsonl"]
+
+
 def test_only_one_process_tidies_at_a_time(tmp_path):
     from tailrace_sdk.lock import locked
 

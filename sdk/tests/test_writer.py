@@ -22,8 +22,11 @@ class Slow:
         self.fails = 0
         self.data = b""
         self.count = 0
+        self.largest = 0
+        self.ticks = 0
 
     def write(self, data, count):
+        self.largest = max(self.largest, len(data))
         self.go.wait(20)
         if self.fails:
             self.fails -= 1
@@ -32,7 +35,7 @@ class Slow:
         self.count += count
 
     def tick(self):
-        pass
+        self.ticks += 1
 
     def flush(self, timeout):
         return timeout >= 0
@@ -125,6 +128,24 @@ def test_a_full_queue_drops_the_newest_and_counts_them(sink, until):
         stats = writer.get_stats()
     assert stats["written"] == 101
     assert adds_up(stats)
+
+
+def test_large_records_are_written_in_pieces(sink):
+    with AsyncLogWriter(sinks=[sink]) as writer:
+        writer.log_many({"n": number, "pad": "x" * 100_000} for number in range(300))
+        assert writer.flush(20)
+        stats = writer.get_stats()
+    assert (sink.count, stats["written"]) == (300, 300)
+    assert sink.largest < (100 + 11) * 100_100  # a slice, and what came before it
+
+
+def test_sinks_look_after_themselves_also_while_records_keep_coming(sink):
+    sink.go.clear()
+    with AsyncLogWriter(sinks=[sink], batch_size=10) as writer:
+        writer.log_many({"n": number} for number in range(1000))
+        sink.go.set()
+        assert writer.flush()
+        assert sink.ticks >= 100
 
 
 def test_what_was_lost_is_said_by_a_record(sink, until):

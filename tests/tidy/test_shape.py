@@ -60,7 +60,7 @@ TESTED_ELSEWHERE = {
 
 SDK_TESTED_ELSEWHERE = {
     "limits.py": "test_encode.py",
-    "partly.py": "test_bad_disk.py",
+    "sink.py": "test_bad_disk.py",
 }
 
 

@@ -67,7 +67,7 @@ class Encoder:
         self._plans: dict[tuple[Any, ...], _Plan] = {}
         self._second = -1
         self._stamp = ""
-        self.broken = 0  # records that could not be encoded
+        self.broken = 0  # records that could not be encoded; whoever counts them sets it back
         self.error = ""  # why the last of them could not
 
     def encode(self, entries: Sequence[Entry]) -> tuple[bytes, int]:

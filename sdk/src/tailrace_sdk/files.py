@@ -40,7 +40,7 @@ from tailrace_sdk.limits import (
     TIDY_S,
 )
 from tailrace_sdk.lock import locked, try_lock
-from tailrace_sdk.partly import Partly
+from tailrace_sdk.sink import Partly
 
 _DAY_S = 86_400
 
@@ -194,8 +194,8 @@ class FileSink:
             fd = os.open(os.path.join(self.log_dir, f".{self.file_prefix}.tidy"), os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 if try_lock(fd):
+                    self._remove_old()  # first: it may make the room to compress
                     self._compress_old()
-                    self._remove_old()
             finally:
                 os.close(fd)
 
@@ -214,15 +214,18 @@ class FileSink:
             if path.endswith(".gz") or time.time() - status.st_mtime < self._compress_after_s:
                 continue
             part = os.path.join(self.log_dir, f".{os.path.basename(path)}.part")
-            with open(path, "rb") as source, gzip.open(part, "wb", compresslevel=6) as packed:
-                while not self._closing and (piece := source.read(256 * KIB)):
-                    packed.write(piece)
-            if self._closing:
-                os.unlink(part)
-                return
-            os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))
-            os.rename(part, f"{path}.gz")
-            os.unlink(path)
+            try:
+                with open(path, "rb") as source, gzip.open(part, "wb", compresslevel=6) as packed:
+                    while not self._closing and (piece := source.read(256 * KIB)):
+                        packed.write(piece)
+                if self._closing:
+                    return
+                os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))
+                os.rename(part, f"{path}.gz")
+                os.unlink(path)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(part)
 
     def _remove_old(self) -> None:
         done = [(path, os.stat(path)) for path in self._done()]

@@ -5,6 +5,10 @@ MIB = 1024 * KIB
 
 BATCH_RECORDS = 1_000
 """Records of one write: large enough that a write costs nothing per record, small enough to be on disk in 5 ms."""
+BATCH_BYTES = 1 * MIB
+"""A batch of large records is written in pieces of about so many bytes."""
+SLICE_RECORDS = 100
+"""Records that are encoded before their bytes are counted."""
 LOOK_S_MIN = 0.01
 """How soon the writer looks again while records come: what a record waits at most before it can be seen."""
 LOOK_S_MAX = 0.08

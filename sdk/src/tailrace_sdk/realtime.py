@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tailrace_sdk.writer import AsyncLogWriter, Sink
+from tailrace_sdk.sink import Sink
+from tailrace_sdk.writer import AsyncLogWriter
 
 
 class RealtimeLogger(AsyncLogWriter):

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from tailrace_sdk.limits import STDOUT_S_MAX
-from tailrace_sdk.partly import Partly
+from tailrace_sdk.sink import Partly
 
 _PIECE_BYTES = getattr(select, "PIPE_BUF", 512)
 

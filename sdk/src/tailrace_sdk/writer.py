@@ -42,46 +42,24 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from tailrace_sdk.context import Capture
 from tailrace_sdk.encode import Encoder
 from tailrace_sdk.files import FileSink
-from tailrace_sdk.limits import BATCH_RECORDS, FLUSH_S, LOOK_S_MAX, LOOK_S_MIN, SPARE_S
-from tailrace_sdk.partly import Partly
+from tailrace_sdk.limits import (
+    BATCH_BYTES,
+    BATCH_RECORDS,
+    FLUSH_S,
+    LOOK_S_MAX,
+    LOOK_S_MIN,
+    SLICE_RECORDS,
+    SPARE_S,
+)
 from tailrace_sdk.plain import plain
+from tailrace_sdk.sink import Partly, Sink
 
 _time_ns = time.time_ns
-
-
-class Sink(Protocol):
-    """Where batches go. All calls come from the writer's thread but ``flush``, ``get_stats`` and ``after_fork``."""
-
-    kind: str
-
-    def write(self, data: bytes, count: int) -> None:
-        """Take ``count`` whole lines. Raises OSError when it took none, Partly when it took only the first."""
-        ...
-
-    def tick(self) -> None:
-        """Look after itself; called between batches and now and then. Must not wait."""
-        ...
-
-    def flush(self, timeout: float) -> bool:
-        """Wait until what was taken survives the end of the process; False when that takes too long."""
-        ...
-
-    def close(self, timeout: float) -> None:
-        """End."""
-        ...
-
-    def get_stats(self) -> dict[str, Any]:
-        """Return what there is to know."""
-        ...
-
-    def after_fork(self) -> None:
-        """Forget in a child what belongs to its parent."""
-        ...
 
 
 class Count:
@@ -316,17 +294,17 @@ class AsyncLogWriter:
             if taken >= self._batch_size:
                 continue
             pause = LOOK_S_MIN if taken else pause * 2
-            if pause <= LOOK_S_MAX:
-                self._stopping.wait(min(pause, self._flush_interval))
-            else:
-                self._sleep()
+            self._rest(pause)
         self._end()
 
-    def _sleep(self) -> None:
+    def _rest(self, pause: float) -> None:
+        """Wait so long, or until half the queue is full or somebody flushes; after long silence, for a record."""
         self._asleep = True
-        self._attention = 0
-        if not self._queue and not self._stopping.is_set():
-            self._wake.acquire(timeout=self._flush_interval)
+        if pause > LOOK_S_MAX:
+            pause = self._flush_interval
+            self._attention = 0
+        if len(self._queue) < max(self._attention, 1) and not self._stopping.is_set():
+            self._wake.acquire(timeout=min(pause, self._flush_interval))
         self._asleep = False
         if self._queue and not self._closed:
             self._attention = self._high
@@ -341,9 +319,8 @@ class AsyncLogWriter:
         if count:
             take = queue.popleft
             self._batch([take() for _ in range(count)])
-        else:
-            for state in self._states:
-                state.sink.tick()
+        for state in self._states:
+            state.sink.tick()
         return count
 
     def _batch(self, entries: Sequence[Any]) -> None:
@@ -353,19 +330,32 @@ class AsyncLogWriter:
         try:
             if entries:
                 self._taken += len(entries)
-                self._write(entries)
+                self._encode(entries)
         finally:
             for done in flushes:
                 done.set()
 
-    def _write(self, entries: Sequence[Any]) -> None:
-        encoder = self._encoder
-        broken = encoder.broken
-        data, count = encoder.encode(entries)
-        broken = encoder.broken - broken
-        if broken:
-            self._errors += broken
-            self._error = encoder.error
+    def _encode(self, entries: Sequence[Any]) -> None:
+        """Encode and write entries, large ones a few at a time."""
+        pieces: list[bytes] = []
+        size = records = 0
+        for start in range(0, len(entries), SLICE_RECORDS):
+            data, count = self._encoder.encode(entries[start : start + SLICE_RECORDS])
+            pieces.append(data)
+            size += len(data)
+            records += count
+            if size >= BATCH_BYTES:
+                self._write(b"".join(pieces), records)
+                pieces.clear()
+                size = records = 0
+        self._write(b"".join(pieces), records)
+
+    def _write(self, data: bytes, count: int) -> None:
+        """Give lines to every sink, and before them what was lost since the last ones."""
+        if self._encoder.broken:
+            self._errors += self._encoder.broken
+            self._error = self._encoder.error
+            self._encoder.broken = 0
         lost = self._full.value() + self._errors
         notices = int(lost > self._noted)
         if notices:
