@@ -3,7 +3,8 @@
 The latency is that of single calls, in bursts of BURST with a pause until everything is written, so nobody is measured
 while he drops; the clock's own cost (about 0.1 us here) is in all. CPU is what a call costs the process, all its
 threads included. Paced is PACED records a second while the writer works beside. Sustained is one thread that logs as
-fast as records are written. Then the same calls while the server is down or slow, the disk is full or forbidden.
+fast as records are written. Then the same calls while the server is down or slow, the disk is full or forbidden, and an
+outage of OUTAGE_S of a real server, in which 20 calls follow each rest of 10 ms.
 
 Each record once: PROCESSES of THREADS that log RECORDS each into the same files, which are set aside as they fill.
 """
@@ -23,6 +24,7 @@ from typing import Any
 
 from bench.figure import figure
 from bench.loggers import BEGUN, CONTESTANTS, TROUBLES
+from bench.process import free_port, tailrace
 
 BURST = 1_000
 BURSTS = 100
@@ -30,6 +32,7 @@ PACED = 20_000
 SUSTAINED = 1_000_000
 PROCESSES, THREADS, RECORDS = 4, 8, 100_000
 KILLS = 5
+OUTAGE_S = 60
 RUNS = 3
 
 
@@ -62,10 +65,10 @@ def latency(name: str) -> dict[str, float]:
         return {**percentiles(took), "cpu": cpu / len(took) * 1e6}
 
 
-def paced() -> dict[str, float]:
+def paced(name: str) -> dict[str, float]:
     """Measure calls while the writer is at work all the time. Runs in a process of its own."""
     with tempfile.TemporaryDirectory() as place:
-        log, drain = CONTESTANTS["sdk"](Path(place))
+        log, drain = CONTESTANTS[name](Path(place))
         clock = time.perf_counter_ns
         took: list[int] = []
         ends = time.monotonic() + 5
@@ -77,6 +80,43 @@ def paced() -> dict[str, float]:
             time.sleep(0.001)
         drain()
         return percentiles(took)
+
+
+def outage() -> dict[str, float]:
+    """Log to a server that is away for OUTAGE_S; return what calls took meanwhile, and what is not stored once."""
+    from tailrace_sdk import LogReader, RealtimeLogger
+
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["XDG_STATE_HOME"] = place
+        data, port = Path(place, "data"), free_port()
+        url = f"http://127.0.0.1:{port}"
+        logger = RealtimeLogger(server=url)
+        took: list[int] = []
+
+        def log_for(seconds: float) -> None:
+            ends = time.monotonic() + seconds
+            while time.monotonic() < ends:
+                for _ in range(20):
+                    before = time.perf_counter_ns()
+                    assert logger.log({"message": "order taken", "order": len(took)})
+                    took.append(time.perf_counter_ns() - before)
+                time.sleep(0.01)
+
+        with tailrace("serve", data=data, port=port):
+            log_for(OUTAGE_S / 4)
+        before = list(took)
+        log_for(OUTAGE_S)
+        meanwhile = took[len(before) :]
+        spool = logger.get_stats()["sinks"][0]["spool_bytes"]
+        with tailrace("serve", data=data, port=port):
+            log_for(2)
+            while logger.get_stats()["sinks"][0]["sent"] < len(took):
+                time.sleep(0.1)
+            found = sorted(record["order"] for record in LogReader(server=url).records())
+        logger.shutdown()
+        wrong = len(set(range(len(took))) ^ set(found)) + len(found) - len(set(found))
+        healthy = {f"{key}_before": value for key, value in percentiles(before).items()}
+        return {**healthy, **percentiles(meanwhile), "not_once": wrong, "spool": spool / 1024}
 
 
 def sustained() -> dict[str, float]:
@@ -224,11 +264,16 @@ def side_by_side() -> None:
 def main() -> None:
     """Measure everybody, then the SDK alone."""
     side_by_side()
-    for key, value in apart("paced()").items():
-        figure(f"log_paced_{key}", value, "us", asked={"median": 1.5, "p99": 10.0}[key])
+    for name in ("sdk", "file_handler"):
+        for key, value in apart(f"paced({name!r})").items():
+            asked = {"median": 1.5, "p99": 10.0}[key] if name == "sdk" else None
+            figure(f"log_paced_{name}_{key}", value, "us", asked=asked)
     for name in TROUBLES:
         for key, value in best(name).items():
             figure(f"log_{name}_{key}", value, "us", asked={"median": 1.5, "p99": 10.0}.get(key))
+    for key, value in apart("outage()").items():
+        unit = {"not_once": "records", "spool": "KiB"}.get(key, "us")
+        figure(f"log_outage_{key}", value, unit, asked={"median": 1.5, "not_once": 0}.get(key))
     rates = [apart("sustained()")["rate"] for _ in range(RUNS)]
     figure("log_sustained", max(rates), "records/s", asked=250_000, better="more")
     over = bare(MEMORY + PEAK) - bare(PEAK)
