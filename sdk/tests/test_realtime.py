@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 
 import pytest
 
@@ -37,7 +38,9 @@ with RealtimeLogger(sys.argv[1], server=sys.argv[2], stdout=True, fields={"servi
     wanted = [f"line {number}" for number in range(1000)]
     assert [json.loads(line)["message"] for line in printed.splitlines()] == wanted
     assert [record["message"] for record in logged(tmp_path / "logs")] == wanted
-    assert [record["message"] for record in LogReader(server=tailrace.url).records()] == wanted
+    stored = list(LogReader(server=tailrace.url).records())
+    assert [record["message"] for record in stored] == wanted
+    assert {(record["service"], record["host"]) for record in stored} == {("shop", socket.gethostname())}
 
 
 def test_a_process_has_one_logger_and_a_new_one_after_its_end(tmp_path):

@@ -37,12 +37,18 @@ class RealtimeLogger(AsyncLogWriter):
         max_retries: int = 3,
         block_s: float = 0.0,
     ) -> None:
-        """Write to ``log_dir``, push to ``server``, print to ``stdout``, and whatever else is in ``sinks``."""
+        """Write to ``log_dir``, push to ``server``, print to ``stdout``, and whatever else is in ``sinks``.
+
+        With a server every record says its ``host``; in files Tailrace adds it.
+        """
         more: list[Sink] = [*sinks]
         if server is not None:
+            import socket
+
             from tailrace_sdk.server import ServerSink
 
             more.append(ServerSink(server))
+            fields = {"host": socket.gethostname(), **(fields or {})}
         if stdout:
             from tailrace_sdk.stdout import StdoutSink
 
