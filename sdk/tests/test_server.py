@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -227,6 +228,24 @@ def test_a_wrong_token_can_be_put_right(scripted, push, until):
     writer.log({"n": 1})
     until(lambda: sink.get_stats()["sent"] == 1)
     assert {authorization for *_, authorization in scripted.got} == {"Bearer secret"}
+
+
+def test_a_server_with_tokens_takes_the_records_of_who_has_one(begin_tailrace, tmp_path, push, until):
+    add = [sys.executable, "-m", "tailrace.cli", "token", "add", "shop", "--data", str(tmp_path / "tailrace")]
+    said = subprocess.run(add, capture_output=True, check=True, text=True).stdout
+    token = max(said.split(), key=len)
+    server = begin_tailrace()
+    wrong, sink = push(server.url, token="wrong")
+    wrong.log({"message": "kept"})
+    until(lambda: "401" in sink.get_stats()["error"])
+    assert wrong.shutdown()
+    right, sink = push(server.url, token=token)
+    right.log({"message": "sent"})
+    until(lambda: sink.get_stats()["sent"] == 2)  # also what waited
+    found = list(LogReader(server=server.url, token=token).records())
+    assert sorted(record["message"] for record in found) == ["kept", "sent"]
+    with pytest.raises(OSError, match="answered 401"):
+        list(LogReader(server=server.url).records())
 
 
 def test_a_dead_server_costs_a_bounded_piece_of_the_disk(push, until, tmp_path):
