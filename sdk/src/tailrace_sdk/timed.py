@@ -51,16 +51,19 @@ class _Call:
         self.items = 0
         self._started = time.perf_counter()
 
-    def done(self, **more: Any) -> None:
-        self._record("info", "ok", more)
+    def done(self, result: Any) -> None:
+        self._record("info", "ok", lambda: {"result": shown(result)})
+
+    def ended(self) -> None:
+        self._record("info", "ok", lambda: {"items": self.items})
 
     def left(self) -> None:
-        self._record("info", "left", {"items": self.items})
+        self._record("info", "left", lambda: {"items": self.items})
 
     def failed(self, error: BaseException) -> None:
-        self._record("error", "error", told(error))
+        self._record("error", "error", lambda: told(error))
 
-    def _record(self, level: str, status: str, more: dict[str, Any]) -> None:
+    def _record(self, level: str, status: str, more: Callable[[], dict[str, Any]]) -> None:
         duration_ms = (time.perf_counter() - self._started) * 1000
         try:
             self._send()(
@@ -71,7 +74,7 @@ class _Call:
                     "status": status,
                     "duration_ms": round(duration_ms, 3),
                     **self._fields,
-                    **more,
+                    **more(),
                 }
             )
         except Exception:  # noqa: BLE001 - the program's own result matters more
@@ -86,7 +89,7 @@ def _function(function: Any, send: Any, operation: str, fields: dict[str, Any]) 
         except BaseException as error:
             call.failed(error)
             raise
-        call.done(result=shown(result))
+        call.done(result)
         return result
 
     return wrapper
@@ -100,7 +103,7 @@ def _coroutine(function: Any, send: Any, operation: str, fields: dict[str, Any])
         except BaseException as error:
             call.failed(error)
             raise
-        call.done(result=shown(result))
+        call.done(result)
         return result
 
     return wrapper
@@ -117,7 +120,7 @@ def _generator(function: Any, send: Any, operation: str, fields: dict[str, Any])
         except BaseException as error:
             call.failed(error)
             raise
-        call.done(items=call.items)
+        call.ended()
         return result
 
     return wrapper
@@ -161,7 +164,7 @@ def _async_generator(function: Any, send: Any, operation: str, fields: dict[str,
                 else:
                     item = await inner.asend(sent)
         except StopAsyncIteration:
-            call.done(items=call.items)
+            call.ended()
         except GeneratorExit:
             call.left()
             raise
