@@ -41,6 +41,7 @@ def test_an_exception_goes_on_and_is_told(watch, records):
         "'lost'",
     )
     assert "in fail" in record["traceback"]
+    assert "timed.py" not in record["traceback"].replace("test_timed.py", "")
 
 
 def test_a_coroutine_is_timed_while_it_is_awaited(watch, records):
@@ -129,6 +130,7 @@ def test_a_generator_that_fails_is_told(watch, records):
     with pytest.raises(KeyError):
         list(numbers())
     assert (records[0]["status"], records[0]["error_type"]) == ("error", "KeyError")
+    assert "timed.py" not in records[0]["traceback"].replace("test_timed.py", "")
 
 
 def test_an_asynchronous_generator_is_timed_and_counted(watch, records):

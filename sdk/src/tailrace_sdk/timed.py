@@ -61,7 +61,10 @@ class _Call:
         self._record("info", "left", lambda: {"items": self.items})
 
     def failed(self, error: BaseException) -> None:
-        self._record("error", "error", lambda: told(error))
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next  # people look for their own function
+        self._record("error", "error", lambda: told(error, trace))
 
     def _record(self, level: str, status: str, more: Callable[[], dict[str, Any]]) -> None:
         duration_ms = (time.perf_counter() - self._started) * 1000
