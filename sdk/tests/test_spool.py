@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tailrace_sdk.limits import BLOCK_BYTES
 from tailrace_sdk.spool import Spool
 
 
 @pytest.fixture
 def spool(tmp_path):
-    one = Spool(str(tmp_path / "spool"), 1000)
+    one = Spool(str(tmp_path / "spool"), 5 * BLOCK_BYTES)
     yield one
     one.close()
 
@@ -26,15 +27,15 @@ def test_pushes_wait_in_their_order(spool):
 
 
 def test_a_full_spool_refuses_what_is_new(spool):
-    assert spool.add(b"x" * 900, 1, "a")
-    assert not spool.add(b"x" * 101, 1, "b")
+    assert spool.add(b"x" * (4 * BLOCK_BYTES), 1, "a")
+    assert not spool.add(b"x" * (BLOCK_BYTES + 1), 1, "b")
     spool.remove(spool.waiting[0])
-    assert spool.add(b"x" * 101, 1, "b")
-    assert spool.bytes == 101
+    assert spool.add(b"x" * (BLOCK_BYTES + 1), 1, "b")
+    assert spool.bytes == 2 * BLOCK_BYTES
 
 
 def test_the_spool_of_a_process_that_is_gone_is_taken_over(spool, tmp_path):
-    before = Spool(str(tmp_path / "spool"), 1000)
+    before = Spool(str(tmp_path / "spool"), 5 * BLOCK_BYTES)
     before.add(b"left", 7, "key")
     spool.add(b"own", 1, "own")
     assert spool.adopt() == 0  # it lives
@@ -45,7 +46,7 @@ def test_the_spool_of_a_process_that_is_gone_is_taken_over(spool, tmp_path):
 
 
 def test_an_empty_spool_leaves_nothing_behind(tmp_path):
-    spool = Spool(str(tmp_path / "spool"), 1000)
+    spool = Spool(str(tmp_path / "spool"), 5 * BLOCK_BYTES)
     spool.add(b"x", 1, "a")
     spool.remove(spool.waiting[0])
     spool.close()
@@ -53,7 +54,7 @@ def test_an_empty_spool_leaves_nothing_behind(tmp_path):
 
 
 def test_a_push_that_was_being_written_in_a_crash_is_not_taken_for_a_whole_one(spool, tmp_path):
-    before = Spool(str(tmp_path / "spool"), 1000)
+    before = Spool(str(tmp_path / "spool"), 5 * BLOCK_BYTES)
     before.add(b"whole", 1, "a")
     torn = before.waiting[0].path + ".part"
     with open(torn, "wb") as file:

@@ -52,6 +52,8 @@ PENDING_BYTES_MAX = 8 * MIB
 """Lines that wait in memory for the server; what comes beyond goes to the spool."""
 SPOOL_BYTES_MAX = 256 * MIB
 """Bytes of an outage on disk, for one process: hours of a busy program, compressed."""
+BLOCK_BYTES = 4 * KIB
+"""What the smallest file takes on a disk."""
 PUSH_S_MAX = 10.0
 """How long one push may take before it counts as failed."""
 BACKOFF_S_MIN = 0.25

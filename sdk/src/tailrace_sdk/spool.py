@@ -5,7 +5,8 @@
 
 A file is complete when it has its name (it is written under another and renamed), and is removed when the server has
 acknowledged it; a crash in between sends it twice under the same key, which the server stores once. A process takes
-over the directories of those that are gone. The bound is on the bytes of one process: what does not fit is refused.
+over the directories of those that are gone. The bound is on the bytes of one process, a push counted as the blocks of a
+disk that it takes: what does not fit is refused.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections import deque
 from typing import NamedTuple
 
+from tailrace_sdk.limits import BLOCK_BYTES
 from tailrace_sdk.lock import try_lock
 
 
@@ -41,7 +43,8 @@ class Spool:
 
     def add(self, body: bytes, count: int, key: str) -> bool:
         """Keep a push behind all others; False when the spool is full. Raises OSError."""
-        if self.bytes + len(body) > self._bytes_max:
+        size = _on_disk(len(body))
+        if self.bytes + size > self._bytes_max:
             return False
         self._open()
         path = os.path.join(self._own, f"{time.time_ns():020d}-{count}-{key}.gz")
@@ -54,8 +57,8 @@ class Spool:
             with contextlib.suppress(OSError):
                 os.unlink(part)
             raise
-        self.waiting.append(Waiting(path, count, key, len(body)))
-        self.bytes += len(body)
+        self.waiting.append(Waiting(path, count, key, size))
+        self.bytes += size
         return True
 
     def remove(self, done: Waiting) -> None:
@@ -128,7 +131,11 @@ class Spool:
         path = os.path.join(self._own, name)
         _, count, key = name[: -len(".gz")].split("-", 2)
         os.rename(os.path.join(place, name), path)
-        return Waiting(path, int(count), key, os.stat(path).st_size)
+        return Waiting(path, int(count), key, _on_disk(os.stat(path).st_size))
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
 
 
 def _remove(directory: str) -> None:
