@@ -1,5 +1,6 @@
 """Forks, pools, ends of every kind: what was logged is written once, and what is lost is what the guide says."""
 
+import gzip
 import os
 import signal
 import sys
@@ -98,6 +99,32 @@ def test_what_was_logged_when_the_interpreter_ends_is_written(run, tmp_path, log
     run(LOGGING + "for n in range(5000): writer.log({'n': n})\n" + end, tmp_path)
     assert ns(logged(tmp_path))[:5000] == list(range(5000))
     assert len(logged(tmp_path)) == (5001 if "Thread" in end else 5000)
+
+
+EXIT = """
+import atexit, sys
+@atexit.register
+def last():
+    writer.log({"n": 2})
+    log.warning("3", extra={"n": 3})
+    writer.log(object())
+import logging
+from tailrace_sdk import AsyncLogWriter, FileSink, RealtimeHandler, ServerSink
+sinks = [FileSink(sys.argv[1]), ServerSink("http://127.0.0.1:1", spool_dir=sys.argv[2])]
+writer = AsyncLogWriter(sinks=sinks)
+log = logging.getLogger("shop")
+log.addHandler(RealtimeHandler(writer))
+writer.log({"n": 1})
+"""
+
+
+def test_what_is_logged_after_everything_was_written_is_written_too(run, tmp_path, logged):
+    said = run(EXIT, tmp_path / "logs", tmp_path / "spool")
+    assert said.stderr == b""
+    records = logged(tmp_path / "logs")
+    assert [record.get("n") for record in records] == [1, 2, 3, None]
+    pushes = sorted((tmp_path / "spool").rglob("*.gz"))
+    assert b"".join(gzip.decompress(path.read_bytes()) for path in pushes).count(b"\n") == 4
 
 
 def test_what_was_logged_before_an_exception_ends_the_program_is_written(run, tmp_path, logged):

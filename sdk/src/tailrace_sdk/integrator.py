@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from tailrace_sdk.count import Count
 from tailrace_sdk.exception import told
 from tailrace_sdk.plain import plain
 from tailrace_sdk.realtime import RealtimeLogger, get_realtime_logger
 from tailrace_sdk.schema import Schema
 from tailrace_sdk.timed import timed
-from tailrace_sdk.writer import Count
 
 F = TypeVar("F", bound=Callable[..., Any])
 

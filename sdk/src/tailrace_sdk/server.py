@@ -113,6 +113,10 @@ class ServerSink:
     def write(self, data: bytes, count: int) -> None:
         """Take whole lines; what there is no room for is dropped and counted. Never waits for the server."""
         with self._change:
+            if self._closed:  # the process is ending
+                self._keep(_packed(data), count, _key())
+                self._spool.close()
+                return
             if self._pending_bytes + len(data) > PENDING_BYTES_MAX:
                 self._spill()
             self._pending.append((data, count))

@@ -20,7 +20,8 @@ sinks nor the queue. Losses are also written: the next batch that gets through b
 
 **Fork.** The child begins with an empty queue, counters at zero and a thread of its own; what waited is the parent's.
 
-**Exit.** `atexit` (and the exit of a `multiprocessing` child) drains the queue, FLUSH_S at most. `os._exit` and SIGKILL
+**Exit.** `atexit` (and the exit of a `multiprocessing` child) drains the queue, FLUSH_S at most; what other handlers of
+`atexit` log after that is written at once, in their thread. `os._exit` and SIGKILL
 skip that: lost are the records of the queue and of the batch in hand, at most ``max_queue_size + batch_size``; as a
 rule those of the last LOOK_S_MIN. ``flush`` beforehand loses none.
 
@@ -32,7 +33,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import itertools
 import os
 import sys
 import threading
@@ -45,6 +45,7 @@ from types import TracebackType
 from typing import Any
 
 from tailrace_sdk.context import Capture
+from tailrace_sdk.count import Count
 from tailrace_sdk.encode import Encoder
 from tailrace_sdk.files import FileSink
 from tailrace_sdk.limits import (
@@ -60,18 +61,6 @@ from tailrace_sdk.plain import plain
 from tailrace_sdk.sink import Partly, Sink
 
 _time_ns = time.time_ns
-
-
-class Count:
-    """Counts without a lock: `next` of an iterator in C cannot be interrupted, not even by a signal handler."""
-
-    def __init__(self) -> None:
-        self._next = itertools.count()
-        self.add = self._next.__next__
-
-    def value(self) -> int:
-        """Return how often ``add`` was called."""
-        return int(repr(self._next)[len("count(") : -1])  # the one way to look without counting
 
 
 class _State:
@@ -127,6 +116,7 @@ class AsyncLogWriter:
         self._queue: deque[Any] = deque()
         self._attention = 0
         self._closed = False
+        self._exiting = False
         self._asleep = False
         self._wake = threading.Lock()
         self._wake.acquire()
@@ -147,7 +137,7 @@ class AsyncLogWriter:
         """Write a record some milliseconds later; False when it was dropped. Never raises, waits up to ``block_s``."""
         queue = self._queue
         if len(queue) >= self._attention and not self._attend():
-            return False
+            return self._log_late(_time_ns(), record)
         try:
             queue.append((_time_ns(), record.copy(), copy_context() if Capture.on else None))  # type: ignore[attr-defined]
         except Exception:  # noqa: BLE001 - it was not a dict
@@ -158,7 +148,7 @@ class AsyncLogWriter:
         """Write a record that was made before, at ``time_ns`` since 1970, and that nobody changes any more."""
         queue = self._queue
         if len(queue) >= self._attention and not self._attend():
-            return False
+            return self._log_late(time_ns, record)
         queue.append((time_ns, record, copy_context() if Capture.on else None))
         return True
 
@@ -242,7 +232,6 @@ class AsyncLogWriter:
     def _attend(self) -> bool:
         """Do what ``log`` has no time for, and return whether there is room. Takes no lock that could be held."""
         if self._closed:
-            self._late.add()
             return False
         self._attention = self._high
         if self._closed:  # meanwhile
@@ -262,6 +251,28 @@ class AsyncLogWriter:
                     return True
         self._full.add()
         return False
+
+    def _log_late(self, time_ns: int, record: Any) -> bool:
+        """Write at once what is logged while the interpreter ends; refuse it after any other shutdown."""
+        if not self._closed:
+            return False  # the queue was full
+        if not self._exiting or not self._starting.acquire(timeout=FLUSH_S):
+            self._late.add()
+            return False
+        try:
+            self._taken += 1
+            self._encode([(time_ns, _record_of(record), None)])
+        except Exception as error:  # noqa: BLE001 - the program must not notice
+            self._failed(error)
+        finally:
+            self._starting.release()
+        return True
+
+    def exit(self) -> None:
+        """Write what waits because the process ends. Whatever is logged even later is written by whoever logs it."""
+        if not self._closed:
+            self.shutdown()
+            self._exiting = True
 
     def _rouse(self) -> None:
         if self._asleep:
@@ -455,7 +466,7 @@ _finalizer_of = 0
 
 def _drain() -> None:
     for writer in list(_WRITERS):
-        writer.shutdown()
+        writer.exit()
 
 
 def _drain_with_multiprocessing() -> None:
