@@ -26,7 +26,9 @@ test: $(UV) programs ## install what the tests need and run all of them
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 # What tests run beside Tailrace. Those that are services must not be started: tests start their own.
-NEEDED = chromium:chromium logrotate:/usr/sbin/logrotate nginx-light:/usr/sbin/nginx postgresql:/usr/lib/postgresql
+# PyPy is a Python 3.9, the oldest that the SDK works in.
+NEEDED = chromium:chromium logrotate:/usr/sbin/logrotate nginx-light:/usr/sbin/nginx postgresql:/usr/lib/postgresql \
+         pypy3:pypy3
 NO_START = /usr/sbin/policy-rc.d
 programs:
 	@missing="$$(for one in $(NEEDED); do \
@@ -70,8 +72,8 @@ bench: $(UV) ## measure; prints JSON lines
 	$(UV) sync --locked --quiet --group test --group bench
 	$(BIN)/python -m bench $(ARGS)
 
-dist: $(UV) ## build the wheel and the source distribution
-	$(UV) build
+dist: $(UV) ## build the wheels and source distributions
+	$(UV) build --all-packages
 
 clean: ## remove what can be built again
 	rm -rf $(VENV) dist web/node_modules src/tailrace/page .cache

@@ -5,7 +5,7 @@ import pkgutil
 import sys
 from pathlib import Path
 
-NOT_BENCHES = {"__main__", "figure", "process"}
+NOT_BENCHES = {"__main__", "figure", "loggers", "process"}
 
 
 def main() -> int:

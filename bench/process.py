@@ -45,9 +45,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def tailrace(*arguments: str, data: Path) -> Iterator[Process]:
+def tailrace(*arguments: str, data: Path, port: int | None = None) -> Iterator[Process]:
     """Run `tailrace ARGUMENTS` until the block ends; waits until it is ready."""
-    port = free_port()
+    port = port or free_port()
     command = [str(Path(sys.executable).with_name("tailrace")), *arguments]
     command += ["--data", str(data), "--listen", f"127.0.0.1:{port}"]
     started = time.perf_counter()
