@@ -229,7 +229,7 @@ def collect(pattern: str, data: str, until_bytes: str, watched: str = "") -> Non
         print(json.dumps({"ready": True}), flush=True)
     collector.start()
     if int(until_bytes):
-        while not any(file.offset >= int(until_bytes) for file in collector.status()):
+        while not any(file.offset >= int(until_bytes) for file in collector.report.files()):
             time.sleep(0.02)
     else:
         sys.stdin.read()

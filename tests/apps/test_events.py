@@ -111,7 +111,7 @@ def test_chinese_that_was_not_declared_is_kept_and_the_status_says_what_to_do(tm
     append(tmp_path / "app.log", "订单支付成功\n用户登录失败\n", "gbk")
     collector = follow()
     wait_for(lambda: bus.next.offset == 2)
-    assert 'encoding = "gb18030"' in collector.status()[0].error
+    assert 'encoding = "gb18030"' in collector.report.files()[0].error
 
 
 def test_a_backlog_of_traces_is_the_same_events_wherever_its_blocks_end(tmp_path, bus, follow):

@@ -44,8 +44,8 @@ def test_lines_go_from_the_file_to_the_bus_and_the_status_says_so(tmp_path, bus)
     collector = Collector(bus, [Entry(str(log))], host="web-1")
     collector.start()
     wait_for(lambda: bus.next.offset == 2)
-    wait_for(lambda: collector.status()[0].state == "quiet")
-    (status,) = collector.status()
+    wait_for(lambda: collector.report.files()[0].state == "quiet")
+    (status,) = collector.report.files()
     assert (status.path, status.offset, status.lag_bytes, status.lines, status.layout) == (str(log), 33, 0, 2, "iso")
     collector.stop()
     (record, _) = bus.read(bus.first, 1 << 20)[0].records()
@@ -149,7 +149,7 @@ def test_an_entry_that_is_added_later_is_followed(tmp_path, bus):
 def test_a_file_that_may_not_be_read_is_told(tmp_path, bus, monkeypatch):
     collector = Collector(bus, [Entry(str(tmp_path / "app.log"))])
     collector._source._refused[str(tmp_path / "app.log")] = "Permission denied"
-    assert [(status.state, status.error) for status in collector.status()] == [("failing", "Permission denied")]
+    assert [(status.state, status.error) for status in collector.report.files()] == [("failing", "Permission denied")]
     collector._source.close()
 
 
@@ -159,8 +159,8 @@ def test_a_fault_that_ends_the_following_is_told_and_does_not_keep_it_from_stopp
     collector = Collector(bus, [Entry(str(tmp_path / "app.log"))])
     monkeypatch.setattr(collector.pipeline, "process", lambda _: 1 // 0)
     collector.start()
-    wait_for(lambda: collector.error)
-    assert "ZeroDivisionError" in collector.error
+    wait_for(lambda: collector.report.error)
+    assert "ZeroDivisionError" in collector.report.error
     collector.stop()
 
 
