@@ -1,7 +1,7 @@
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.pipeline.unwrap import STREAMS, detect, looks, unwrap
@@ -98,6 +98,7 @@ def test_other_keys_and_another_order_are_understood():
     assert unwrapped("docker", *lines).text.to_pylist() == ["a", "b"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXT, st.booleans(), st.sampled_from(STREAMS[1:])), max_size=12), st.integers(0, 12))
 def test_two_reads_with_what_was_held_back_are_one_read(parts, cut):
     for wrap, envelope in zip(WRAP.values(), WRAP, strict=True):

@@ -424,8 +424,9 @@ def test_a_damaged_compressed_file_gives_what_is_before_the_damage_and_says_so(f
     (logs / "app.log.1.gz").write_bytes(data)
     agent = follow(logs / "app.log*")
     until(lambda: "app.log.1.gz" in agent.problems)
-    found = agent.messages(logs)
     sound = 9_000 if damaged == "middle" else 20_000
+    agent.comes_to(logs, sound)
+    found = agent.messages(logs)
     assert found[:sound] == log.complete[:sound]
 
 
