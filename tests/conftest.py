@@ -3,8 +3,12 @@
 import signal
 
 import pytest
+from hypothesis import settings
 
 from tests.apps.programs import Server
+
+settings.register_profile("tests", deadline=None)  # no test fails because the machine is slow
+settings.load_profile("tests")
 
 
 @pytest.fixture
