@@ -104,6 +104,9 @@ LIVE = {
 class Agent(Struct, forbid_unknown_fields=True):
     """Where `tailrace agent` ships to."""
 
+    listen: Annotated[
+        str, Meta(description="HOST:PORT where it answers how it is (`tailrace status`, `/metrics`). Empty: nowhere.")
+    ] = ""
     servers: Annotated[list[str], Meta(description="Addresses; each gets everything, and none waits for another.")] = []
     token_file: Annotated[
         str, Meta(description="A file with the token for them, read for every call. Empty: $TAILRACE_TOKEN.")

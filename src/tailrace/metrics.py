@@ -22,18 +22,11 @@ class _Family(Collector):
         return ()  # its names are known only when it is asked
 
 
-class Metrics:
-    """The counters of one process; increments may come from any thread."""
+class Registry:
+    """What one process says of itself when it is asked."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        self.pushed_records = Counter("tailrace_pushed_records", "Records taken over HTTP.", registry=registry)
-        self.pushed_bytes = Counter("tailrace_pushed_bytes", "Bytes taken over HTTP, decoded.", registry=registry)
-        self.rejected_lines = Counter("tailrace_rejected_lines", "Pushed lines that were broken.", registry=registry)
-        self.searches = Counter(
-            "tailrace_searches", "Searches answered, by what became of them.", ["end"], registry=registry
-        )
-        self.search_seconds = Histogram("tailrace_search_seconds", "How long searches took.", registry=registry)
+        self._registry = CollectorRegistry()
 
     def gauge(self, name: str, description: str, value: Callable[[], float]) -> None:
         """Add a value that is read when somebody asks for the metrics."""
@@ -46,3 +39,18 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything in Prometheus's text format."""
         return generate_latest(self._registry)
+
+
+class Metrics(Registry):
+    """The counters of a server besides; increments may come from any thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        registry = self._registry
+        self.pushed_records = Counter("tailrace_pushed_records", "Records taken over HTTP.", registry=registry)
+        self.pushed_bytes = Counter("tailrace_pushed_bytes", "Bytes taken over HTTP, decoded.", registry=registry)
+        self.rejected_lines = Counter("tailrace_rejected_lines", "Pushed lines that were broken.", registry=registry)
+        self.searches = Counter(
+            "tailrace_searches", "Searches answered, by what became of them.", ["end"], registry=registry
+        )
+        self.search_seconds = Histogram("tailrace_search_seconds", "How long searches took.", registry=registry)

@@ -108,7 +108,7 @@ def run(settings: Settings, *, collecting: bool) -> None:
     config = settings.load()
     host, port = config.address
     with held(config.directory) as directory:
-        access = tailrace.access.http.guarding(directory, config)
+        access = tailrace.access.http.guarding(directory, config, config.server.listen)
         with (
             listening(host, port) as listener,
             Process(config, directory, collecting=collecting, settings=settings) as process,

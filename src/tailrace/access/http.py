@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tailrace.access.tokens import Tokens
 from tailrace.api import PROBLEM, Problem
-from tailrace.config import Config
+from tailrace.config import Config, address
 from tailrace.errors import ConfigError
 from tailrace.limits import LOGIN_BYTES_MAX, SESSIONS_MAX
 
@@ -156,13 +156,13 @@ class Guard:
         )
 
 
-def guarding(directory: Path, config: Config) -> Access:
-    """Return who is let in by this configuration. Raises ConfigError for an open door that nobody asked for."""
-    host, _ = config.address
+def guarding(directory: Path, config: Config, listen: str) -> Access:
+    """Return who is let in at an address. Raises ConfigError for an open door that nobody asked for."""
+    host, _ = address(listen)
     access = Access(Tokens(directory), host, config.server.hosts, insecure=config.server.insecure)
     if not is_loopback(host) and not config.server.insecure and not access.has_tokens:
         raise ConfigError(
-            f"others can reach {config.server.listen}, and there is no token",
+            f"others can reach {listen}, and there is no token",
             cure="Make one with `tailrace token add NAME`, or say --insecure to let everybody in.",
         )
     return access

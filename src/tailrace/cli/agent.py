@@ -16,15 +16,18 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tailrace
 from tailrace import config
 from tailrace.config import Config
 from tailrace.errors import ConfigError
 
 if TYPE_CHECKING:
+    from tailrace.agent_server import AgentServer, ShippingStatus
     from tailrace.ship.output import OutputStatus
 
 _SAY_S = 0.5
@@ -41,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to follow, - for standard input; default: this machine's logs",
     )
     parser.add_argument("--server", action="append", metavar="URL", help="ship there; may be given more than once")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="answer there how it is; default: nowhere")
     parser.add_argument("--start", metavar="WHERE", help="beginning, end, or a size from the end, like 10MB")
     parser.add_argument("--data", metavar="DIR", help="directory of the spool (default: in $XDG_DATA_HOME)")
     parser.add_argument("--config", metavar="FILE", help="a TOML file; `tailrace check` prints every key")
@@ -73,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 def _flags(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     given: dict[str, Mapping[str, Any]] = {
         "data": {"directory": args.data},
-        "agent": {"servers": args.server},
+        "agent": {"servers": args.server, "listen": args.listen},
         "collect": {
             "paths": [path if path == "-" else str(Path(path).absolute()) for path in args.paths] or None,
             "start": args.start,
@@ -108,7 +112,10 @@ class _Agent:
         self._shipping = Shipping(self._bus, directory / "dead", host=wanted.collect.host or socket.gethostname())
         self._wanted = wanted
         self._following = Following(self._bus, wanted, directory, settings, say=_say, applied=self._change)
+        self._directory = directory
+        self._started = time.monotonic()
         self._servers: list[Any] | None = None
+        self._asked = self._answering()
         self._said: dict[str, str] = {}
         self._waited: dict[str, int] = {}
 
@@ -122,6 +129,9 @@ class _Agent:
             _say(f"  {path}{'' if found else '  (there is none yet)'}")
         if len(paths) > _SHOWN:
             _say(f"  and {len(paths) - _SHOWN} more")
+        if self._asked:
+            self._asked.start()
+            _say(f"answering at {self._asked.url}")
         try:
             while not stopping.wait(_SAY_S):
                 if reloading.is_set():
@@ -159,7 +169,32 @@ class _Agent:
                 self._waited[name] = 10 ** len(str(waiting[name]))
         self._said = now
 
+    def _answering(self) -> AgentServer | None:
+        if not self._wanted.agent.listen:
+            return None
+        from tailrace.agent_server import AgentServer
+
+        return AgentServer(self._wanted, self._directory, self._following, self._status)
+
+    def _status(self) -> ShippingStatus:
+        """Return how it is; from any thread."""
+        from tailrace.agent_server import ShippingStatus
+
+        outputs = self._shipping.status()
+        said = [": ".join(filter(None, line)) for output in outputs for line in _problems(output)]
+        return ShippingStatus(
+            version=tailrace.__version__,
+            uptime_s=round(time.monotonic() - self._started, 1),
+            data=str(self._directory),
+            spool_bytes=self._bus.bytes,
+            files=self._following.collector.report.count(),
+            outputs=outputs,
+            problems=[*said, *self._following.problems()][:_SHOWN],
+        )
+
     def _stop(self) -> None:
+        if self._asked:
+            self._asked.stop()
         self._following.stop()
         self._shipping.stop()
         for output in self._shipping.status():

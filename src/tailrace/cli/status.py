@@ -43,6 +43,8 @@ def _shown(name: str, value: object) -> str:
         return f"{value:.1f} s" if name.endswith("_s") else count_text(value)
     if name == "agents" and isinstance(value, list):
         return "; ".join(map(_agent, value)) or "none"
+    if name == "outputs" and isinstance(value, list):
+        return "; ".join(map(_output, value)) or "none"
     return "; ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
@@ -72,3 +74,8 @@ def _agent(agent: dict[str, Any]) -> str:
     return (
         f"{agent['host']} ({agent['seen_s_ago']:.0f} s ago{f', {count_text(waiting)} records wait' if waiting else ''})"
     )
+
+
+def _output(output: dict[str, Any]) -> str:
+    waiting = f", {count_text(output['waiting'])} records wait" if output["waiting"] else ""
+    return f"{output['server']} ({output['state']}, {count_text(output['shipped'])} shipped{waiting})"

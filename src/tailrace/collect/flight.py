@@ -55,7 +55,7 @@ class Flight:
         elif file in self._flying:  # ... as soon as those before them are
             self._left_out[file] = file.name, batch.origins[-1].next
         else:
-            file.acked = batch.origins[-1].next
+            self._acknowledge(file, batch)
 
     def hand_over(self) -> None:
         """Append what was gathered, all at once: the bus makes one frame of it."""
