@@ -69,6 +69,7 @@ def loaded(tmp_path, text):
 ENTRIES = """
 [collect]
 host = "web"
+redact = ["secrets", "mine"]
 [[collect.entries]]
 path = "/var/log/*.log"
 exclude = ["*.1"]
@@ -78,6 +79,7 @@ redact = ["mine"]
 sample = { one_in = 3, where = "level:info" }
 [[collect.entries]]
 path = "/other"
+redact = []
 [collect.rules.mine]
 pattern = "x(?P<a>\\\\d+)"
 keep = [1, 2]
@@ -97,6 +99,7 @@ def test_entries_are_printed_as_they_are_in_effect(tmp_path):
         ('[collect.rules.mine]\npatern = "a"', "collect.rules.mine.patern", "'pattern'"),
         ('[[collect.entries]]\npath = "/a"\nstart = "soon"', "collect.entries[0].start", "beginning"),
         ('[[collect.entries]]\nstart = "end"', "collect.entries[0]", ""),
+        ('[collect]\nredact = ["sercets"]', "collect.redact: there is nothing called 'sercets'", "'secrets'"),
         ('[collect]\nentries = "/a"', "collect.entries", ""),
         ('[[collect.entries]]\npath = "/a"\nsample = { one_in = 0 }', "collect.entries[0].sample.one_in", ""),
     ],

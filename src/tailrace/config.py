@@ -24,6 +24,7 @@ from tailrace.collect import entries
 from tailrace.collect.entries import Rule, Wish
 from tailrace.errors import ConfigError
 from tailrace.limits import CONFIG_BYTES_MAX, SPOOL_BYTES, SPOOL_BYTES_MIN
+from tailrace.lines import Mask
 
 if TYPE_CHECKING:
     from tailrace.ship.connection import Server as Output
@@ -91,11 +92,23 @@ class Collect(Struct, forbid_unknown_fields=True):
     entries: Annotated[
         list[Wish], Meta(description="What to follow and how; see below. The first that fits wins.")
     ] = []
+    redact: Annotated[
+        list[str],
+        Meta(
+            description="What is masked of all that is taken in, pushes too: `secrets`, `personal`, names of rules "
+            "(`tailrace redact --list`), own too. What an entry says goes before it."
+        ),
+    ] = []
     rules: Annotated[dict[str, Rule], Meta(description="Own rules of redaction, by name.")] = {}
+
+    @property
+    def masks(self) -> tuple[str | Mask, ...]:
+        """What ``redact`` means to the pipeline."""
+        return entries.masks(self.redact, self.rules)
 
 
 LIVE = {
-    "collect": {"paths", "discover", "exclude", "start", "host", "entries", "rules"},
+    "collect": {"paths", "discover", "exclude", "start", "host", "entries", "redact", "rules"},
     "agent": {"servers", "token_file", "ca_file"},
 }
 """Keys that apply while the program runs, when the file changes; by section."""
@@ -211,7 +224,7 @@ def _values(config: Config) -> None:
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
         config.collect.start = config.collect.start.upper().replace(" ", "")
-    entries.check(config.collect.entries, config.collect.rules)
+    entries.check(config.collect.entries, config.collect.rules, config.collect.redact)
 
 
 def read(path: str) -> bytes:

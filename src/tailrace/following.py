@@ -19,7 +19,8 @@ import resource
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,13 +61,15 @@ class Following:
         config: Config,
         directory: Path,
         settings: Settings | None = None,
+        pipelines: Sequence[Pipeline] = (),
         *,
         say: Callable[[str], None] = to_stderr,
         applied: Callable[[Config], None] | None = None,
     ) -> None:
         """``directory`` is our own data, of which nothing is followed; ``settings`` is where ``config`` came from.
 
-        ``applied`` is called, in a thread, with a configuration that makes sense; it may raise ConfigError.
+        ``pipelines`` belong to what comes by other ways: what is masked changes there too, and is counted. ``applied``
+        is called, in a thread, with a configuration that makes sense; it may raise ConfigError.
         """
         self._started = config
         self._config = config
@@ -83,6 +86,7 @@ class Following:
         self.configuration = ConfigurationStatus(self._settings.path if self._settings else None, _now())
         self._bus = bus
         self.others: list[Syslog | Journal | Stdin] = []
+        self._pipelines = [*pipelines]
         self._zone = datetime.now().astimezone().tzinfo or UTC
         _raise_files_max()
         own = [directory / "bus", directory / "spool", directory / "store"]
@@ -124,17 +128,21 @@ class Following:
             from tailrace.sources.syslog import Syslog  # asyncio and TLS, which few need
 
             cert, key = wanted.syslog_cert, wanted.syslog_key
-            pipeline = Pipeline(self._zone)
-            self.others.append(Syslog(self._bus, wanted.syslog, pipeline=pipeline, certificate=cert, key=key))
+            self.others.append(Syslog(self._bus, wanted.syslog, pipeline=self._pipeline(), certificate=cert, key=key))
         if wanted.journal or (self.searching and journal_is_there()):
             start = wanted.start or ("beginning" if wanted.journal else START_FOUND)
             if start not in ("beginning", "end"):
                 start = str(size(start))
-            self.others.append(Journal(self._bus, host=host, start=start))
+            self.others.append(Journal(self._bus, pipeline=self._pipeline(), host=host, start=start))
         if "-" in wanted.paths:
-            self.others.append(Stdin(self._bus, pipeline=Pipeline(self._zone), host=host))
+            self.others.append(Stdin(self._bus, pipeline=self._pipeline(), host=host))
         for other in self.others:
             other.start()
+
+    def _pipeline(self) -> Pipeline:
+        """Make a pipeline for what is no file: it has no entry that says what is masked."""
+        self._pipelines.append(Pipeline(self._zone, self._config.collect.masks))
+        return self._pipelines[-1]
 
     def reload(self) -> None:
         """Have the configuration read and applied now; returns at once. From any thread."""
@@ -187,12 +195,12 @@ class Following:
         for name, what, key, counts in (
             ("records_dropped", "Records that an entry's filter left out.", "drop", pipeline.dropped),
             ("records_sampled_out", "Records that sampling left out.", "where", pipeline.sampled),
-            ("values_redacted", "Values that were masked.", "rule", pipeline.redacted),
         ):
             family = CounterMetricFamily(f"tailrace_{name}", what, labels=[key])
             for label, count in counts.copy().items():
                 family.add_metric([label], count)
             yield family
+        yield redacted([pipeline, *self._pipelines])
 
     # -- the configuration -------------------------------------------------------------------------------------
 
@@ -241,6 +249,10 @@ class Following:
         state.error, state.restart_needed = "", needed
         state.reloads += 1
         state.loaded = _now()
+        if wanted.collect.masks != self._config.collect.masks:
+            self._say("the configuration has changed: what is masked")
+        for pipeline in self._pipelines:
+            pipeline.redact = wanted.collect.masks
         self._config = wanted
         self._look_for_logs()
         added, removed, changed = self._publish()
@@ -285,7 +297,20 @@ class Following:
             start = wanted.start or START_FOUND
             wishes += [Wish(glob.escape(one.path), start=start) for one in self.found]
         for wish in wishes:
-            yield entry_of(wish, wanted.rules, host=host, exclude=wanted.exclude)
+            yield entry_of(wish, wanted.rules, host=host, exclude=wanted.exclude, redact=wanted.redact)
+
+
+def redacted(pipelines: Sequence[Pipeline]) -> Metric:
+    """Return how many values were masked in all of them."""
+    from prometheus_client.core import CounterMetricFamily
+
+    family = CounterMetricFamily("tailrace_values_redacted", "Values that were masked.", labels=["rule"])
+    counts: Counter[str] = Counter()
+    for pipeline in pipelines:
+        counts.update(pipeline.redacted.copy())
+    for rule, count in counts.items():
+        family.add_metric([rule], count)
+    return family
 
 
 def _raise_files_max() -> None:

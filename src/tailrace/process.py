@@ -15,9 +15,10 @@ import tailrace
 from tailrace.bus.disk import DiskBus
 from tailrace.collect.words import Collecting, CollectParameters
 from tailrace.config import Config, Settings, seconds, size
-from tailrace.following import Following
+from tailrace.following import Following, redacted
 from tailrace.http import Status
 from tailrace.metrics import Metrics
+from tailrace.pipeline import Pipeline
 from tailrace.ship.http import Blocks
 from tailrace.sources.http import Push
 from tailrace.store.parts.indexer import Indexer
@@ -49,10 +50,11 @@ class Process:
         self.indexer = Indexer(self.bus, self.store)
         self.history = History(self.bus, self.store)
         self.searches = Pool(self.metrics)
-        self.push = Push(self.bus, self.metrics, lambda: 0 if self.indexer.error else self._waiting())
+        self._pushed = Pipeline(redact=config.collect.masks)
+        self.push = Push(self.bus, self.metrics, lambda: 0 if self.indexer.error else self._waiting(), self._pushed)
         self.blocks = Blocks(self.bus, self.metrics, self.push.let_catch_up)
         self.hub = Hub(self.bus, self.history)
-        self.following = Following(self.bus, config, directory, settings) if collecting else None
+        self.following = Following(self.bus, config, directory, settings, [self._pushed]) if collecting else None
         self._measure()
 
     def start(self) -> None:
@@ -160,4 +162,6 @@ class Process:
         gauge("problems", "Things that are wrong; /api/v1/status says which.", lambda: len(self.problems()))
         if self.following:
             self.metrics.family(self.following.metrics)
+        else:
+            self.metrics.family(lambda: [redacted([self._pushed])])
         gauge("damaged_records", "Records that damage of the bus has cost.", lambda: self.bus.damaged_records)

@@ -1,6 +1,7 @@
 """The commands, as a person runs them."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -65,14 +66,21 @@ def test_check_explains_which_files_each_entry_finds_and_what_is_left_out(tmp_pa
     for name in ("a.log", "b.log", "b.log.xz", "no.log"):
         (tmp_path / name).write_text("line\n")
     config = tmp_path / "tailrace.toml"
-    entries = [f'path = "{tmp_path}/*.log*"\nexclude = ["no*"]', f'path = "{tmp_path}/a.log"', 'path = "/nowhere"']
-    config.write_text("".join(f"[[collect.entries]]\n{entry}\n" for entry in entries))
+    entries = [
+        f'path = "{tmp_path}/*.log*"\nexclude = ["no*"]\nredact = []',
+        f'path = "{tmp_path}/a.log"',
+        'path = "/nowhere"',
+    ]
+    config.write_text(
+        '[collect]\nredact = ["secrets"]\n' + "".join(f"[[collect.entries]]\n{entry}\n" for entry in entries)
+    )
     done = tailrace("check", config)
     assert done.returncode == 0
     said = done.stdout.decode()
     assert f"# {tmp_path}/*.log*: 2 files, 10 B\n#   {tmp_path}/a.log  (5 B)\n" in said
     assert f"left out, compressed in a way that is not read; gzip is: {tmp_path}/b.log.xz" in said
     assert f"left out, excluded: {tmp_path}/no.log" in said
+    assert re.findall("redact: (.*)", said) == ["off, what is written is what is stored", "secrets", "secrets"]
     assert done.stderr.decode().splitlines() == [
         f"warning: {tmp_path}/a.log: 1 of its files belong to {tmp_path}/*.log*, which comes first",
         "warning: /nowhere: finds no file now",

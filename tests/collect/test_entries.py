@@ -75,6 +75,11 @@ def test_the_verbs_of_an_entry_become_steps():
     assert steps.redact == ("secrets", lines.Mask("mine", "x+", (1, 2)))
 
 
+@pytest.mark.parametrize(("own", "found"), [(None, ("personal",)), ([], ()), (["secrets"], ("secrets",))])
+def test_what_an_entry_says_of_masking_goes_before_what_holds_for_all(own, found):
+    assert entry_of(Wish("/a", redact=own), {}, redact=["personal"]).steps.redact == found
+
+
 def test_the_difference_names_what_was_added_removed_and_changed():
     old = [Entry("/same"), Entry("/gone"), Entry("/other")]
     new = [Entry("/new"), Entry("/other", labels={"a": "b"}), Entry("/same")]

@@ -1,6 +1,7 @@
 """Secrets go from messages, fields and trace ids; nothing else does, and no first pass hides one."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -95,6 +96,23 @@ def test_the_original_of_a_masked_line_goes():
     assert batch.array("message")[0].as_py() == r"caf\xe9 password=[redacted:password]"
     assert [text and "raw_base64" in text for text in batch.array("fields").to_pylist()] == [None, True]
     assert pipeline.redacted == {"password": 1}
+
+
+def test_what_the_pipeline_masks_is_masked_where_the_steps_name_nothing():
+    pipeline = Pipeline(redact=("password",))
+    assert pipeline.masked(batch_of(["pwd=x1"])).array("message").to_pylist() == ["pwd=[redacted:password]"]
+    lines = Lines(pa.array([b"pwd=x1 ann@b.com"]), np.arange(1), Stream.of({}), 0, Origin("file:1", 0, 1, 1))
+    for steps, message in (
+        (Steps(), "pwd=[redacted:password] ann@b.com"),
+        (Steps(redact=("email",)), "pwd=x1 a***@b.com"),
+    ):
+        assert pipeline.process(replace(lines, steps=steps)).array("message").to_pylist() == [message]
+    assert pipeline.redacted == {"password": 2, "email": 1}
+
+
+def test_a_batch_is_left_as_it_is_by_a_pipeline_that_masks_nothing():
+    batch = batch_of(["pwd=x1"])
+    assert Pipeline().masked(batch) is batch
 
 
 def test_a_trace_id_is_masked_too():

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.bus.disk import DiskBus
+from tailrace.pipeline import Pipeline
 from tailrace.sources.journal import Journal, parse, record_of
 from tests.apps.programs import until
 
@@ -111,7 +112,7 @@ def test_entries_of_a_real_journal_are_there_once_over_restarts(journald, tmp_pa
     wanted = []
     for life in range(3):
         bus = DiskBus(tmp_path / "bus")
-        journal = Journal(bus, host="h", arguments=[f"--namespace={journald}"])
+        journal = Journal(bus, pipeline=Pipeline(), host="h", arguments=[f"--namespace={journald}"])
         journal.start()
         for number in range(3):
             wanted.append(f"life {life}\n  line {number}")
@@ -123,7 +124,7 @@ def test_entries_of_a_real_journal_are_there_once_over_restarts(journald, tmp_pa
         say(journald, wanted[-1])
         bus.close()
     bus = DiskBus(tmp_path / "bus")
-    journal = Journal(bus, host="h", arguments=[f"--namespace={journald}"])
+    journal = Journal(bus, pipeline=Pipeline(), host="h", arguments=[f"--namespace={journald}"])
     journal.start()
     until(lambda: len(shop(bus)) >= len(wanted))
     journal.stop()
@@ -131,3 +132,17 @@ def test_entries_of_a_real_journal_are_there_once_over_restarts(journald, tmp_pa
     bus.close()
     assert [record.message for record in found] == wanted
     assert (found[1].level.name, found[1].fields["ORDER"]) == ("ERROR", "1")
+
+
+def test_what_is_masked_of_a_journal_goes_from_message_and_fields(journald, tmp_path):
+    bus = DiskBus(tmp_path / "bus")
+    pipeline = Pipeline(redact=("secrets",))
+    journal = Journal(bus, pipeline=pipeline, host="h", arguments=[f"--namespace={journald}"])
+    journal.start()
+    say(journald, "password=hunter2", API_TOKEN="t1", ORDER="7")
+    until(lambda: shop(bus))
+    journal.stop()
+    (record,) = shop(bus)
+    bus.close()
+    assert record.message == "password=[redacted:password]"
+    assert (record.fields["API_TOKEN"], record.fields["ORDER"]) == ("[redacted:token]", "7")

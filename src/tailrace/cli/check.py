@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     print(config.toml(wanted))
     collect = wanted.collect
     wishes = [*collect.entries, *(Wish(path, start=collect.start) for path in collect.paths if path != "-")]
-    entries = [entry_of(wish, collect.rules, exclude=collect.exclude) for wish in wishes]
+    entries = [entry_of(wish, collect.rules, exclude=collect.exclude, redact=collect.redact) for wish in wishes]
     if not entries and collect.discover:
         print("# nothing is named: `tailrace up` looks for the logs of this machine")
     fence = Fence([str(wanted.directory / part) for part in ("bus", "store")], collect.allow)

@@ -1,4 +1,4 @@
-"""``tailrace redact``: what would be stored of these lines when an entry says ``redact``; to try one's own rules."""
+"""``tailrace redact``: what would be stored of these lines with ``redact`` in the configuration; to try one's rules."""
 
 from __future__ import annotations
 

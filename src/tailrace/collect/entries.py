@@ -92,16 +92,16 @@ class Wish(Struct, forbid_unknown_fields=True, omit_defaults=True):
     ] = ""
     topic: Annotated[str, Meta(description="Where its lines go when they are shipped.")] = ""
     redact: Annotated[
-        list[str],
-        Meta(description="What is masked: `secrets`, `personal`, names of rules (`tailrace redact --list`), own too."),
-    ] = []
+        list[str] | None,
+        Meta(description="What is masked of its lines, instead of what `collect.redact` says; `[]`: nothing."),
+    ] = None
     drop: Annotated[str, Meta(description="A query: lines that match it are not kept.")] = ""
     sample: Annotated[Sample | None, Meta(description="`{ where = QUERY, one_in = 10 }`: only one of ten is kept.")] = (
         None
     )
 
 
-def check(wishes: Sequence[Wish], rules: Mapping[str, Rule]) -> None:
+def check(wishes: Sequence[Wish], rules: Mapping[str, Rule], redact: Sequence[str] = ()) -> None:
     """Raise ConfigError for a value that has the right type and no meaning; it names the place of the value."""
     if len(wishes) > ENTRIES_MAX:
         raise ConfigError(f"collect.entries: there are {len(wishes)}", cure=f"At most {ENTRIES_MAX}: write globs.")
@@ -110,6 +110,10 @@ def check(wishes: Sequence[Wish], rules: Mapping[str, Rule]) -> None:
             own_rule(_mask(name, rule))
         except ConfigError as error:
             raise ConfigError(f"collect.rules.{name}: {error.message}", cure=error.cure) from error
+    try:
+        rules_of(masks(redact, rules))
+    except ConfigError as error:
+        raise _Place("collect").fault("redact", error.message, error.cure) from error
     for number, wish in enumerate(wishes):
         place = _Place(f"collect.entries[{number}]", wish.path)
         if not wish.path.strip() or "\0" in wish.path:
@@ -173,8 +177,11 @@ def _check_files(wish: Wish, place: _Place) -> None:
             raise place.fault(f"labels.{name[:80]}", "empty or too long", f"At most {LABEL_BYTES_MAX} bytes.")
 
 
-def steps_of(wish: Wish, rules: Mapping[str, Rule]) -> Steps:
-    """Return what the pipeline is to do: the one place where the keys of an entry become steps."""
+def steps_of(wish: Wish, rules: Mapping[str, Rule], redact: Sequence[str] = ()) -> Steps:
+    """Return what the pipeline is to do: the one place where the keys of an entry become steps.
+
+    ``redact`` is masked where the entry does not say what is.
+    """
     joined, pattern = wish.multiline, ""
     if not isinstance(joined, str):
         pattern = joined.start or joined.continue_
@@ -190,8 +197,13 @@ def steps_of(wish: Wish, rules: Mapping[str, Rule]) -> Steps:
         labels_from=wish.labels_from,
         drop=wish.drop,
         sample=lines.Sample(wish.sample.where, wish.sample.one_in) if wish.sample else None,
-        redact=tuple(_mask(name, rules[name]) if name in rules else name for name in wish.redact),
+        redact=masks(redact if wish.redact is None else wish.redact, rules),
     )
+
+
+def masks(names: Sequence[str], rules: Mapping[str, Rule]) -> tuple[str | Mask, ...]:
+    """Return what these names mean to the pipeline: rules of one's own as they are written, others by their name."""
+    return tuple(_mask(name, rules[name]) if name in rules else name for name in names)
 
 
 def _mask(name: str, rule: Rule) -> Mask:
@@ -200,14 +212,20 @@ def _mask(name: str, rule: Rule) -> Mask:
 
 
 def entry_of(
-    wish: Wish, rules: Mapping[str, Rule], *, host: str = "", exclude: Sequence[str] = (), start: str = ""
+    wish: Wish,
+    rules: Mapping[str, Rule],
+    *,
+    host: str = "",
+    exclude: Sequence[str] = (),
+    start: str = "",
+    redact: Sequence[str] = (),
 ) -> Entry:
     """Return what to follow, with what holds for all entries."""
     return Entry(
         os.path.expanduser(wish.path),
         wish.start or start or "beginning",
         {**({"host": host} if host else {}), **wish.labels},
-        steps_of(wish, rules),
+        steps_of(wish, rules, redact),
         tuple(dict.fromkeys(form for pattern in (*wish.exclude, *exclude) for form in _forms(pattern))),
     )
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tailrace.limits import DETECT_LINES, LINE_BYTES_MAX, STREAM_STATES_MAX
-from tailrace.lines import Lines, Steps
+from tailrace.lines import Lines, Mask, Steps
 from tailrace.pipeline import json_columns, layouts, parse_json, parse_logfmt, parse_text, unwrap, w3c
 from tailrace.pipeline.assemble import Envelope, assemble
 from tailrace.pipeline.decode import decode, looks_like
@@ -78,15 +78,17 @@ class _Columns:
 class Pipeline:
     """Gives lines their meaning; keeps what it learned about each stream. Not for several threads at once."""
 
-    def __init__(self, zone: tzinfo = UTC) -> None:
+    def __init__(self, zone: tzinfo = UTC, redact: tuple[str | Mask, ...] = ()) -> None:
         """``zone`` is that of times which name none: the zone of the machine that wrote them.
 
-        ``dropped`` and ``sampled`` count what was left out, by the text of the filter; ``redacted`` what was masked, by
-        rule. They may be read from any thread.
+        ``redact`` is what is masked of lines whose steps name nothing; it may be set from any thread. ``dropped`` and
+        ``sampled`` count what was left out, by the text of the filter; ``redacted`` what was masked, by rule. They may
+        be read from any thread.
         """
         self.dropped: Counter[str] = Counter()
         self.sampled: Counter[str] = Counter()
         self.redacted: Counter[str] = Counter()
+        self.redact = redact
         self._zone = zone
         self._states: OrderedDict[str, _State] = OrderedDict()
 
@@ -148,9 +150,12 @@ class Pipeline:
             batch = dropped(batch, steps.drop, self.dropped)
         if steps.sample:
             batch = sampled(batch, steps.sample, self.sampled)
-        if steps.redact:
-            batch = redactor(steps.redact).apply(batch, self.redacted)
-        return batch
+        return self.masked(batch, steps.redact)
+
+    def masked(self, batch: Batch, redact: tuple[str | Mask, ...] = ()) -> Batch:
+        """Return the batch with what ``redact`` means masked, or what the pipeline's own does where that is empty."""
+        redact = redact or self.redact
+        return redactor(redact).apply(batch, self.redacted) if redact else batch
 
     def _state(self, key: str) -> _State:
         state = self._states.pop(key, None) or _State()

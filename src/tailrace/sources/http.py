@@ -1,6 +1,6 @@
 """Push: lines over HTTP. ``200`` comes when every line that was accepted is on disk, and can be searched.
 
-    body -> decompress -> pieces of whole lines -> parse (in a thread) -> bus -> wait for the disk -> answer
+    body -> decompress -> pieces of whole lines -> parse, mask (in a thread) -> bus -> wait for the disk -> answer
 
 A push is worked off piece by piece, two pieces at a time on their way to the disk, so its memory does not grow with
 the body. Each piece names its place: (``push:KEY``, line numbers). A retry with the same ``Idempotency-Key`` and the
@@ -106,13 +106,16 @@ class _Progress:
 class Push:
     """Takes pushes for one bus. Belongs to one event loop; parses in threads of its own."""
 
-    def __init__(self, bus: Bus, metrics: Metrics, lag: Callable[[], int]) -> None:
-        """Push to a bus; ``lag`` tells how many records its reader is behind and works on."""
+    def __init__(self, bus: Bus, metrics: Metrics, lag: Callable[[], int], pipeline: Pipeline) -> None:
+        """Push to a bus; ``lag`` tells how many records its reader is behind and works on.
+
+        ``pipeline`` reads lines of text, and masks all; nobody else uses it.
+        """
         self._bus = bus
         self._lag = lag
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(_THREADS, "push")
-        self._pipeline = Pipeline()
+        self._pipeline = pipeline
         self._pipeline_lock = threading.Lock()
         self._running = 0
 
@@ -232,7 +235,8 @@ class Push:
         progress.rejected_count += len(broken)
         room = PUSH_REJECTED_MAX - len(progress.rejected)
         progress.rejected += [Rejected(first + index + 1, error) for index, error in sorted(broken)[: max(room, 0)]]
-        return batch, taken
+        with self._pipeline_lock:
+            return self._pipeline.masked(batch), taken
 
     def _answer(self, progress: _Progress) -> Response:
         self._metrics.pushed_records.inc(progress.accepted)

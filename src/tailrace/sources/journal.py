@@ -36,7 +36,7 @@ import pyarrow as pa
 from tailrace.bus import Bus
 from tailrace.limits import JOURNAL_ENTRY_BYTES_MAX, JOURNAL_READ_BYTES, JOURNAL_RETRY_S
 from tailrace.lines import Lines
-from tailrace.pipeline import process_json
+from tailrace.pipeline import Pipeline, process_json
 from tailrace.pipeline.decode import decode
 from tailrace.record import Origin, Stream
 from tailrace.sources.intake import Intake, SourceStatus
@@ -65,12 +65,15 @@ def is_there() -> bool:
 class Journal:
     """Follows the journal from ``start`` until ``stop``."""
 
-    def __init__(self, bus: Bus, *, host: str, start: str = "beginning", arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, bus: Bus, *, pipeline: Pipeline, host: str, start: str = "beginning", arguments: Sequence[str] = ()
+    ) -> None:
         """``start`` is where to begin the first time: ``beginning``, ``end``, or about so many bytes from the end.
 
         ``arguments`` are more of journalctl's, like ``--namespace=NAME``; each set of them is a journal of its own.
         """
         self._intake = Intake(bus)
+        self._pipeline = pipeline
         self._name = _NAME + " ".join(arguments)
         self._stream = Stream.of({"host": host, "source": "journal"})
         self._start = start
@@ -156,7 +159,7 @@ class Journal:
         )
         batch, _ = process_json(lines)
         self._error = ""
-        return self._intake.append(batch)
+        return self._intake.append(self._pipeline.masked(batch))
 
 
 def parse(data: bytes) -> tuple[list[dict[str, bytes]], int]:

@@ -45,6 +45,18 @@ def test_an_agent_has_metrics_of_its_files_and_its_servers(start, agent, log):
     assert "tailrace_lines_read_total 100.0" in get(f"{url}/metrics")
 
 
+def test_an_agent_masks_before_its_spool_and_counts_it(start, agent, log, port):
+    server = start()
+    log.write_text("password=hush-1\n")
+    servers = [server.url, f"http://127.0.0.1:{port}"]  # one is away: the spool keeps everything
+    shipping = agent(log, "--listen", "127.0.0.1:0", servers=servers, TAILRACE_COLLECT__REDACT="secrets")
+    until(lambda: server.messages() == ["password=[redacted:password]"])
+    kept = [path.read_bytes() for path in (shipping.directory / "spool").iterdir()]
+    assert any(b"[redacted" in content for content in kept)
+    assert not any(b"hush-1" in content for content in kept)
+    assert 'tailrace_values_redacted_total{rule="password"} 1.0' in get(f"{asked(shipping)}/metrics")
+
+
 def test_an_agent_answers_nobody_else_without_a_token(tmp_path, log):
     more = ("--data", tmp_path / "agent", "--listen", "0.0.0.0:0")
     done = tailrace("agent", log, "--server", "http://127.0.0.1:1", *more)
