@@ -73,6 +73,12 @@ class Reader:
             self.step()
         return self.settle()
 
+    def wait_for(self, condition):
+        """Read until something is true."""
+        end = time.monotonic() + DEADLINE_S
+        while not condition() and time.monotonic() < end:
+            self.step()
+
     def settle(self):
         """Read what is there now: nothing more may come."""
         for _ in range(3):

@@ -405,14 +405,18 @@ class RandomWriter(RuleBasedStateMachine):
             self.drain()
 
     @precondition(lambda self: not self.partial)
-    @rule(which=st.integers(0, 5))
-    def compress_a_generation(self, which):
+    @rule(which=st.integers(0, 5), seen_bytes=st.integers(0, 2000))
+    def compress_a_generation(self, which, seen_bytes):
         generations = sorted(set(self.path.parent.glob("app.log.*")) - set(self.path.parent.glob("*.gz")))
         if not generations:
             return
         old = generations[which % len(generations)]
         packed = old.with_name(old.name + ".gz")
-        packed.write_bytes(gzip.compress(old.read_bytes()))
+        data = gzip.compress(old.read_bytes())
+        write(packed, data[:seen_bytes])
+        if self.up:
+            self.reader.step()
+        write(packed, data[seen_bytes:])
         shutil.copystat(old, packed)
         old.unlink()
 

@@ -241,6 +241,7 @@ def test_a_damaged_compressed_file_gives_the_lines_before_the_damage_and_one_err
     write(beside(log, ".1.gz"), packed)
     reader = Reader(Entry(str(tmp_path / "app.log*")))
     assert reader.until(1000) == wanted(1000)
+    reader.wait_for(lambda: reader.source.problems)
     assert [path for path, why in reader.source.problems.items() if "damaged" in why] == [str(beside(log, ".1.gz"))]
     reader.crash()
 

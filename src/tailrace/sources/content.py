@@ -62,6 +62,11 @@ class Content(Protocol):
         """Return what tells a compressed file that is read to its end, at ``offset``, in few bytes; else empty."""
         ...
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether it is being written by somebody who has not come to its end."""
+        ...
+
     def begin_again(self) -> None:
         """Forget what was read."""
         ...
@@ -87,6 +92,7 @@ class Plain:
 
     __slots__ = ("fd",)
     packed = False
+    unfinished = False
     damage = ""
 
     def __init__(self, fd: int) -> None:

@@ -255,7 +255,7 @@ class FileSource:
             self._turns.put(file, now + POLL_S_MIN)
             return None
         try:
-            if file.size == 0 and file.content.look()[0] and self._was_read_elsewhere(file):
+            if file.empty and file.content.pread(1, 0) and self._was_read_elsewhere(file):
                 return None
             lines = file.read(now, time.time_ns())
             self._fault(file, file.content.damage)
@@ -283,6 +283,7 @@ class FileSource:
 
     def _was_read_elsewhere(self, file: FollowedFile) -> bool:
         """Find out what a file is that was empty until now: tell whether it is a copy, and part with it then."""
+        file.empty = False
         known, copied = twin_of(file.path, file.content, self._past, self._open, self._finder.found)
         if copied:
             self._parked.put(file.key, file.path, file.content.fd, copy=True)
@@ -475,7 +476,7 @@ class FileSource:
         file = FollowedFile(content, one.path, place, one.key, time.time_ns())
         if os.path.islink(one.path):
             file.real = real
-        file.place = place.labels
+        file.place, file.empty = place.labels, not content.pread(1, 0)
         file.dress(one.entry)
         if known is not None:
             self._past.take(known)

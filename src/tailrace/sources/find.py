@@ -296,9 +296,8 @@ class Finder:
         listing.young = time.time_ns() - status.st_mtime_ns < LISTING_YOUNG_S * SECOND_NS
         listing.told = told
         listing.real = os.path.realpath(directory)
-        if self._dirty is not None and before is not None and before.names and listing.names:
-            names = listing.names
-            listing.statuses = {n: one for n, one in before.statuses.items() if before.names[n] == names.get(n)}
+        if self._dirty is not None:
+            listing.statuses = _still_known(before, listing)
         return listing
 
     def _notice(self, directory: str) -> bool:
@@ -310,6 +309,15 @@ class Finder:
         except OSError:
             return False
         return self._watch.watch(directory, (status.st_dev, status.st_ino))
+
+
+def _still_known(before: _Listing | None, now: _Listing) -> dict[str, _Status]:
+    """Return the statuses of names that lead to the same files as before, in the same directory."""
+    if not (before and before.stamp and before.names and now.stamp and now.names):
+        return {}
+    if before.stamp[:2] != now.stamp[:2]:
+        return {}
+    return {name: one for name, one in before.statuses.items() if before.names[name] == now.names.get(name)}
 
 
 def _excluded(entry: Entry, path: str, real: str) -> bool:

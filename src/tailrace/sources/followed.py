@@ -87,6 +87,7 @@ class FollowedFile:
         "changed",
         "content",
         "due",
+        "empty",
         "entry",
         "error",
         "first_path",
@@ -141,6 +142,7 @@ class FollowedFile:
         self.due = 0.0
         self.changed = 0.0
         self.more = False
+        self.empty = False
         self.before: FollowedFile | None = None
         self.carries: FollowedFile | None = None
         self._held: tuple[int, float] | None = None

@@ -85,19 +85,19 @@ def _is_copy(content: Content, file: FollowedFile) -> bool:
         size, intact = 0, False
     if known.is_in(content):
         return not intact or not content.pread(1, size)
+    head = content.pread(_END_BYTES, 0)
     length, _ = content.look()
-    if not 0 < length < file.offset:
+    if not head or head != file.content.pread(len(head), 0) or (length >= file.offset and not content.unfinished):
         return False
     start = max(0, length - _END_BYTES)
-    return content.pread(_END_BYTES, 0) == file.content.pread(min(_END_BYTES, length), 0) and content.pread(
-        length - start, start
-    ) == file.content.pread(length - start, start)
+    end = content.pread(_END_BYTES, start)
+    return end == file.content.pread(len(end), start)
 
 
 def _is_unfinished(content: Content, known: Known) -> bool:
     """Tell whether a compressed file that is being written has not come as far as what was read, but may."""
     size, mtime_ns = content.look()
-    if not content.packed or content.damage or size >= known.offset or content.seal(size):
+    if not content.unfinished:
         return False
     young = time.time_ns() - mtime_ns < GONE_QUIET_S * 1e9
     return young and (size < known.note.prefix_bytes or known.begins(content))
