@@ -1,5 +1,6 @@
 """`tailrace up` as a newcomer starts it: without arguments it finds the logs and says why; the demo has something."""
 
+import re
 import subprocess
 import sys
 
@@ -37,9 +38,14 @@ def writer(tmp_path):
 
 def test_logs_are_found_and_it_is_said_which_and_why(start, home, writer):
     server = start(command="up", **surroundings(home))
-    assert f"  {home}/state/notes/notes.log  (a log in {home}/state)" in server.said
-    assert any(f"{writer.path}  (open for append by " in line and f"(pid {writer.pid})" in line for line in server.said)
-    until(lambda: {"from a process", "from the state directory"} <= set(server.messages()))
+    for written in ("from a process", "from the state directory"):  # of all that this machine writes
+        until(lambda text=written: server.messages(q=f'"{text}"') == [text])
+    shown = [line for line in server.said if line.startswith("  /")]  # of all the logs of this machine, the first
+    assert shown
+    assert all(
+        re.search(r"  \((open for append by .+ \(pid \d+\)|a (text )?log in .+|a container's log)\)$", line)
+        for line in shown
+    )
     found = server.get("/api/v1/search", q='"from a process"')["records"]
     assert [record["service"] for record in found] == ["shop"]
 
@@ -49,9 +55,9 @@ def test_its_own_data_is_not_followed(start, home):
     (data / "bus").mkdir(parents=True)
     (data / "own.log").write_text("about myself\n")
     server = start(command="up", name="home/state/tailrace", **surroundings(home))
-    until(lambda: "from the state directory" in server.messages())
+    until(lambda: server.messages(q='"from the state directory"'))
     assert not any("own.log" in line for line in server.said)
-    assert "about myself" not in server.messages()
+    assert server.messages(q='"about myself"') == []
 
 
 def test_a_file_that_appears_is_picked_up(start, tmp_path):
@@ -64,9 +70,9 @@ def test_a_file_that_appears_is_picked_up(start, tmp_path):
 
 def test_a_log_that_appears_where_logs_are_found_is_picked_up(start, home):
     server = start(command="up", **surroundings(home))
-    until(lambda: "from the state directory" in server.messages())
+    until(lambda: server.messages(q='"from the state directory"'))
     (home / "state" / "later [1].log").write_text("from a log that came later\n")
-    until(lambda: "from a log that came later" in server.messages(), seconds=30)
+    until(lambda: server.messages(q='"from a log that came later"'), seconds=30)
 
 
 def test_the_demo_shows_three_services(start):

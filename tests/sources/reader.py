@@ -28,7 +28,7 @@ class Reader:
         self.paths: list[str] = []
         self.acknowledging = True
         self.hold: Callable[[int], int] = lambda _: 0
-        self.flying: list[tuple[FollowedFile, Origin, Lines]] = []
+        self.flying: list[tuple[FollowedFile, Origin, Lines, int]] = []
         self.start()
 
     def start(self):
@@ -44,28 +44,34 @@ class Reader:
 
     def step(self, timeout_s=0.02):
         for file, lines in self.source.poll():
-            origin, rows = lines.origin, len(lines.lines)
-            held = 0 if lines.ended else self.hold(rows)
+            origin = lines.origin
+            held = 0 if lines.ended else self.hold(origin.rows)
             if held:
-                place = int(lines.positions[rows - held])
+                place = int(lines.positions[-held])
                 note = file.give_back(place, held, time.monotonic())
-                origin = Origin(origin.source, origin.first, place, rows - held, note)
-            self.flying.append((file, origin, lines))
+                origin = Origin(origin.source, origin.first, place, origin.rows - held, note)
+            self.flying.append((file, origin, lines, len(lines.lines) - held))
         if self.acknowledging:
             self.acknowledge()
         self.source.wait(timeout_s)
 
     def acknowledge(self):
-        for file, origin, lines in self.flying:
-            taken = self.ledger.get(origin.source)
-            assert taken is None or taken.next <= origin.first
-            self.ledger[origin.source] = origin
+        for file, origin, lines, rows in self.flying:
+            if lines.before is not None and file.carries is not None:
+                self.take(lines.before)
+                file.carries.acked, file.carries = lines.before.next, None
+            self.take(origin)
             if file.name == origin.source:
                 file.acked = origin.next
-            self.lines += lines.lines[: origin.rows].to_pylist()
-            self.positions += lines.positions[: origin.rows].tolist()
-            self.paths += [lines.stream.labels["path"]] * origin.rows
+            self.lines += lines.lines[:rows].to_pylist()
+            self.positions += lines.positions[:rows].tolist()
+            self.paths += [lines.stream.labels["path"]] * rows
         self.flying.clear()
+
+    def take(self, origin: Origin):
+        taken = self.ledger.get(origin.source)
+        assert taken is None or taken.next <= origin.first
+        self.ledger[origin.source] = origin
 
     def until(self, count):
         end = time.monotonic() + DEADLINE_S
