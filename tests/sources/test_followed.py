@@ -6,12 +6,13 @@ import sys
 
 import pytest
 
-from tailrace.limits import EVENT_QUIET_S, EVENT_S_MAX, HOLE_BYTES_MIN, PARTIAL_QUIET_S
+from tailrace.limits import EVENT_QUIET_S, EVENT_S_MAX, HOLE_BYTES_MIN, PARTIAL_QUIET_S, PREFIX_BYTES
 from tailrace.lines import Steps
 from tailrace.record import Stream
 from tailrace.sources import followed
 from tailrace.sources.content import Plain
 from tailrace.sources.followed import FollowedFile
+from tailrace.sources.known import Known
 
 
 @pytest.fixture
@@ -125,6 +126,7 @@ from tailrace.limits import LINE_BYTES_MAX
 from tailrace.record import Stream
 from tailrace.sources.content import Plain
 from tailrace.sources.followed import FollowedFile
+from tailrace.sources.known import Known
 with open(sys.argv[1], "wb") as writer:
     for _ in range(256):
         writer.write(b"y" * (1 << 20))
@@ -226,3 +228,28 @@ def test_lines_that_wait_do_not_wait_for_a_line_longer_than_a_block(log, monkeyp
     file.give_back(0, 1, 0.0)
     assert texts(file.read(0.0, 1)) == ([b"held"], [0], True)
     os.close(file.content.fd)
+
+
+class Hasty(Plain):
+    """A file that is truncated and written anew as soon as a block of it was read."""
+
+    __slots__ = ()
+
+    def pread(self, length, offset):
+        data = super().pread(length, offset)
+        if length > PREFIX_BYTES:
+            with open(f"/proc/self/fd/{self.fd}", "wb") as writer:
+                writer.write(b"other\n" * 3)
+        return data
+
+
+@pytest.mark.parametrize("count", [2, 500])
+def test_what_was_read_is_known_by_its_first_bytes_though_others_were_written_just_then(tmp_path, log, count):
+    content = b"".join(b"line %d\n" % number for number in range(count))
+    log.write_bytes(content)
+    (tmp_path / "copy").write_bytes(content)
+    fds = [os.open(path, os.O_RDONLY) for path in (log, tmp_path / "copy")]
+    lines = FollowedFile(Hasty(fds[0]), str(log), Stream.of({}), (1, 2), 3).read(0.0, 1)
+    assert Known.of(lines.origin).is_in(Plain(fds[1]))
+    for fd in fds:
+        os.close(fd)

@@ -25,6 +25,7 @@ from tailrace.store.parts.indexer import Indexer
 from tailrace.store.parts.store import PartSnapshot, PartStore
 from tailrace.store.search import History
 from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
+from tests.apps.programs import until
 from tests.tail.test_join import BOUNDS, QUERIES, WORDS
 from tests.tail.watching import Client, ListHistory, checkpoint, watch
 
@@ -220,6 +221,7 @@ def test_a_search_does_not_leave_out_what_the_bus_lets_go_of_while_its_snapshot_
     def and_then_write_a_part() -> Iterator[PartSnapshot]:
         with take() as snapshot:
             machine.index()
+            until(lambda: machine.bus.first.offset > 0)
             yield snapshot
 
     machine.store.snapshot = and_then_write_a_part

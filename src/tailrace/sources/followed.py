@@ -71,6 +71,7 @@ class FollowedFile:
     """An open file and the place in it; used by one thread."""
 
     __slots__ = (
+        "_first",
         "_head",
         "_held",
         "_held_bytes",
@@ -154,6 +155,7 @@ class FollowedFile:
         self._mark = b""
         self._mtime_ns = -1
         self._prefix = (0, hash_of(b""))
+        self._first = b""
 
     def dress(self, entry: Entry) -> None:
         """Read on as this entry wishes."""
@@ -252,6 +254,7 @@ class FollowedFile:
         self._mark = b""
         self._mtime_ns = -1
         self._prefix = (0, hash_of(b""))
+        self._first = b""
         self._held = None
         self._order = None
 
@@ -412,6 +415,8 @@ class FollowedFile:
         return Lines(lines, begins + first, self.stream, observed_ns, origin, steps, ended, more, self._head)
 
     def _advance(self, taken: bytes) -> None:
+        if self.offset <= len(self._first) < PREFIX_BYTES:
+            self._first = self._first[: self.offset] + taken[: PREFIX_BYTES - self.offset]
         self.offset += len(taken)
         self._searched = self.offset
         self._mark = (self._mark + taken[-MARK_BYTES:])[-MARK_BYTES:]
@@ -419,7 +424,11 @@ class FollowedFile:
     def _note(self) -> Note:
         length = min(PREFIX_BYTES, self.offset)
         if self._prefix[0] != length:
-            self._prefix = (length, hash_of(self.content.pread(length, 0)))
+            # Of what was read, not of what is there now: it may have been truncated since.
+            known = len(self._first) >= length
+            self._prefix = (length, hash_of(self._first[:length] if known else self.content.pread(length, 0)))
+            if length == PREFIX_BYTES:
+                self._first = b""
         return Note(self.first_path, *self._prefix, hash_of(self._mark), self.content.seal(self.offset), self.real)
 
 
