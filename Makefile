@@ -23,7 +23,7 @@ FIND = import sys; from tailrace.collect.discover import discover; sys.exit(not 
 
 test: $(UV) programs ## install what the tests need and run all of them
 	$(UV) sync --locked --quiet --group test
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 # What tests run beside Tailrace. Those that are services must not be started: tests start their own.
 # PyPy is a Python 3.9, the oldest that the SDK works in.
