@@ -479,3 +479,19 @@ def test_an_inode_that_is_used_again_hides_no_generation_between(tmp_path, log):
     reader.start()
     assert reader.until(23) == wanted(23)
     reader.crash()
+
+
+def test_the_gzip_of_a_file_that_was_opened_and_not_read_yet_is_left_alone(log, reader):
+    write(log, lines(0, 10))
+    reader.until(10)
+    old = log.rename(beside(log, ".1"))
+    write(log, lines(10, 400))
+    while not any(file.path == str(log) and not file.offset for file in reader.source.files):
+        reader.source._scan_at = 0.0
+        reader.source.look()
+    pack(log.rename(beside(log, ".2")), beside(log, ".3.gz"))
+    write(log, lines(400, 410))
+    reader.source._scan_at = 0.0
+    reader.source.look()
+    assert sorted(reader.until(410)) == wanted(410)
+    assert old.exists()

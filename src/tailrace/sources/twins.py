@@ -47,7 +47,7 @@ def twin_of(
     copied = False
     for log in _logs(path):
         for file in opened.of(log):
-            if file.offset and any(may_be_copy(path, one) for one in file.paths) and _is_copy(content, file):
+            if any(may_be_copy(path, one) for one in file.paths) and _is_copy(content, file):
                 return None, True
         for known in past.of(log):
             if not known.offset or (best and known.offset <= best.offset) or not _named_alike(path, known, content):
@@ -77,6 +77,8 @@ def _named_alike(path: str, known: Known, content: Content) -> bool:
 
 
 def _is_copy(content: Content, file: FollowedFile) -> bool:
+    if not file.offset:  # nothing was read of it yet: only its gzip is no file of its own
+        return content.packed and _is_beginning(content, file)
     known = file.known()
     try:
         size, _ = file.content.look()
@@ -85,13 +87,19 @@ def _is_copy(content: Content, file: FollowedFile) -> bool:
         size, intact = 0, False
     if known.is_in(content):
         return not intact or not content.pread(1, size)
+    length, _ = content.look()
+    return (length < file.offset or content.unfinished) and _is_beginning(content, file)
+
+
+def _is_beginning(content: Content, file: FollowedFile) -> bool:
+    """Tell whether a file begins with a content, by the beginning and the end of that."""
     head = content.pread(_END_BYTES, 0)
     length, _ = content.look()
-    if not head or head != file.content.pread(len(head), 0) or (length >= file.offset and not content.unfinished):
-        return False
     start = max(0, length - _END_BYTES)
     end = content.pread(_END_BYTES, start)
-    return end == file.content.pread(len(end), start)
+    return bool(head) and all(
+        piece == file.content.pread(len(piece), place) for place, piece in ((0, head), (start, end))
+    )
 
 
 def _is_unfinished(content: Content, known: Known) -> bool:

@@ -312,10 +312,11 @@ def test_the_parts_of_a_container_line_are_joined_over_a_rotation(follow, logs):
     link.parent.mkdir()
     link.symlink_to(log)
     at = "2026-11-20T08:00:00.{:09d}Z stdout {} {}\n"
-    log.write_text(at.format(1, "F", "one") + at.format(2, "P", "left ") + at.format(3, "P", "middle "))
+    log.write_text(at.format(1, "F", "one"))
     agent = follow(logs / "containers" / "*.log")
     agent.comes_to(logs, 1)
-    agent.fence()
+    with log.open("a") as file:
+        file.write(at.format(2, "P", "left ") + at.format(3, "P", "middle "))
     old = log.rename(pod / "0.log.20261120-080000")
     log.write_text(at.format(4, "F", "right") + at.format(5, "F", "two"))
     agent.comes_to(logs, 3)
