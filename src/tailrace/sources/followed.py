@@ -263,6 +263,9 @@ class FollowedFile:
 
         Raises Rewritten when the content was replaced, OSError when it cannot be read.
         """
+        if self.empty:  # whoever finds out what its first bytes are has not yet
+            self.size = max(self.size, 0)
+            return None
         size, mtime_ns = self.content.look()
         if size < self.offset:
             raise Rewritten

@@ -12,6 +12,10 @@ def get(url):
         return answer.read().decode()
 
 
+def files(url):
+    return json.loads(get(f"{url}/api/v1/collect"))["files"]
+
+
 def asked(shipping):
     """Return where an agent answers."""
     return until(lambda: shipping.said().partition("answering at ")[2].split("\n")[0])
@@ -29,8 +33,8 @@ def test_an_agent_tells_how_each_file_and_each_server_is(start, agent, log, port
     outputs = {one["server"]: (one["shipped"], one["waiting"]) for one in status["outputs"]}
     assert outputs == {server.url: (100, 0), gone: (0, 100)}
     assert any(gone in problem for problem in status["problems"])
-    files = json.loads(get(f"{url}/api/v1/collect"))["files"]
-    assert [(one["path"], one["lines"], one["lag_bytes"]) for one in files] == [(str(log), 100, 0)]
+    wanted = [(str(log), 100, 0)]
+    until(lambda: [(one["path"], one["lines"], one["lag_bytes"]) for one in files(url)] == wanted)
     assert str(log).encode() in tailrace("status", "--files", "--server", url).stdout
 
 

@@ -145,6 +145,8 @@ def test_copies_that_move_on_to_higher_numbers_are_not_read_again(agent, place, 
             agent.comes_to(place, len(log.complete))
         for number in range(generation - 1, 0, -1):
             (place / "wide" / f"app.log.{number}").rename(place / "wide" / f"app.log.{number + 1}")
+        if when == "unread":
+            agent.comes_to(place, len(log.complete) - 100 * generation + 1)  # its beginning was read
         log.copy_truncate("app.log.1")
     log.write(50)
     assert agent.verdict(place, log) == KEPT
