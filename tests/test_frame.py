@@ -1,9 +1,11 @@
 """What a client is sent."""
 
+import numpy as np
 import orjson
 
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.frame import End, Gap, Ping, Rows
+from tailrace.tally import tally
 
 HERE = Checkpoint((Cursor(0x7F, 5),))
 
@@ -21,8 +23,30 @@ def test_a_gap_says_what_is_missing_and_why():
     assert gap.next == HERE
 
 
-def test_a_ping_says_where_the_tail_stands():
-    assert orjson.loads(Ping(HERE, 1.5, 10, 3).json()) == {"checkpoint": "7f-5", "lag_ms": 1.5, "in": 10, "matched": 3}
+def test_a_gap_of_what_matched_counts_the_levels_and_says_the_digest():
+    skipped = tally(np.array([3, 5, 5], np.uint8), np.array([1, 2, 3], np.uint64))
+    gap = Gap(Cursor(0x7F, 2), Cursor(0x7F, 5), 3, "slow", skipped)
+    said = orjson.loads(gap.json())
+    assert (said["levels"], said["digest"]) == ({"info": 1, "error": 2}, "0000000000000006")
+
+
+def test_a_ping_says_where_the_tail_stands_and_what_was_sent():
+    sent = tally(np.array([0, 3], np.uint8), np.array([1, 2], np.uint64))
+    matched = sent + tally(np.array([5], np.uint8), np.array([9], np.uint64))
+    assert orjson.loads(Ping(HERE, 1.5, 10, Cursor(0x7F, 1), sent, matched).json()) == {
+        "checkpoint": "7f-5",
+        "lag_ms": 1.5,
+        "in": 10,
+        "matched": 3,
+        "from": "7f-1",
+        "sent": 2,
+        "digest": "0000000000000003",
+        "levels": {
+            "none": {"shown": 1, "total": 1},
+            "info": {"shown": 1, "total": 1},
+            "error": {"shown": 0, "total": 1},
+        },
+    }
 
 
 def test_the_end_says_why():

@@ -63,21 +63,41 @@ class RowsFrame(Struct):
 
 
 class GapFrame(Struct):
-    """Records that were not sent: which range, how many when that is known, and why."""
+    """Records that were not sent: which range, how many when that is known, and why.
+
+    With ``levels`` and ``digest`` these are the records that matched in the range and were left out.
+    """
 
     to: str
     why: Literal["expired", "damaged", "slow", "reset"]
     from_: str | None = msgspec.field(name="from", default=None)
     count: int | None = None
+    levels: dict[str, int] = {}
+    digest: str | None = None
+
+
+class Shown(Struct):
+    """Of the records of one level: how many were sent, and how many matched."""
+
+    shown: int
+    total: int
 
 
 class PingFrame(Struct):
-    """Still here: the checkpoint, how far behind, how many came in, and how many of them matched."""
+    """Still here: the checkpoint, how far behind, how many came in, and how many of them matched.
+
+    ``sent`` and ``digest`` are of the records that were sent since ``from``, ``levels`` too; ``/api/v1/verify`` says
+    what a search finds there.
+    """
 
     checkpoint: str
     lag_ms: float
     matched: int
+    sent: int
+    digest: str
+    levels: dict[str, Shown]
     in_: int = msgspec.field(name="in")
+    from_: str = msgspec.field(name="from")
 
 
 class EndFrame(Struct):

@@ -2,7 +2,7 @@
 
     Rows   records that matched, in the order of their cursors, and the position behind all that was looked at
     Gap    records that were not sent: which range, how many, why; never left out silently
-    Ping   still here: the position, how far behind, how many came in and how many matched so far
+    Ping   still here: the position, how far behind, how many came in and matched so far, the digest of what was sent
     End    the last frame, and why it ended
 
 A client that sends back the newest checkpoint it has seen gets exactly what follows, on any transport.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from tailrace.cursor import Checkpoint, Cursor
+from tailrace.tally import NAMES, NOTHING, by_level, count, digest, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,16 @@ WHYS = {
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """``count`` records in [start, end) were not looked at: ``why`` is one of WHYS."""
+    """``count`` records in [start, end) are not sent: ``why`` is one of WHYS.
+
+    With a ``tally`` they were looked at, and ``count`` are those that matched; without, nobody has seen them.
+    """
 
     start: Cursor | None
     end: Cursor
     count: int | None
     why: str
+    tally: int = NOTHING
 
     @property
     def next(self) -> Checkpoint:
@@ -54,22 +59,45 @@ class Gap:
     def json(self) -> bytes:
         """Return the frame's data as JSON."""
         start = None if self.start is None else str(self.start)
-        return orjson.dumps({"from": start, "to": str(self.end), "count": self.count, "why": self.why})
+        said: dict[str, object] = {"from": start, "to": str(self.end), "count": self.count, "why": self.why}
+        if self.tally:
+            said |= {"levels": named(self.tally), "digest": digest(self.tally)}
+        return orjson.dumps(said)
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Where the tail stands: ``lag_ms`` behind the newest record, ``taken`` looked at, ``matched`` of them."""
+    """Where the tail stands: ``lag_ms`` behind the newest record, ``taken`` records looked at.
+
+    ``sent`` is the tally of the rows that were sent since ``start``, ``matched`` of all that matched there: the
+    difference is what gaps have declared.
+    """
 
     next: Checkpoint
     lag_ms: float
     taken: int
+    start: Cursor
+    sent: int
     matched: int
 
     def json(self) -> bytes:
         """Return the frame's data as JSON."""
+        sent, matched = by_level(self.sent), named(self.matched)
         return orjson.dumps(
-            {"checkpoint": str(self.next), "lag_ms": self.lag_ms, "in": self.taken, "matched": self.matched}
+            {
+                "checkpoint": str(self.next),
+                "lag_ms": self.lag_ms,
+                "in": self.taken,
+                "matched": count(self.matched),
+                "from": str(self.start),
+                "sent": sum(sent),
+                "digest": digest(self.sent),
+                "levels": {
+                    name: {"shown": shown, "total": matched.get(name, 0)}
+                    for name, shown in zip(NAMES, sent, strict=True)
+                    if name in matched
+                },
+            }
         )
 
 

@@ -279,6 +279,9 @@ CONTEXT_ROWS_MAX = 1_000
 TAILS_MAX = 20_000
 TAIL_QUEUE_BYTES_MAX = 1 * MIB
 """Frames waiting for one client; beyond it the client is detached and reads the bus at its own pace."""
+TAIL_BEHIND_ROWS_MAX = 1_000_000
+"""A tail that was live and is further behind skips to now, unless it says otherwise: a person wants to see what is
+happening, and what was skipped is counted and can be fetched."""
 TAIL_FRAME_BYTES_MAX = 256 * KIB
 """Rows of one frame: a burst becomes several, so that a client's socket never has to hold all of it."""
 TAIL_CATCH_UP_ROWS = 4_096

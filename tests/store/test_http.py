@@ -130,6 +130,30 @@ def test_the_context_is_that_of_the_records_own_stream(server):
     assert around["index"] == 2
 
 
+def test_verify_counts_what_a_search_finds_between_two_cursors(server):
+    found = server.get("/api/v1/search", q="order service:billing", order="arrival", limit=400)["records"]
+    first, stop = found[10]["cursor"], found[200]["cursor"]
+    verified = server.get("/api/v1/verify", q="order service:billing", from_=first, to=stop)
+    assert (verified["from"], verified["to"], verified["count"]) == (first, stop, 190)
+    levels = [record["level"] for record in found[10:200]]
+    assert verified["levels"] == {"info": levels.count("info"), "error": levels.count("error")}
+
+
+def test_the_digests_of_two_stretches_add_up_to_that_of_both(server):
+    found = server.get("/api/v1/search", q="order", order="arrival", limit=500)["records"]
+    first, middle, stop = (found[row]["cursor"] for row in (10, 200, 450))
+    digests = [
+        int(server.get("/api/v1/verify", q="order", from_=begin, to=end)["digest"], 16)
+        for begin, end in ((first, middle), (middle, stop), (first, stop))
+    ]
+    assert (digests[0] + digests[1]) % 2**64 == digests[2]
+
+
+def test_cursors_of_another_log_are_not_verified(server):
+    status, _, body = server.call("GET", "/api/v1/verify", {"from": "1-0"})
+    assert (status, "not of this server" in json.loads(body)["detail"]) == (400, True)
+
+
 def test_a_client_that_goes_ends_its_search(server):
     wire = socket.create_connection(("127.0.0.1", server.port))
     wire.sendall(b"GET /api/v1/search?limit=1000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")

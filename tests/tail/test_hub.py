@@ -16,8 +16,10 @@ from tailrace.query import parse
 from tailrace.tail import hub as hub_module
 from tailrace.tail import subscription as subscription_module
 from tailrace.tail.hub import After, Hub, Last, Now, Since
+from tailrace.tail.sse import encode
 from tailrace.tail.subscription import State
-from tests.tail.watching import ListHistory, watch
+from tailrace.tally import digest
+from tests.tail.watching import Client, ListHistory, watch
 
 
 @asynccontextmanager
@@ -229,7 +231,7 @@ def test_a_position_ahead_of_the_hub_is_waited_for(play, monkeypatch) -> None:
 
 
 def test_a_large_burst_comes_in_several_frames(play, monkeypatch) -> None:
-    monkeypatch.setattr(subscription_module, "TAIL_FRAME_BYTES_MAX", 10_000)
+    monkeypatch.setattr("tailrace.tail.evaluate.TAIL_FRAME_BYTES_MAX", 10_000)
 
     async def script(hub: Hub, history: ListHistory) -> None:
         client = watch(hub, parse("*", 0), Now())
@@ -277,6 +279,54 @@ def test_closing_sends_everyone_the_end_with_the_position(play) -> None:
         client.take_all()
         assert client.ended is not None
         assert client.last_id == str(end)
+
+    play(script)
+
+
+def test_a_tail_that_is_too_far_behind_skips_and_says_what_it_skipped(play, monkeypatch) -> None:
+    monkeypatch.setattr(subscription_module, "TAIL_QUEUE_BYTES_MAX", 2_000)
+    monkeypatch.setattr(hub_module, "TAIL_CATCH_UP_ROWS", 4)
+
+    async def script(hub: Hub, history: ListHistory) -> None:
+        slow = Client(hub.open(parse("apple", 0), Now(), encode, behind_max=20))
+        fast = watch(hub, parse("apple", 0), Now())
+        for number in range(60):
+            history.append(f"apple {number}", "pear")
+            await fast.until_now()
+        await slow.until_now()
+        history.append("apple again")
+        await slow.until_now()
+        (gap,) = slow.gaps
+        first, stop = (Cursor.parse(gap[name]).offset for name in ("from", "to"))
+        wanted = history.expected(parse("apple", 0), 0, 121)
+        assert slow.offsets == [offset for offset in wanted if not first <= offset < stop]
+        assert (gap["why"], gap["count"]) == ("slow", len(wanted) - len(slow.offsets))
+        assert gap["levels"] == {"info": gap["count"]}
+
+    play(script)
+
+
+def test_a_tail_that_begins_in_the_past_skips_nothing(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        history.append(*["line"] * 100)
+        client = Client(hub.open(parse("*", 0), After(Checkpoint((history.at(0),))), encode, behind_max=5))
+        await client.until_now()
+        assert (client.gaps, len(client.offsets)) == ([], 100)
+
+    play(script)
+
+
+def test_the_pings_of_a_tail_count_exactly_what_it_was_sent(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        history.append("apple 1", "pear", "apple 2")
+        client = watch(hub, parse("apple", 0), After(Checkpoint((history.at(0),))))
+        history.append("apple 3", "苹果 apple", "plum")
+        await client.until_now()
+        client.viewer.ping()
+        client.take_all()
+        sent = [batch.filter(parse("apple", 0).filter.matches(batch)) for batch in history.batches]
+        total = sum(parse("*", 0).tally(batch) for batch in sent)
+        assert (client.ping["sent"], client.ping["digest"]) == (4, digest(total))
 
     play(script)
 

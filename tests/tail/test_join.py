@@ -24,7 +24,7 @@ from tests.tail.watching import Client, ListHistory, checkpoint, watch
 
 BOUNDS = {
     "tailrace.tail.subscription.TAIL_QUEUE_BYTES_MAX": 1_500,
-    "tailrace.tail.subscription.TAIL_FRAME_BYTES_MAX": 600,
+    "tailrace.tail.evaluate.TAIL_FRAME_BYTES_MAX": 600,
     "tailrace.tail.subscription.TAIL_SEND_BYTES": 900,
     "tailrace.tail.catchup.TAIL_BUS_ROWS_MAX": 12,
     "tailrace.tail.catchup.TAIL_CATCH_UP_BYTES": 600,

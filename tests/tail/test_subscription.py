@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import orjson
 import pytest
 
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.frame import EVENTS, Frame, Gap
-from tailrace.limits import TAIL_FRAME_BYTES_MAX, TAIL_QUEUE_BYTES_MAX, TAIL_SEND_BYTES
-from tailrace.tail.subscription import Chunk, State, Subscription, resume
+from tailrace.limits import TAIL_QUEUE_BYTES_MAX, TAIL_SEND_BYTES
+from tailrace.tail.evaluate import Chunk
+from tailrace.tail.subscription import State, Subscription, resume
+from tailrace.tally import tally
 
 EPOCH = 0x7F3A
 
@@ -22,7 +25,13 @@ def encode(frame: Frame) -> bytes:
 
 
 def chunk(start: int, end: int, *matches: int, size: int = 0) -> Chunk:
-    return Chunk(at(start), at(end), [b'{"n":%d,"x":"%b"}' % (match, b"x" * size) for match in matches], 1)
+    rows = [b'{"n":%d,"x":"%b"}' % (match, b"x" * size) for match in matches]
+    return Chunk(at(start), at(end), rows, counted(*matches), 1)
+
+
+def counted(*matches: int) -> int:
+    """The tally of matches of level info, whose hashes are their numbers."""
+    return tally(np.full(len(matches), 3, np.uint8), np.array(matches, np.uint64))
 
 
 def shown(subscription: Subscription) -> list[int]:
@@ -142,7 +151,32 @@ def test_a_ping_counts_what_was_looked_at_without_gaps() -> None:
     subscription.read(chunk(4, 10, 5, 6))
     subscription.take()
     subscription.ping(1.5)
-    assert subscription.take() == b'ping {"checkpoint":"7f3a-10","lag_ms":1.5,"in":6,"matched":2}\n'
+    event, _, data = subscription.take().partition(b" ")
+    ping = orjson.loads(data)
+    assert (event, ping["checkpoint"], ping["lag_ms"], ping["in"], ping["matched"]) == (b"ping", "7f3a-10", 1.5, 6, 2)
+
+
+def pinged(subscription: Subscription) -> dict:
+    subscription.ping(0)
+    return orjson.loads(subscription.take().splitlines()[-1].partition(b" ")[2])
+
+
+def test_what_was_sent_and_what_was_skipped_add_up_to_what_matched() -> None:
+    subscription = Subscription(encode, at(0))
+    subscription.read(chunk(0, 4, 1, 3))
+    subscription.missing(Gap(at(4), at(9), 2, "slow", counted(5, 7)))
+    ping = pinged(subscription)
+    assert (ping["in"], ping["matched"], ping["sent"], ping["digest"]) == (9, 4, 2, f"{4:016x}")
+    assert ping["levels"] == {"info": {"shown": 2, "total": 4}}
+
+
+def test_a_past_that_is_bounded_by_time_is_not_counted() -> None:
+    subscription = Subscription(encode, at(0))
+    subscription.move(at(2), counted_from=at(6))
+    subscription.read(chunk(2, 6, 3, 5))
+    assert (pinged(subscription)["from"], pinged(subscription)["sent"]) == ("7f3a-6", 0)
+    subscription.read(chunk(6, 9, 6, 7))
+    assert pinged(subscription)["sent"] == 2
 
 
 def test_the_end_is_the_last_frame() -> None:
@@ -168,21 +202,6 @@ def test_tails_of_one_transport_share_the_encoded_bytes() -> None:
     first.published(shared)
     second.published(shared)
     assert first.take() is second.take()
-
-
-def test_a_burst_is_cut_into_chunks_that_follow_each_other() -> None:
-    rows = [b"x" * (TAIL_FRAME_BYTES_MAX // 2)] * 5
-    chunks = Chunk.split(at(100), at(200), [110, 120, 130, 140, 150], rows, 1)
-    assert [(part.start.offset, part.end.offset, len(part.records)) for part in chunks] == [
-        (100, 130, 2),
-        (130, 150, 2),
-        (150, 200, 1),
-    ]
-
-
-def test_no_matches_are_one_chunk() -> None:
-    (only,) = Chunk.split(at(1), at(5), [], [], 0)
-    assert (only.start, only.end, only.records) == (at(1), at(5), ())
 
 
 def test_a_checkpoint_of_this_log_is_resumed_exactly() -> None:

@@ -75,6 +75,7 @@ class Client:
     events: list[str] = field(default_factory=list)
     ended: str | None = None
     last_id: str = ""
+    ping: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def take(self) -> bool:
         """Take what one send would carry; tell whether there was anything."""
@@ -91,6 +92,8 @@ class Client:
             self.offsets += [Cursor.parse(record["cursor"]).offset for record in data["records"]]
         elif event == "gap":
             self.gaps.append(data)
+        elif event == "ping":
+            self.ping = data
         elif event == "end":
             self.ended = data["why"]
 

@@ -141,6 +141,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count and digest of what a search finds between two cursors */
+        get: operations["verify"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/context": {
         parameters: {
             query?: never;
@@ -339,6 +356,8 @@ export interface components {
         /**
          * GapFrame
          * @description Records that were not sent: which range, how many when that is known, and why.
+         *
+         *         With ``levels`` and ``digest`` these are the records that matched in the range and were left out.
          */
         GapFrame: {
             to: string;
@@ -348,16 +367,39 @@ export interface components {
             from?: string | null;
             /** @default null */
             count?: number | null;
+            /** @default {} */
+            levels?: {
+                [key: string]: number;
+            };
+            /** @default null */
+            digest?: string | null;
         };
         /**
          * PingFrame
          * @description Still here: the checkpoint, how far behind, how many came in, and how many of them matched.
+         *
+         *         ``sent`` and ``digest`` are of the records that were sent since ``from``, ``levels`` too; ``/api/v1/verify`` says
+         *         what a search finds there.
          */
         PingFrame: {
             checkpoint: string;
             lag_ms: number;
             matched: number;
+            sent: number;
+            digest: string;
+            levels: {
+                [key: string]: components["schemas"]["Shown"];
+            };
             in: number;
+            from: string;
+        };
+        /**
+         * Shown
+         * @description Of the records of one level: how many were sent, and how many matched.
+         */
+        Shown: {
+            shown: number;
+            total: number;
         };
         /**
          * EndFrame
@@ -514,6 +556,20 @@ export interface components {
             count: number;
             first: string;
             last: string;
+        };
+        /**
+         * Verified
+         * @description What a search finds in [from, to): how many of each level, and the digest to compare with a tail's ``ping``.
+         */
+        Verified: {
+            from: string;
+            to: string;
+            count: number;
+            digest: string;
+            levels: {
+                [key: string]: number;
+            };
+            stats: components["schemas"]["Stats"];
         };
         /**
          * Around
@@ -982,6 +1038,42 @@ export interface operations {
             };
         };
     };
+    verify: {
+        parameters: {
+            query?: {
+                /** @description The query; empty for everything. */
+                q?: string;
+                /** @description The first cursor. */
+                from?: string;
+                /** @description The cursor behind the last one; default: the end of the log. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verified"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     context: {
         parameters: {
             query: {
@@ -1026,6 +1118,8 @@ export interface operations {
                 after?: string | null;
                 since?: string | null;
                 last?: number | null;
+                /** @description Further behind than so many records, skip to now and say so with a gap; 0: never. */
+                behind?: number;
             };
             header?: never;
             path?: never;
@@ -1061,6 +1155,8 @@ export interface operations {
                 after?: string | null;
                 since?: string | null;
                 last?: number | null;
+                /** @description Further behind than so many records, skip to now and say so with a gap; 0: never. */
+                behind?: number;
                 /** @description Seconds to wait when there is nothing. */
                 wait?: number;
             };

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+import numpy as np
+
 from tailrace.errors import QueryError
 from tailrace.query.filters import Filter
 from tailrace.query.pipes import Pipe, Rows
@@ -17,6 +19,7 @@ from tailrace.query.pipes.where import Where
 from tailrace.query.plan import All, InTime, Need, Never, Some
 from tailrace.query.times import TIME_MAX_NS, TIME_MIN_NS
 from tailrace.record import Batch
+from tailrace.tally import NOTHING, hashes, tally
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,11 @@ class Query:
             rows = pipe.apply(rows)  # type: ignore[union-attr]
         return rows
 
+    def tally(self, batch: Batch) -> int:
+        """Return the tally of what ``live`` makes of a batch that a log has taken."""
+        found = self.live(batch)
+        return tally(*facts(batch, found)) if len(found) else NOTHING
+
     def check_live(self) -> None:
         """Raise QueryError at the first pipe that needs more than one batch, so cannot be used on a tail."""
         for i, pipe in enumerate(self.pipes):
@@ -86,6 +94,18 @@ class Query:
                     position=at,
                     cure="live are: where fields drop; use search for the others",
                 )
+
+
+def facts(batch: Batch, found: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Return the levels and the hashes (``tailrace.tally``) of what was found in a batch that a log has taken.
+
+    The level is that of the record, whatever the pipes have left of its columns.
+    """
+    if batch.offsets is None or found.offsets is None:
+        raise ValueError("no log has taken this batch yet, so its records have no hashes")
+    order = np.argsort(batch.offsets, kind="stable")
+    rows = order[np.searchsorted(batch.offsets, found.offsets, sorter=order)]
+    return batch.numpy("level")[rows], hashes(found.offsets, found.column("message"))
 
 
 def _times(need: Need) -> tuple[int, int]:

@@ -54,7 +54,10 @@ from tailrace.store.words import (
     Value,
     Values,
     ValuesParameters,
+    Verified,
+    VerifyParameters,
 )
+from tailrace.tally import count, digest, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +245,18 @@ class Questions:
         ]
         return Streams(streams, stats_of(progress))
 
+    def verify(self, given: VerifyParameters, progress: Progress) -> Verified:
+        """Count what a search finds between two cursors, and make its digest."""
+        query = parse(given.q, time.time_ns())
+        query.check_live()
+        end = self._bus.next
+        first = Cursor.parse(given.from_) if given.from_ else Cursor(end.epoch, 0)
+        stop = Cursor.parse(given.to) if given.to else end
+        if not first.epoch == stop.epoch == end.epoch:
+            raise BadInput("the cursors are not of this server's log", cure="Take them from a frame of a tail here.")
+        total = self._history.tally(query, first, stop, progress)
+        return Verified(str(first), str(stop), count(total), digest(total), named(total), stats_of(progress))
+
     def context(self, given: ContextParameters) -> Work:
         """Read the lines around a record."""
 
@@ -319,5 +334,6 @@ def routes(history: History, bus: Bus, pool: Pool) -> list[BaseRoute]:
         route("fields", whole(questions.fields)),
         route("values", whole(questions.values)),
         route("streams", whole(questions.streams)),
+        route("verify", whole(questions.verify)),
         route("context", lambda given, _: questions.context(given)),
     ]

@@ -30,10 +30,12 @@ from tailrace.limits import (
     ORDERED_STEP_ROWS,
     PART_BYTES_FLUSH,
 )
+from tailrace.query import Query
 from tailrace.query.plan import Always, Need, OfStream
 from tailrace.record import LEVEL_NAMES, Batch, Stream
 from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Progress, Search, Snapshot, Store
 from tailrace.store.parts.scan import Block, Source, interleave, ordered, unordered
+from tailrace.tally import NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +318,14 @@ class History:
             if len(found) > GROUPS_MAX:
                 raise TooLarge(f"more than {GROUPS_MAX} streams", cure="Narrow the query or the time.")
         return found
+
+    def tally(self, query: Query, start: Cursor, stop: Cursor, progress: Progress) -> int:
+        """Return the tally (``tailrace.tally``) of what a query that can be live means in [start, stop)."""
+        total = NOTHING
+        with closing(self.scan(Search(query.filter, start=start, stop=stop), progress)) as scan:
+            for batch in scan:
+                total += query.tally(batch)
+        return total
 
     def context(self, cursor: Cursor, before: int, after: int, progress: Progress) -> tuple[Batch, int]:
         """Return the lines around a record in its own stream, in the order of arrival, and the index of the record.

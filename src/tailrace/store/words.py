@@ -72,6 +72,14 @@ class ContextParameters(Struct, forbid_unknown_fields=True):
     after: Context = 10
 
 
+class VerifyParameters(Struct, forbid_unknown_fields=True):
+    """Which records, by their cursors."""
+
+    q: Text = ""
+    from_: Annotated[str, Meta(description="The first cursor.")] = msgspec.field(name="from", default="")
+    to: Annotated[str, Meta(description="The cursor behind the last one; default: the end of the log.")] = ""
+
+
 class Stats(Struct):
     """What a search did."""
 
@@ -178,6 +186,17 @@ class Around(Struct):
     index: int
 
 
+class Verified(Struct):
+    """What a search finds in [from, to): how many of each level, and the digest to compare with a tail's ``ping``."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    count: int
+    digest: str
+    levels: dict[str, int]
+    stats: Stats
+
+
 CALLS = {
     "search": Call(
         "GET", "/api/v1/search", "Records that match", takes=FoundParameters, gives={JSON: Found, NDJSON: Row}
@@ -191,6 +210,13 @@ CALLS = {
     "fields": Call("GET", "/api/v1/fields", "Fields with counts", takes=Range, gives={JSON: Fields}),
     "values": Call("GET", "/api/v1/values", "Top values of a field", takes=ValuesParameters, gives={JSON: Values}),
     "streams": Call("GET", "/api/v1/streams", "Who is speaking", takes=Range, gives={JSON: Streams}),
+    "verify": Call(
+        "GET",
+        "/api/v1/verify",
+        "Count and digest of what a search finds between two cursors",
+        takes=VerifyParameters,
+        gives={JSON: Verified},
+    ),
     "context": Call(
         "GET",
         "/api/v1/context",

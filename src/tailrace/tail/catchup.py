@@ -26,7 +26,8 @@ from tailrace.limits import TAIL_BUS_ROWS_MAX, TAIL_CATCH_UP_BYTES, TAIL_CATCH_U
 from tailrace.query import Query
 from tailrace.record import Batch
 from tailrace.store import TIME_MIN_NS, Progress, Search
-from tailrace.tail.subscription import Chunk
+from tailrace.tail.evaluate import Chunk, evaluate
+from tailrace.tally import NOTHING, count
 
 
 class History(Protocol):
@@ -44,16 +45,6 @@ class History(Protocol):
         ...
 
 
-def evaluate(query: Query, batches: list[Batch], start: Cursor, end: Cursor) -> list[Chunk]:
-    """Return what ``query`` finds in neighbouring batches of the bus that cover [start, end)."""
-    if not batches:
-        return [Chunk(start, end)]
-    batch = Batch.concat(batches)
-    rows = query.live(batch)
-    observed_ns = int(batch.numpy("observed")[-1])
-    return Chunk.split(start, end, [] if rows.offsets is None else rows.offsets.tolist(), rows.json_rows(), observed_ns)
-
-
 class CatchUp:
     """Reads for one tail; see the head of this module."""
 
@@ -69,6 +60,7 @@ class CatchUp:
         self._scan_next: Cursor | None = None
         self._scan_stop: Cursor | None = None
         self._failed_at: Cursor | None = None
+        self._counting = False
 
     def since(self, first_ns: int, until: Cursor) -> None:
         """Leave out records that happened before ``first_ns`` and arrived before ``until``."""
@@ -105,6 +97,41 @@ class CatchUp:
             except Gone:
                 pass  # Retention was faster; the store has what is needed.
         return self._open(start, stop)
+
+    def skip(self, start: Cursor, stop: Cursor) -> list[Chunk | Gap]:
+        """Return what stands for [start, stop) when it is not sent: gaps that count what matches, the digest with it.
+
+        Chunks without records stand where nothing matches. Raises as ``step`` does.
+        """
+        self._counting = True
+        self.close()
+        try:
+            return self._skipped(start, stop)
+        finally:
+            self._counting = False
+            self.close()
+
+    def _skipped(self, start: Cursor, stop: Cursor) -> list[Chunk | Gap]:
+        skipped: list[Chunk | Gap] = []
+        at, tally = start, NOTHING
+
+        def declare() -> None:
+            if start < at:
+                skipped.append(Gap(start, at, count(tally), "slow", tally) if tally else Chunk(start, at))
+
+        while at < stop:
+            found = self.step(at, stop)
+            if isinstance(found, Gap):
+                declare()
+                skipped.append(found)
+                start = at = found.end
+                tally = NOTHING
+                continue
+            for chunk in found:
+                tally += chunk.tally
+                at = chunk.end
+        declare()
+        return skipped
 
     def last(self, count: int, stop: Cursor) -> Cursor:
         """Return the position from which on there are ``count`` matches before ``stop``, or all that are held."""
@@ -144,7 +171,7 @@ class CatchUp:
             return Gap(start, stop, stop - start, "damaged")
         if start < batches[0].first:
             return Gap(start, batches[0].first, batches[0].first - start, "damaged")
-        return evaluate(self._query, batches, start, batches[-1].next)
+        return self._evaluate(batches, start, batches[-1].next)
 
     def _open(self, start: Cursor, stop: Cursor) -> list[Chunk] | Gap:
         first, end = self._history.held(start)
@@ -175,9 +202,14 @@ class CatchUp:
         if batch is None:
             self.close()
             return [Chunk(start, self._scan_stop)]
-        chunks = evaluate(self._query, [batch], start, batch.next)
+        chunks = self._evaluate([batch], start, batch.next)
         self._scan_next = batch.next
         return chunks
+
+    def _evaluate(self, batches: list[Batch], start: Cursor, end: Cursor) -> list[Chunk]:
+        if self._counting:
+            return [Chunk(start, end, tally=self._query.tally(Batch.concat(batches)) if batches else NOTHING)]
+        return evaluate(self._query, batches, start, end)
 
 
 def contiguous(batches: list[Batch]) -> list[Batch]:

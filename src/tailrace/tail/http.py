@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tailrace.api import FRAMES, JSON, SSE, Call, parameters
 from tailrace.cursor import Checkpoint
 from tailrace.errors import BadInput
-from tailrace.limits import POLL_WAIT_S_MAX, TAIL_LAST_MAX
+from tailrace.limits import POLL_WAIT_S_MAX, TAIL_BEHIND_ROWS_MAX, TAIL_LAST_MAX
 from tailrace.query import parse
 from tailrace.query.times import parse_time
 from tailrace.tail import poll, sse
@@ -33,6 +33,10 @@ class TailParameters(Struct, forbid_unknown_fields=True):
     last: Annotated[int, Meta(ge=0, le=TAIL_LAST_MAX, description="Begin with the newest so many matches.")] | None = (
         None
     )
+    behind: Annotated[
+        int,
+        Meta(ge=0, description="Further behind than so many records, skip to now and say so with a gap; 0: never."),
+    ] = TAIL_BEHIND_ROWS_MAX
 
 
 class PollParameters(TailParameters):
@@ -83,11 +87,11 @@ def routes(hub: Hub) -> list[BaseRoute]:
         query.check_live()
         if request.method == "HEAD":
             return Response(headers={name.decode(): value.decode() for name, value in sse.HEADERS})
-        return sse.EventStream(hub.open(query, start, sse.encode))
+        return sse.EventStream(hub.open(query, start, sse.encode, given.behind))
 
     async def long_poll(request: Request) -> Response:
         given = parameters(PollParameters, request.query_params.multi_items())
-        viewer = hub.open(parse(given.q, time.time_ns()), _start(given, None), poll.encode)
+        viewer = hub.open(parse(given.q, time.time_ns()), _start(given, None), poll.encode, given.behind)
         answer = asyncio.create_task(poll.answer(viewer, given.wait))
         left = asyncio.create_task(_left(request))
         try:

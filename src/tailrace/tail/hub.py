@@ -11,7 +11,9 @@ Rules.
   group    The tails of one query. ``position`` is the end of the newest round that was taken up for it: a tail that
            attaches gets everything from there on. ``settled`` is the end of what has been handed to all of them.
   behind   A tail that is not live reads for itself (catchup.py) in one of a few threads, in bounded steps, and only
-           while its queue has room; within TAIL_CATCH_UP_ROWS of the hub it attaches and reads the rest.
+           while its queue has room; within TAIL_CATCH_UP_ROWS of the hub it attaches and reads the rest. One that was
+           live and is further behind than its ``behind_max`` skips to where the hub is: what matched in between is
+           counted, and said in a gap.
   idle     Without groups the bus is not read at all.
   crash    The hub keeps nothing that a client could need: its checkpoint is with the client, the records on the bus.
 
@@ -34,6 +36,7 @@ from tailrace.frame import Gap
 from tailrace.limits import (
     COALESCE_MS_MAX,
     COALESCE_REST,
+    TAIL_BEHIND_ROWS_MAX,
     TAIL_CATCH_UP_ROWS,
     TAIL_INLINE_ROWS,
     TAIL_ROUND_BYTES,
@@ -42,8 +45,9 @@ from tailrace.limits import (
 from tailrace.query import Query
 from tailrace.record import Batch
 from tailrace.store import Cancelled
-from tailrace.tail.catchup import CatchUp, History, contiguous, evaluate
-from tailrace.tail.subscription import Chunk, Encode, State, Subscription, resume
+from tailrace.tail.catchup import CatchUp, History, contiguous
+from tailrace.tail.evaluate import Chunk, Encode, evaluate
+from tailrace.tail.subscription import State, Subscription, resume
 
 T = TypeVar("T")
 _YIELD_EVERY = 512
@@ -105,7 +109,8 @@ class Group:
 class Viewer:
     """One client of the hub: a subscription, and the event loop's side of it. Made by ``Hub.open``."""
 
-    def __init__(self, hub: Hub, query: Query, encode: Encode, position: Cursor) -> None:
+    def __init__(self, hub: Hub, query: Query, encode: Encode, position: Cursor, behind_max: int) -> None:
+        self.behind_max = behind_max
         self.query = query
         self.key = str(query)
         self.subscription = Subscription(encode, position)
@@ -224,8 +229,11 @@ class Hub:
         for threads in (self._threads, self._evaluator):
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def open(self, query: Query, start: Start, encode: Encode) -> Viewer:
-        """Add a tail. Raises Busy when there are too many, QueryError when the query cannot be live."""
+    def open(self, query: Query, start: Start, encode: Encode, behind_max: int = TAIL_BEHIND_ROWS_MAX) -> Viewer:
+        """Add a tail; further behind than ``behind_max`` records it skips what it was too slow for (0: never).
+
+        Raises Busy when there are too many, QueryError when the query cannot be live.
+        """
         query.check_live()
         if self._closed:
             raise Closed("the server is stopping", cure="Connect again in a moment.")
@@ -233,7 +241,7 @@ class Hub:
             raise Busy(
                 f"{len(self._viewers)} tails are open, which is the limit", retry_s=5.0, cure="Close one, or come back."
             )
-        viewer = Viewer(self, query, encode, self._now())
+        viewer = Viewer(self, query, encode, self._now(), behind_max)
         self._viewers[viewer] = None
         if isinstance(start, Last):
             viewer.task = asyncio.get_running_loop().create_task(self._begin_last(viewer, start.count))
@@ -244,8 +252,9 @@ class Hub:
             if gap is not None:
                 viewer.subscription.missing(gap)
         elif isinstance(start, Since):
-            viewer.catch_up.since(start.time_ns, viewer.subscription.position)
-            viewer.subscription.move(viewer.catch_up.oldest(viewer.subscription.position))
+            now = viewer.subscription.position
+            viewer.catch_up.since(start.time_ns, now)
+            viewer.subscription.move(viewer.catch_up.oldest(now), counted_from=now)
         viewer.begin()
         self.proceed(viewer)
         return viewer
@@ -438,14 +447,15 @@ class Hub:
                     await self._next_round()
                 elif subscription.state is State.BEHIND and at - subscription.position <= TAIL_CATCH_UP_ROWS:
                     self._attach(viewer)
+                elif self._too_far_behind(viewer, at):
+                    for skipped in await self._in_thread(viewer.catch_up.skip, subscription.position, at):
+                        self._take(viewer, skipped)
+                    viewer.wake()
                 else:
                     stop = at if subscription.joined_at is None else subscription.joined_at
                     found = await self._in_thread(viewer.catch_up.step, subscription.position, stop)
-                    if isinstance(found, Gap):
-                        subscription.missing(found)
-                    else:
-                        for chunk in found:
-                            subscription.read(chunk)
+                    for one in [found] if isinstance(found, Gap) else found:
+                        self._take(viewer, one)
                     viewer.wake()
         except Cancelled:
             pass  # The hub closes, or the client left.
@@ -455,6 +465,17 @@ class Hub:
         finally:
             self._task_done(viewer)
         self.proceed(viewer)
+
+    def _too_far_behind(self, viewer: Viewer, at: Cursor) -> bool:
+        subscription = viewer.subscription
+        live_once = subscription.state is State.BEHIND and subscription.was_live
+        return live_once and 0 < viewer.behind_max < at - subscription.position
+
+    def _take(self, viewer: Viewer, found: Chunk | Gap) -> None:
+        if isinstance(found, Gap):
+            viewer.subscription.missing(found)
+        else:
+            viewer.subscription.read(found)
 
     def _task_done(self, viewer: Viewer) -> None:
         viewer.task = None

@@ -28,15 +28,13 @@ newest checkpoint that the client has seen (``resume``).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
 from enum import Enum
 
 from tailrace.cursor import Checkpoint, Cursor
-from tailrace.frame import End, Frame, Gap, Ping, Rows
-from tailrace.limits import TAIL_FRAME_BYTES_MAX, TAIL_QUEUE_BYTES_MAX, TAIL_SEND_BYTES
-
-Encode = Callable[[Frame], bytes]
-"""A transport's way to write a frame; one function object per transport, because encoded bytes are shared by it."""
+from tailrace.frame import End, Gap, Ping
+from tailrace.limits import TAIL_QUEUE_BYTES_MAX, TAIL_SEND_BYTES
+from tailrace.tail.evaluate import Chunk, Encode
+from tailrace.tally import NOTHING
 
 
 class State(Enum):
@@ -46,45 +44,6 @@ class State(Enum):
     JOINING = "joining"
     LIVE = "live"
     ENDED = "ended"
-
-
-class Chunk:
-    """What one query found in the records [start, end): shared by all tails of that query.
-
-    ``records`` are the matches, encoded; ``observed_ns`` is when the newest record that was looked at arrived.
-    """
-
-    __slots__ = ("_encoded", "end", "observed_ns", "records", "start")
-
-    def __init__(self, start: Cursor, end: Cursor, records: Sequence[bytes] = (), observed_ns: int = 0) -> None:
-        self.start = start
-        self.end = end
-        self.records = tuple(records)
-        self.observed_ns = observed_ns
-        self._encoded: dict[Encode, bytes] = {}
-
-    def encoded(self, encode: Encode) -> bytes:
-        """Return the ``Rows`` frame in the bytes of one transport: made once, then shared."""
-        known = self._encoded.get(encode)
-        if known is None:
-            known = self._encoded[encode] = encode(Rows(self.records, Checkpoint((self.end,))))
-        return known
-
-    @staticmethod
-    def split(
-        start: Cursor, end: Cursor, offsets: Sequence[int], rows: Sequence[bytes], observed_ns: int
-    ) -> list[Chunk]:
-        """Cut matches (``rows``, at ``offsets``) into chunks of bounded size that together cover [start, end)."""
-        chunks: list[Chunk] = []
-        first = size = 0
-        for at, row in enumerate(rows):
-            if size and size + len(row) > TAIL_FRAME_BYTES_MAX:
-                cut = Cursor(start.epoch, offsets[at])
-                chunks.append(Chunk(start, cut, rows[first:at], observed_ns))
-                start, first, size = cut, at, 0
-            size += len(row)
-        chunks.append(Chunk(start, end, rows[first:], observed_ns))
-        return chunks
 
 
 def resume(after: Checkpoint, log_first: Cursor, log_next: Cursor) -> tuple[Cursor, Gap | None]:
@@ -106,18 +65,21 @@ def resume(after: Checkpoint, log_first: Cursor, log_next: Cursor) -> tuple[Curs
 class Subscription:
     """See the head of this module. Not thread-safe: one thread owns it."""
 
-    __slots__ = ("_encode", "_held", "_held_bytes", "_missing", "_queue", "_start", "joined_at", "matched",
-                 "observed_ns", "position", "queued_bytes", "state")  # fmt: skip
+    __slots__ = ("_counted_from", "_encode", "_has_past", "_held", "_held_bytes", "_missing", "_queue", "_start",
+                 "joined_at", "matched", "observed_ns", "position", "queued_bytes", "sent", "state",
+                 "was_live")  # fmt: skip
 
     def __init__(self, encode: Encode, position: Cursor) -> None:
         """Begin at ``position``: records before it are of no interest or have been seen."""
         self.state = State.BEHIND
         self.position = position
         self.joined_at: Cursor | None = None
-        self.matched = 0
+        self.was_live = False
+        self.sent = self.matched = NOTHING
         self.observed_ns = 0
         self.queued_bytes = 0
-        self._start = position
+        self._start = self._counted_from = position
+        self._has_past = False
         self._missing = 0
         self._encode = encode
         self._queue: deque[bytes] = deque()
@@ -129,9 +91,14 @@ class Subscription:
         """Whether the tail has to read for itself now, and has room for what it finds."""
         return self.state in (State.BEHIND, State.JOINING) and self.queued_bytes < TAIL_QUEUE_BYTES_MAX
 
-    def move(self, position: Cursor) -> None:
-        """Set where to begin, before anything was read: for starts that have to be looked up."""
+    def move(self, position: Cursor, counted_from: Cursor | None = None) -> None:
+        """Set where to begin, before anything was read: for starts that have to be looked up.
+
+        What is sent from ``counted_from`` on is counted: before it, the time of a record decides whether it is sent.
+        """
         self.position = self._start = position
+        self._counted_from = counted_from or position
+        self._has_past = counted_from is not None
 
     def attached(self, at: Cursor) -> None:
         """Note that the hub publishes to this tail from ``at`` on (not before ``position``)."""
@@ -154,7 +121,9 @@ class Subscription:
         if self.state is State.ENDED:
             return
         self._put(self._encode(gap))
-        self._missing += gap.end - self.position if gap.end.epoch == self.position.epoch else 0
+        self.matched += gap.tally
+        if not gap.tally and gap.end.epoch == self.position.epoch:
+            self._missing += gap.end - self.position
         self.position = gap.end
         if self.state is State.JOINING:
             self._join()
@@ -191,7 +160,8 @@ class Subscription:
     def ping(self, lag_ms: float) -> None:
         """Queue a sign of life."""
         if self.state is not State.ENDED:
-            self._put(self._encode(Ping(Checkpoint((self.position,)), lag_ms, self.taken, self.matched)))
+            here = Checkpoint((self.position,))
+            self._put(self._encode(Ping(here, lag_ms, self.taken, self._counted_from, self.sent, self.matched)))
 
     def end(self, why: str) -> None:
         """Queue the last frame."""
@@ -232,7 +202,11 @@ class Subscription:
             raise ValueError(f"a chunk from {chunk.start} does not follow {self.position}")
         if chunk.records:
             self._put(chunk.encoded(self._encode))
-            self.matched += len(chunk.records)
+            # Comparing cursors costs more than all the rest, for each delivery: only who has a past has to.
+            self._has_past = self._has_past and chunk.start < self._counted_from
+            if not self._has_past:
+                self.sent += chunk.tally
+                self.matched += chunk.tally
         self.position = chunk.end
         self.observed_ns = chunk.observed_ns or self.observed_ns
 
@@ -244,6 +218,7 @@ class Subscription:
         if self.position != self.joined_at:
             return
         self.state = State.LIVE
+        self.was_live = True
         held, self._held, self._held_bytes = self._held, [], 0
         for chunk in held:
             self.position = chunk.start
