@@ -164,19 +164,28 @@ def _cell(text: str) -> str:
 
 def api() -> str:
     """Return the page of the calls."""
-    parts = [_API]
-    for path, operations in document(CALLS)["paths"].items():
+    parts, described = [_API], document(CALLS)
+    for path, operations in described["paths"].items():
         for method, operation in operations.items():
-            parts.append("\n".join(_call(method.upper(), path, operation)))
+            parts.append("\n".join(_call(method.upper(), path, operation, described["components"]["schemas"])))
     return "\n".join(parts)
 
 
-def _call(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
+def _call(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[str]:
     yield f"## {method} {path}\n"
     yield f"{operation['summary']}.\n"
     if "requestBody" in operation:
         yield f"Takes {_media(operation['requestBody'])}.\n"
-    yield f"Answers with {_media(operation['responses']['200'])}.\n"
+    answers = operation["responses"]
+    if "101" in answers:
+        events = ", ".join(f"`{event}`" for event in answers["101"]["x-events"])
+        yield f"Becomes a WebSocket, whose messages are JSON: it says {events}, and hears:\n"
+        said = schemas[answers["101"]["x-messages"]["$ref"].rpartition("/")[2]]["properties"]
+        yield "| in a message | meaning |\n|---|---|"
+        yield from (f"| `{name}` | {_cell(schema['description'])} |" for name, schema in said.items())
+        yield ""
+    else:
+        yield f"Answers with {_media(answers['200'])}.\n"
     named = [one for one in operation.get("parameters", ()) if one.get("style") != "form"]
     if named:
         yield "| parameter | meaning | default |\n|---|---|---|"

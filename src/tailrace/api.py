@@ -21,6 +21,8 @@ NDJSON = "application/x-ndjson"
 PROBLEM = "application/problem+json"
 SSE = "text/event-stream"
 TEXT = "text/plain"
+WEBSOCKET = "websocket"
+"""Stands for a media type where a connection becomes a WebSocket: its messages are JSON."""
 
 Parameters = TypeVar("Parameters", bound=Struct)
 
@@ -118,7 +120,8 @@ FRAMES: Mapping[str, type[Struct]] = {"rows": RowsFrame, "gap": GapFrame, "ping"
 class Call:
     """One call: ``takes`` is the Struct of its query parameters, ``gives`` the answer of each media type.
 
-    An answer that streams (``text/event-stream``) gives ``FRAMES``. ``body`` names the media types it reads.
+    An answer that streams (``text/event-stream``) gives ``FRAMES``. ``body`` names the media types it reads. A call
+    that becomes a WebSocket ``hears`` messages of one kind, and gives under WEBSOCKET the kind of each event.
     """
 
     method: str
@@ -128,6 +131,7 @@ class Call:
     gives: Mapping[str, Any] = field(default_factory=dict[str, Any])
     body: tuple[str, ...] = ()
     any_parameters: bool = False
+    hears: type[Struct] | None = None
 
 
 def parameters(kind: type[Parameters], pairs: Iterable[tuple[str, str]]) -> Parameters:

@@ -88,7 +88,7 @@ class Following:
         self.others: list[Syslog | Journal | Stdin] = []
         self._pipelines = [*pipelines]
         self._zone = datetime.now().astimezone().tzinfo or UTC
-        _raise_files_max()
+        raise_files_max()
         own = [directory / "bus", directory / "spool", directory / "store"]
         self.collector = Collector(bus, [], exclude=own, allow=config.collect.allow, zone=self._zone)
         self._stopping = False
@@ -313,8 +313,8 @@ def redacted(pipelines: Sequence[Pipeline]) -> Metric:
     return family
 
 
-def _raise_files_max() -> None:
-    """Have as many descriptors as this process may: each followed file holds one."""
+def raise_files_max() -> None:
+    """Have as many descriptors as this process may: each followed file holds one, and each client."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # some kernels allow less than they say
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

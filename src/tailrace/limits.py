@@ -302,7 +302,12 @@ TAIL_SEND_BYTES = 64 * KIB
 """Frames that wait are sent together up to this size, and the kernel is asked to buffer about as much."""
 POLL_WAIT_S_MAX = 60.0
 """The longest that a long-poll waits: under the usual idle time-outs of proxies."""
-PING_S = 15.0
+PING_S = 10.0
+"""A sign of life on each tail: under the idle time-outs of proxies, of which the shortest common one is 30 s."""
+TAIL_BEATS = 100
+"""The pings of all tails are spread over PING_S in so many steps."""
+TAIL_MESSAGE_BYTES_MAX = 128 * KIB
+"""What the client of a WebSocket may say at once: a query of QUERY_BYTES_MAX, however its JSON is escaped."""
 COALESCE_MS_MAX = 100
 """Under load, deliveries are gathered for at most so long."""
 COALESCE_REST = 4

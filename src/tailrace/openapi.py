@@ -12,15 +12,16 @@ from typing import Any
 import msgspec
 
 import tailrace
-from tailrace.api import FRAMES, NDJSON, PROBLEM, SSE, Call, Problem
+from tailrace.api import FRAMES, NDJSON, PROBLEM, SSE, WEBSOCKET, Call, Problem
 
 
 def document(calls: Iterable[Call]) -> dict[str, Any]:
     """Return the document (OpenAPI 3.1) that describes these calls."""
     calls = list(calls)
     kinds: list[Any] = [Problem, *FRAMES.values()]
-    kinds += [kind for call in calls for media, kind in call.gives.items() if kind is not str and media != SSE]
     for call in calls:
+        kinds += [kind for media, kind in call.gives.items() if kind is not str and media not in (SSE, WEBSOCKET)]
+        kinds += [call.hears, *call.gives[WEBSOCKET].values()] if call.hears else []
         kinds += [field.type for field in msgspec.structs.fields(call.takes)]
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     of_kind = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
@@ -45,13 +46,17 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
 
 def _operation(call: Call, of_kind: dict[int, Any]) -> dict[str, Any]:
     path = call.path.removeprefix("/api/v1").strip("/").replace("/", "_").replace(".", "_")
+    content = {media: _content(media, call, of_kind) for media in call.gives if media != WEBSOCKET}
+    responses: dict[str, Any] = {"200": {"description": "OK", "content": content}}
+    if call.hears:
+        events = {event: of_kind[id(kind)] for event, kind in call.gives[WEBSOCKET].items()}
+        said = {"x-events": events, "x-messages": of_kind[id(call.hears)]}
+        responses = {"101": {"description": "A WebSocket; its messages are JSON, with their event", **said}}
+    responses["default"] = {"description": "What went wrong", "content": {PROBLEM: {"schema": of_kind[id(Problem)]}}}
     operation: dict[str, Any] = {
         "operationId": f"{call.method.lower()}_{path}" if call.method != "GET" else path or "page",
         "summary": call.summary,
-        "responses": {
-            "200": {"description": "OK", "content": {media: _content(media, call, of_kind) for media in call.gives}},
-            "default": {"description": "What went wrong", "content": {PROBLEM: {"schema": of_kind[id(Problem)]}}},
-        },
+        "responses": responses,
     }
     parameters = [_parameter(field, of_kind[id(field.type)]) for field in msgspec.structs.fields(call.takes)]
     if call.any_parameters:

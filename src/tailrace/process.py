@@ -25,6 +25,7 @@ from tailrace.store.parts.indexer import Indexer
 from tailrace.store.parts.store import PartStore
 from tailrace.store.pool import Pool
 from tailrace.store.search import History
+from tailrace.tail.connection import Connections
 from tailrace.tail.hub import Hub
 from tailrace.text import bytes_text, count_text
 
@@ -54,6 +55,7 @@ class Process:
         self.push = Push(self.bus, self.metrics, lambda: 0 if self.indexer.error else self._waiting(), self._pushed)
         self.blocks = Blocks(self.bus, self.metrics, self.push.let_catch_up)
         self.hub = Hub(self.bus, self.history)
+        self.connections = Connections()
         self.following = Following(self.bus, config, directory, settings, [self._pushed]) if collecting else None
         self._measure()
 

@@ -37,6 +37,7 @@ from tailrace import errors
 from tailrace.api import PROBLEM, Call, Problem
 from tailrace.config import Settings
 from tailrace.directory import held
+from tailrace.following import raise_files_max
 from tailrace.limits import STOP_SECONDS_MAX
 from tailrace.memory import few_arenas
 from tailrace.process import Process
@@ -92,7 +93,7 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
             *tailrace.sources.http.routes(process.push),
             *tailrace.ship.http.routes(process.blocks),
             *tailrace.store.http.routes(process.history, process.bus, process.searches),
-            *tailrace.tail.http.routes(process.hub),
+            *tailrace.tail.http.routes(process.hub, process.connections),
             *tailrace.collect.http.routes(process.collecting),
             *tailrace.access.http.routes(access),
             *tailrace.http.routes(root),
@@ -105,6 +106,7 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
 def run(settings: Settings, *, collecting: bool) -> None:
     """Serve until told to stop. Raises ConfigError, DataError and what keeps the address from being bound."""
     few_arenas()
+    raise_files_max()
     config = settings.load()
     host, port = config.address
     with held(config.directory) as directory:
@@ -136,6 +138,7 @@ async def _serve(
     async def stop() -> None:
         process.ready = False
         await process.hub.close()
+        await process.connections.close()
         server.should_exit = True
 
     loop = asyncio.get_running_loop()

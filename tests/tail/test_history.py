@@ -165,7 +165,7 @@ def test_the_last_matches_are_found_in_the_store_and_on_the_bus(history: Machine
     async def run() -> list[int]:
         history.hub.start()
         client = history.watch("apple", Last(count))
-        await client.viewer.located()
+        await client.located()
         await client.until_now()
         await history.close()
         return client.offsets
@@ -181,7 +181,7 @@ def test_a_tail_that_is_cut_in_its_history_goes_on_where_it_was(history: Machine
     async def run() -> list[int]:
         history.hub.start()
         client = history.watch("apple", start)
-        await client.viewer.located()
+        await client.located()
         for _ in range(3):
             await takes_a_little(client, 2)
             assert 0 < len(client.offsets) < len(wanted)

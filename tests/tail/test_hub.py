@@ -149,10 +149,9 @@ def test_one_query_is_evaluated_once_and_its_bytes_are_shared(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
         clients = [watch(hub, parse("error", 0), Now()) for _ in range(5)]
         history.append("error")
-        for client in clients:
-            async with asyncio.timeout(20):
-                while not client.viewer.subscription.queued_bytes:
-                    await client.viewer.wait()
+        async with asyncio.timeout(20):
+            while not all(client.viewer.subscription.queued_bytes for client in clients):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
         taken = [client.viewer.take() for client in clients]
         assert all(data is taken[0] for data in taken)
         stats = hub.stats()

@@ -103,7 +103,7 @@ class TailMachine(RuleBasedStateMachine):
 
         async def begin() -> Tail:
             client = watch(self.hub, parse(query, 0), Last(count))
-            await client.viewer.located()
+            await client.located()
             return Tail(query, client.viewer.subscription.position.offset, client)
 
         tail = self.loop.run_until_complete(begin())

@@ -15,9 +15,10 @@ from tailrace.cursor import Checkpoint, Cursor
 from tailrace.query import Query
 from tailrace.record import Batch
 from tailrace.store import Progress, Search
-from tailrace.tail.hub import Hub, Start, Viewer
+from tailrace.tail.hub import Hub, Start
 from tailrace.tail.sse import encode
 from tailrace.tail.subscription import State
+from tailrace.tail.viewer import Viewer
 from tests.batches import batch_of
 
 
@@ -109,6 +110,14 @@ class Client:
                 if done():
                     return
                 await asyncio.sleep(0.001)
+
+    async def located(self) -> None:
+        """Wait until it is known where the tail begins."""
+        news = asyncio.Event()
+        self.viewer.listen(news.set)
+        while not self.viewer.located:
+            await news.wait()
+            news.clear()
 
     async def until_now(self) -> None:
         """Take until everything that is on the bus has been looked at, live."""

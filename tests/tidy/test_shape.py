@@ -56,6 +56,8 @@ TESTED_ELSEWHERE = {
     "tail/http.py": "apps/tail/test_sse.py",
     "tail/poll.py": "apps/tail/test_sse.py",
     "tail/sse.py": "apps/tail/test_sse.py",
+    "tail/viewer.py": "tail/test_hub.py",
+    "tail/websocket.py": "apps/tail/test_websocket.py",
 }
 
 

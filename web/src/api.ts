@@ -192,6 +192,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tail/ws": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same as a WebSocket, whose client may change the query, pause and resume */
+        get: operations["tail_ws"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tail/poll": {
         parameters: {
             query?: never;
@@ -578,6 +595,59 @@ export interface components {
         Around: {
             records: components["schemas"]["Record"][];
             index: number;
+        };
+        /**
+         * Message
+         * @description What a client may say: one of ``q``, ``pause`` and ``resume``.
+         */
+        Message: {
+            /**
+             * @description Another query; from here on, without `after`.
+             * @default null
+             */
+            q?: string | null;
+            /**
+             * @description With `q`: from behind this checkpoint on.
+             * @default null
+             */
+            after?: string | null;
+            /**
+             * @description No rows until it is resumed; pings count what matches.
+             * @default false
+             */
+            pause?: boolean;
+            /**
+             * @description Go on exactly where it was paused.
+             * @default false
+             */
+            resume?: boolean;
+            /**
+             * @description Stands in the answer, `changed` or `refused`.
+             * @default null
+             */
+            id?: string | number | null;
+        };
+        /**
+         * ChangedFrame
+         * @description The answer to a message: what holds from ``checkpoint`` on.
+         */
+        ChangedFrame: {
+            q: string;
+            paused: boolean;
+            checkpoint: string;
+            /** @default null */
+            id?: string | number | null;
+        };
+        /**
+         * RefusedFrame
+         * @description A message that cannot be obeyed, and why; the tail goes on as it was.
+         */
+        RefusedFrame: {
+            why: string;
+            /** @default  */
+            cure?: string;
+            /** @default null */
+            id?: string | number | null;
         };
         /**
          * Frames
@@ -1135,6 +1205,41 @@ export interface operations {
                 content: {
                     "text/event-stream": string;
                 };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tail_ws: {
+        parameters: {
+            query?: {
+                /** @description The query; empty for everything. */
+                q?: string;
+                after?: string | null;
+                since?: string | null;
+                last?: number | null;
+                /** @description Further behind than so many records, skip to now and say so with a gap; 0: never. */
+                behind?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket; its messages are JSON, with their event */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong */
             default: {

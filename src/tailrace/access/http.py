@@ -126,9 +126,6 @@ class Guard:
         refusal = self._refusal(scope)
         if refusal is None:
             await self._app(scope, receive, send_guarded)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
         else:
             await refusal(scope, receive, send_guarded)
 
@@ -142,7 +139,8 @@ class Guard:
                 f"this server is not known as {host[:80]!r}",
                 "Call it with a token, or add the name to server.hosts.",
             )
-        changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
+        upgrades = "websocket" in headers.get("upgrade", "").lower()
+        changes = upgrades or scope["method"] not in _SAFE_METHODS
         if changes and not _own_page(headers, host):
             return _problem(
                 403, "the call comes from a page of another site", "Use the page of this server, or no page."

@@ -2,8 +2,12 @@
 
     hub.py           reads the bus once, evaluates each distinct query once per batch, hands the same bytes to everyone
     catchup.py       reads what a tail has missed, from the store and the bus, in steps, in a thread
+    evaluate.py      what a query finds in a batch, in chunks that its tails share
     subscription.py  one tail as a pure state machine: events in, frames out
-    sse.py poll.py   the frames as bytes on two transports
+    viewer.py        one client of the hub: what is queued for it, and where it stands
+    connection.py    thousands of clients outside the web framework: writing, pings, who has stalled, the end
+    conversation.py  a tail whose client changes the query, pauses and resumes
+    sse.py poll.py websocket.py  the frames as bytes on three transports
     http.py          the routes
 
 The join rule: a tail reads for itself up to a position at which the hub took it in, and the hub's chunks begin exactly

@@ -6,19 +6,23 @@ import asyncio
 import time
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tailrace.api import FRAMES, JSON, SSE, Call, parameters
+from tailrace.api import FRAMES, JSON, PROBLEM, SSE, WEBSOCKET, Call, Problem, parameters
 from tailrace.cursor import Checkpoint
 from tailrace.errors import BadInput
 from tailrace.limits import POLL_WAIT_S_MAX, TAIL_BEHIND_ROWS_MAX, TAIL_LAST_MAX
 from tailrace.query import parse
 from tailrace.query.times import parse_time
-from tailrace.tail import poll, sse
+from tailrace.tail import poll, sse, websocket
+from tailrace.tail.connection import Connection, Connections
+from tailrace.tail.conversation import ANSWERS, Conversation, Message
 from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
 
 Position = Annotated[str, Meta(description="Begin behind this checkpoint: a cursor, or several joined by dots.")]
@@ -66,20 +70,80 @@ POLL = Call(
     takes=PollParameters,
     gives={JSON: Frames},
 )
-CALLS = [TAIL, POLL]
+SOCKET = Call(
+    "GET",
+    "/api/v1/tail/ws",
+    "The same as a WebSocket, whose client may change the query, pause and resume",
+    takes=TailParameters,
+    gives={WEBSOCKET: {**FRAMES, **ANSWERS}},
+    hears=Message,
+)
+CALLS = [TAIL, SOCKET, POLL]
+
+AWAY = "tailrace.away"
+"""The key in the scope's ``extensions`` under which ``Protocol`` gives itself and the request it is answering."""
+_LEFT = ConnectionAbortedError("the connection left the server")
+_UPGRADE_CURE = (
+    "Connect with a WebSocket client. A proxy in between has to pass on the headers Upgrade and Connection: "
+    "see the guide, Watching live."
+)
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP, which also gives its transport to the application: a stream bounds its buffers and can abort."""
+    """uvicorn's HTTP, from which an answer may take its connection away: see ``Away``."""
 
-    def on_message_begin(self) -> None:
-        """Add the transport to the scope of each request."""
-        super().on_message_begin()
-        self.scope["extensions"] = {sse.TRANSPORT: self.transport}  # pyright: ignore[reportGeneralTypeIssues]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Leave WebSockets to the routes: a request to upgrade is a request like any other."""
+        super().__init__(*args, **kwargs)
+        self.ws_protocol_class = None
+
+    def on_headers_complete(self) -> None:
+        """Give the application the means to take the connection away."""
+        super().on_headers_complete()
+        self.scope["extensions"] = {AWAY: (self, self.cycle)}  # pyright: ignore[reportGeneralTypeIssues]
+        if self.parser is not None and self.parser.should_upgrade():
+            # What follows is not HTTP when it is granted; when it is not, the end of the answer goes on with reading.
+            self.flow.pause_reading()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Whether an upgrade is supported is for the routes to say."""
 
 
-def routes(hub: Hub) -> list[BaseRoute]:
-    """Return the routes over one hub."""
+class Away:
+    """An answer with which a connection leaves the web framework and uvicorn: an ASGI application.
+
+    The head goes the common way, and gets what the guard adds. From then on the connection belongs to ``connection``,
+    which writes the body; for uvicorn the client has left, so that it forgets what it holds for it.
+    """
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], connection: Connection) -> None:
+        self._head = {"type": "http.response.start", "status": status, "headers": headers}
+        self._connection = connection
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Write the head, and hand the connection over; a client that has left by then is gone."""
+        protocol, cycle = scope["extensions"][AWAY]
+        upgraded = self._head["status"] == 101
+        cycle.keep_alive = upgraded  # Else the head says that the connection is closed behind the body.
+        cycle.chunked_encoding = None if scope["http_version"] == "1.1" and not upgraded else False
+        handed_over = False
+        try:
+            await send(self._head)
+            transport: asyncio.Transport = protocol.transport
+            if not cycle.disconnected and not transport.is_closing():
+                protocol.connection_lost(_LEFT)
+                protocol.flow.resume_reading()
+                transport.set_protocol(self._connection)
+                self._connection.connection_made(transport)
+                handed_over = True
+        finally:
+            protocol.scope = protocol.cycle = None  # Or they would hold each other until the next garbage collection.
+            if not handed_over:
+                self._connection.source.close()
+
+
+def routes(hub: Hub, connections: Connections) -> list[BaseRoute]:
+    """Return the routes over one hub; streams are added to ``connections``."""
 
     async def tail(request: Request) -> Any:
         given = parameters(TailParameters, request.query_params.multi_items())
@@ -87,7 +151,22 @@ def routes(hub: Hub) -> list[BaseRoute]:
         query.check_live()
         if request.method == "HEAD":
             return Response(headers={name.decode(): value.decode() for name, value in sse.HEADERS})
-        return sse.EventStream(hub.open(query, start, sse.encode, given.behind))
+        version = request.scope["http_version"]
+        viewer = hub.open(query, start, sse.encoding(version), given.behind)
+        return Away(200, sse.HEADERS, sse.EventStream(connections, viewer, version))
+
+    async def web_socket(request: Request) -> Any:
+        given = parameters(TailParameters, request.query_params.multi_items())
+        status, headers, why = websocket.handshake(request.scope["http_version"], request.headers.items())
+        if status != 101:
+            body = Problem("/problems/no-websocket", "Not a WebSocket", status, why, cure=_UPGRADE_CURE)
+            return Response(msgspec.json.encode(body), status, headers, PROBLEM)
+        query, start = parse(given.q, time.time_ns()), _start(given, None)
+        conversation = Conversation(
+            hub, query, start, behind_max=given.behind, encode=websocket.encode, write=websocket.message
+        )
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        return Away(status, raw, websocket.WebSocket(connections, conversation))
 
     async def long_poll(request: Request) -> Response:
         given = parameters(PollParameters, request.query_params.multi_items())
@@ -103,7 +182,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
             left.cancel()
         return Response(body, headers={"cache-control": "no-store"}, media_type=JSON)
 
-    return [Route(TAIL.path, tail), Route(POLL.path, long_poll)]
+    return [Route(TAIL.path, tail), Route(SOCKET.path, web_socket), Route(POLL.path, long_poll)]
 
 
 def _start(given: TailParameters, last_event_id: str | None) -> Start:

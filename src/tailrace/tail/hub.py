@@ -47,7 +47,8 @@ from tailrace.record import Batch
 from tailrace.store import Cancelled
 from tailrace.tail.catchup import CatchUp, History, contiguous
 from tailrace.tail.evaluate import Chunk, Encode, evaluate
-from tailrace.tail.subscription import State, Subscription, resume
+from tailrace.tail.subscription import State, resume
+from tailrace.tail.viewer import Viewer
 
 T = TypeVar("T")
 _YIELD_EVERY = 512
@@ -61,9 +62,10 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """Begin behind what a client has seen."""
+    """Begin behind what a client has seen; ``past`` is what is still left of a start by time (``Viewer.past``)."""
 
     checkpoint: Checkpoint
+    past: tuple[int, Cursor] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,87 +99,14 @@ class HubStats:
 class Group:
     """The tails of one query; see the head of this module."""
 
-    __slots__ = ("position", "query", "settled", "viewers")
+    __slots__ = ("key", "position", "query", "settled", "viewers")
 
-    def __init__(self, query: Query, position: Cursor) -> None:
+    def __init__(self, query: Query, key: str, position: Cursor) -> None:
         self.query = query
+        self.key = key
         self.position = position
         self.settled = position
         self.viewers: dict[Viewer, None] = {}
-
-
-class Viewer:
-    """One client of the hub: a subscription, and the event loop's side of it. Made by ``Hub.open``."""
-
-    def __init__(self, hub: Hub, query: Query, encode: Encode, position: Cursor, behind_max: int) -> None:
-        self.behind_max = behind_max
-        self.query = query
-        self.key = str(query)
-        self.subscription = Subscription(encode, position)
-        self.catch_up = hub.reader(query)
-        self.task: asyncio.Task[None] | None = None
-        self.push: Callable[[], bool] = lambda: False
-        self._hub = hub
-        self._waiter: asyncio.Future[None] | None = None
-        self._begun = asyncio.Event()
-        self._greet = False
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """Where a client stands that has taken everything that was queued so far."""
-        self._hub.settle(self)
-        return Checkpoint((self.subscription.position,))
-
-    async def located(self) -> None:
-        """Return when the position where this tail begins is known."""
-        await self._begun.wait()
-
-    async def wait(self) -> None:
-        """Return when something is queued, or after ``wake``."""
-        if not self.subscription.queued_bytes:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-
-    def take_frames(self) -> list[bytes]:
-        """Return all frames that wait, one by one."""
-        return self.subscription.take_frames()
-
-    def take(self) -> bytes:
-        """Return the next bytes for the client, or nothing; what is behind may then be read."""
-        data = self.subscription.take()
-        if self.subscription.reading:
-            self._hub.proceed(self)
-        return data
-
-    def ping(self) -> None:
-        """Queue a sign of life that says where this tail stands; as soon as that is known."""
-        if not self._begun.is_set():
-            self._greet = True
-            return
-        self._hub.settle(self)
-        subscription = self.subscription
-        behind = subscription.position < self._hub.bus.next and subscription.observed_ns
-        lag_ms = max(0.0, (time.time_ns() - subscription.observed_ns) / 1e6) if behind else 0.0
-        subscription.ping(round(lag_ms, 1))
-        self.wake()
-
-    def begin(self) -> None:
-        """Note that the position where this tail begins is known."""
-        self._begun.set()
-        if self._greet:
-            self.ping()
-
-    def wake(self) -> None:
-        """Hand over what was queued, or let ``wait`` return.
-
-        A transport that sets ``push`` is asked first, while somebody waits: True when it has sent everything.
-        """
-        if self._waiter is not None and not self._waiter.done() and not self.push():
-            self._waiter.set_result(None)
-
-    def close(self) -> None:
-        """Leave the hub; the client is gone."""
-        self._hub.leave(self)
 
 
 class Hub:
@@ -241,20 +170,27 @@ class Hub:
             raise Busy(
                 f"{len(self._viewers)} tails are open, which is the limit", retry_s=5.0, cure="Close one, or come back."
             )
-        viewer = Viewer(self, query, encode, self._now(), behind_max)
+        key = str(query)
+        group = self._groups.get(key)
+        if group is not None:
+            query, key = group.query, group.key
+        viewer = Viewer(self, query, key, encode, self._now(), behind_max=behind_max)
         self._viewers[viewer] = None
         if isinstance(start, Last):
-            viewer.task = asyncio.get_running_loop().create_task(self._begin_last(viewer, start.count))
+            viewer.task = asyncio.get_running_loop().create_task(self._begin_last(viewer, viewer.reader, start.count))
             return viewer
         if isinstance(start, After):
             position, gap = resume(start.checkpoint, Cursor(self.bus.epoch, 0), self.bus.next)
             viewer.subscription.move(position)
             if gap is not None:
                 viewer.subscription.missing(gap)
+            elif start.past is not None and position < start.past[1]:
+                viewer.reader.since(*start.past)
+                viewer.subscription.move(position, counted_from=start.past[1])
         elif isinstance(start, Since):
             now = viewer.subscription.position
-            viewer.catch_up.since(start.time_ns, now)
-            viewer.subscription.move(viewer.catch_up.oldest(now), counted_from=now)
+            viewer.reader.since(start.time_ns, now)
+            viewer.subscription.move(viewer.reader.oldest(now), counted_from=now)
         viewer.begin()
         self.proceed(viewer)
         return viewer
@@ -283,7 +219,7 @@ class Hub:
         """Forget a tail."""
         self._viewers.pop(viewer, None)
         self._detach(viewer)
-        viewer.catch_up.cancel()
+        viewer.cancel()
         if viewer.task is None:
             self._drop(viewer)
 
@@ -293,10 +229,10 @@ class Hub:
 
     def _end_all(self, why: str) -> None:
         for viewer in list(self._viewers):
-            viewer.catch_up.cancel()
+            viewer.cancel()
             self.settle(viewer)
             viewer.subscription.end(why)
-            viewer.wake()
+            viewer.on_news()
 
     # -- attaching -------------------------------------------------------------------------------------------------
 
@@ -314,7 +250,7 @@ class Hub:
         at = self._attachable(viewer)
         group = self._groups.get(viewer.key)
         if group is None:
-            group = self._groups[viewer.key] = Group(viewer.query, at)
+            group = self._groups[viewer.key] = Group(viewer.query, viewer.key, at)
             # What was committed before this group was made, and after ``at``, has to be read by a round.
             self._woken.set()
         group.viewers[viewer] = None
@@ -419,16 +355,16 @@ class Hub:
                     self.proceed(viewer)
                     break
                 self._rows_delivered += len(chunk.records)
-            viewer.wake()
+            viewer.on_news()
             if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
 
     # -- catching up -----------------------------------------------------------------------------------------------
 
-    async def _begin_last(self, viewer: Viewer, count: int) -> None:
+    async def _begin_last(self, viewer: Viewer, reader: CatchUp, count: int) -> None:
         subscription = viewer.subscription
         try:
-            subscription.move(await self._in_thread(viewer.catch_up.last, count, subscription.position))
+            subscription.move(await self._in_thread(reader.last, count, subscription.position))
         except Cancelled:
             return  # The hub closes, or the client left.
         finally:
@@ -448,20 +384,20 @@ class Hub:
                 elif subscription.state is State.BEHIND and at - subscription.position <= TAIL_CATCH_UP_ROWS:
                     self._attach(viewer)
                 elif self._too_far_behind(viewer, at):
-                    for skipped in await self._in_thread(viewer.catch_up.skip, subscription.position, at):
+                    for skipped in await self._in_thread(viewer.reader.skip, subscription.position, at):
                         self._take(viewer, skipped)
-                    viewer.wake()
+                    viewer.on_news()
                 else:
                     stop = at if subscription.joined_at is None else subscription.joined_at
-                    found = await self._in_thread(viewer.catch_up.step, subscription.position, stop)
+                    found = await self._in_thread(viewer.reader.step, subscription.position, stop)
                     for one in [found] if isinstance(found, Gap) else found:
                         self._take(viewer, one)
-                    viewer.wake()
+                    viewer.on_news()
         except Cancelled:
             pass  # The hub closes, or the client left.
         except TailraceError as error:
             subscription.end(str(error))
-            viewer.wake()
+            viewer.on_news()
         finally:
             self._task_done(viewer)
         self.proceed(viewer)
@@ -479,12 +415,13 @@ class Hub:
 
     def _task_done(self, viewer: Viewer) -> None:
         viewer.task = None
-        if viewer not in self._viewers:
+        if viewer not in self._viewers or viewer.subscription.state is State.LIVE:
             self._drop(viewer)
 
     def _drop(self, viewer: Viewer) -> None:
-        if viewer.catch_up.is_open and not self._closed:
-            self._threads.submit(viewer.catch_up.close)
+        reader = viewer.take_reader()
+        if reader is not None and reader.is_open and not self._closed:
+            self._threads.submit(reader.close)
 
     def _in_thread(self, call: Callable[..., T], *args: object) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *args)

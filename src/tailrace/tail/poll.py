@@ -7,11 +7,12 @@ within ``wait`` seconds, else nothing. ``next`` is where the following call begi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import orjson
 
 from tailrace.frame import EVENTS, Frame
-from tailrace.tail.hub import Viewer
+from tailrace.tail.viewer import Viewer
 
 
 def encode(frame: Frame) -> bytes:
@@ -21,13 +22,15 @@ def encode(frame: Frame) -> bytes:
 
 async def answer(viewer: Viewer, wait_s: float) -> bytes:
     """Return the answer of one call: ``{"frames":[...],"next":"..."}``."""
-    deadline = asyncio.get_running_loop().time() + wait_s
-    try:
-        async with asyncio.timeout_at(deadline):
+    news = asyncio.Event()
+    viewer.listen(news.set)
+    with contextlib.suppress(TimeoutError):  # Nothing came: the answer is empty, and says from where to go on.
+        async with asyncio.timeout(wait_s):
             while not viewer.subscription.queued_bytes:
-                await viewer.wait()
-    except TimeoutError:
-        pass  # Nothing came: the answer is empty, and says from where to go on.
-    await viewer.located()
+                await news.wait()
+                news.clear()
+    while not viewer.located:
+        await news.wait()
+        news.clear()
     frames = viewer.take_frames()
     return b'{"frames":[%b],"next":%b}' % (b",".join(frames), orjson.dumps(str(viewer.checkpoint)))

@@ -19,6 +19,8 @@ from starlette.responses import JSONResponse, Response
 from tailrace.bus.disk import DiskBus
 from tailrace.cli.tail import events
 from tailrace.errors import Busy, TailraceError
+from tailrace.limits import PING_S, TAIL_STALL_S
+from tailrace.tail.connection import Connections
 from tailrace.tail.http import Protocol, routes
 from tailrace.tail.hub import Hub
 from tests.tail.watching import ListHistory
@@ -27,8 +29,9 @@ from tests.tail.watching import ListHistory
 class Serving:
     """A hub behind HTTP; ``stop`` and ``start`` are a restart on the same port and data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ping_s: float = PING_S, stall_s: float = TAIL_STALL_S) -> None:
         self.folder = folder
+        self.ping_s, self.stall_s = ping_s, stall_s
         self.port = 0
         self.bus = DiskBus(folder / "bus")
         self.history = ListHistory(self.bus)
@@ -44,7 +47,8 @@ class Serving:
         self.loop = asyncio.get_running_loop()
         self.hub = Hub(self.bus, self.history)
         self.hub.start()
-        app = Starlette(routes=routes(self.hub), exception_handlers={TailraceError: _problem})
+        self.connections = Connections(self.ping_s, self.stall_s)
+        app = Starlette(routes=routes(self.hub, self.connections), exception_handlers={TailraceError: _problem})
         config = uvicorn.Config(
             app,
             port=self.port,
@@ -62,6 +66,7 @@ class Serving:
         while not self._server.should_exit:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await self.hub.close()
+        await self.connections.close()
         await self._server.shutdown()
 
     def stop(self) -> None:

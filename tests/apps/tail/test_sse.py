@@ -107,15 +107,15 @@ def test_a_client_that_never_reads_holds_a_bounded_queue_and_nobody_up(serving: 
     connection.close()
 
 
-def test_a_client_that_accepts_nothing_is_cut_off(serving: Serving, monkeypatch) -> None:
-    monkeypatch.setattr("tailrace.tail.sse.PING_S", 0.05)
-    monkeypatch.setattr("tailrace.tail.sse.TAIL_STALL_S", 0.1)
+def test_a_client_that_accepts_nothing_is_cut_off(tmp_path: Path) -> None:
+    serving = Serving(tmp_path, ping_s=0.05, stall_s=0.1)
     connection, answer = serving.get("/tail")
     for number in range(20):
         serving.history.append(*[f"{number} {'x' * 5000}"] * 200)
     wait_until(lambda: serving.hub.stats().viewers == 0)
     answer.close()
     connection.close()
+    serving.close()
 
 
 def test_two_starts_contradict_each_other(serving: Serving) -> None:
