@@ -20,6 +20,11 @@ def test_lists_and_flags_of_the_environment_are_read():
     assert (made.collect.paths, made.server.insecure) == (["/a", "/b"], True)
 
 
+def test_numbers_of_the_environment_are_read():
+    made = config.load(None, {"TAILRACE_QUOTA__TAILS": "12", "TAILRACE_QUOTA__BYTES_PER_S": "3 MB"}, {})
+    assert (made.quota.tails, made.quota.bytes_per_s) == (12, "3 MB")
+
+
 def test_what_is_printed_is_what_is_in_effect():
     made = config.load(None, {"TAILRACE_STORE__RETAIN": "7d"}, {})
     assert msgspec.convert(tomllib.loads(config.toml(made)), config.Config) == made
@@ -35,6 +40,9 @@ def test_what_is_printed_is_what_is_in_effect():
         {"TAILRACE_SERVER__LISTEN": "localhost:99999"},
         {"TAILRACE_SERVER__INSECURE": "maybe"},
         {"TAILRACE_COLLECT__START": "middle"},
+        {"TAILRACE_QUOTA__TAILS": "many"},
+        {"TAILRACE_QUOTA__LINES_PER_S": "-1"},
+        {"TAILRACE_QUOTA__BYTES_PER_S": "fast"},
     ],
 )
 def test_what_makes_no_sense_is_an_error_with_a_cure(environment):

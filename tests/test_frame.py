@@ -10,6 +10,12 @@ from tailrace.tally import tally
 HERE = Checkpoint((Cursor(0x7F, 5),))
 
 
+def test_an_end_says_when_to_come_back_only_when_it_is_known():
+    assert orjson.loads(End("stopping").json()) == {"why": "stopping", "checkpoint": ""}
+    over = orjson.loads(End("too much", retry_s=5.0, limit="tails").json())
+    assert (over["retry_s"], over["limit"]) == (5, "tails")
+
+
 def test_rows_carry_their_records_and_the_position_behind_them():
     assert orjson.loads(Rows((b'{"a":1}', b'{"a":2}'), HERE).json()) == {
         "records": [{"a": 1}, {"a": 2}],

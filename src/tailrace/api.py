@@ -47,7 +47,10 @@ class Record(Struct, omit_defaults=True):
 
 
 class Problem(Struct, omit_defaults=True):
-    """What went wrong (RFC 9457), where in the query it is (``position``, characters), and what helps (``cure``)."""
+    """What went wrong (RFC 9457), where in the query it is (``position``, characters), and what helps (``cure``).
+
+    When it was a quota: which ``limit``, and how much of it is in use. ``until`` is when to come back.
+    """
 
     type: str
     title: str
@@ -55,6 +58,10 @@ class Problem(Struct, omit_defaults=True):
     detail: str
     position: int | None = None
     cure: str | None = None
+    limit: Annotated[str | None, Meta(description="The key in [quota], or `breaker`.")] = None
+    used: float | None = None
+    allowed: float | None = None
+    until: Annotated[str | None, Meta(description="RFC 3339; the seconds are in Retry-After.")] = None
 
 
 class RowsFrame(Struct):
@@ -102,11 +109,13 @@ class PingFrame(Struct):
     from_: str = msgspec.field(name="from")
 
 
-class EndFrame(Struct):
-    """The tail is over."""
+class EndFrame(Struct, omit_defaults=True):
+    """The tail is over. It goes on behind the checkpoint; when a ``limit`` ended it, in ``retry_s``."""
 
     why: str
     checkpoint: str = ""
+    retry_s: float | None = None
+    limit: str | None = None
 
 
 class NoParameters(Struct, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ from tailrace.api import suggestion
 from tailrace.collect import entries
 from tailrace.collect.entries import Rule, Wish
 from tailrace.errors import ConfigError
-from tailrace.limits import CONFIG_BYTES_MAX, SPOOL_BYTES, SPOOL_BYTES_MIN
+from tailrace.limits import CONFIG_BYTES_MAX, SPOOL_BYTES, SPOOL_BYTES_MIN, TAILS_MAX, TOKEN_TAILS_MAX
 from tailrace.lines import Mask
 
 if TYPE_CHECKING:
@@ -139,6 +139,25 @@ class Agent(Struct, forbid_unknown_fields=True):
         return [Output(url, self.token_file, self.ca_file) for url in self.servers]
 
 
+class Quota(Struct, forbid_unknown_fields=True):
+    """How much one token may take, and all together (`_total`). 0: without a limit."""
+
+    tails: Annotated[int, Meta(ge=0, description="Tails that one token has open.")] = TOKEN_TAILS_MAX
+    tails_total: Annotated[int, Meta(ge=0, description="Open tails.")] = TAILS_MAX
+    lines_per_s: Annotated[
+        int, Meta(ge=0, description="Lines a second that the tails of one token are sent; five seconds' worth at once.")
+    ] = 500_000
+    lines_per_s_total: Annotated[int, Meta(ge=0, description="Lines a second that all tails are sent.")] = 0
+    bytes_per_s: Annotated[str, Meta(description="Bytes a second that the tails of one token are sent.")] = "200 MB"
+    bytes_per_s_total: Annotated[str, Meta(description="Bytes a second that all tails are sent.")] = "0"
+    search_s_per_min: Annotated[
+        int, Meta(ge=0, description="Seconds of the four search threads that one token may take in a minute.")
+    ] = 180
+    search_s_per_min_total: Annotated[
+        int, Meta(ge=0, description="Seconds of the search threads that all may take in a minute.")
+    ] = 0
+
+
 class Config(Struct, forbid_unknown_fields=True):
     """All sections."""
 
@@ -147,6 +166,7 @@ class Config(Struct, forbid_unknown_fields=True):
     store: Store = msgspec.field(default_factory=Store)
     collect: Collect = msgspec.field(default_factory=Collect)
     agent: Agent = msgspec.field(default_factory=Agent)
+    quota: Quota = msgspec.field(default_factory=Quota)
 
     @property
     def directory(self) -> Path:
@@ -215,6 +235,8 @@ def _values(config: Config) -> None:
     address(config.server.listen)
     seconds(config.store.retain)
     size(config.store.retain_bytes)
+    size(config.quota.bytes_per_s)
+    size(config.quota.bytes_per_s_total)
     if size(config.agent.spool) < SPOOL_BYTES_MIN:
         raise ConfigError(
             f"agent.spool: {config.agent.spool!r} is too small", cure=f"It has {SPOOL_BYTES_MIN} bytes at least."
@@ -282,6 +304,10 @@ def _of_text(section: str, key: str, text: str, where: str) -> Any:
         if text.lower() not in ("true", "false", "1", "0"):
             raise ConfigError(f"{where}: {text!r} is neither true nor false", cure="Write true or false.")
         return text.lower() in ("true", "1")
+    if plain is int:
+        if not text.strip().isdecimal():
+            raise ConfigError(f"{where}: {text!r} is not a number", cure="Write digits, like 100.")
+        return int(text)
     return text if plain is str else [part.strip() for part in text.split(",") if part.strip()]
 
 

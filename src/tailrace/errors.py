@@ -8,6 +8,7 @@ TailraceError            a message, and the cure
     TooLarge             more than a bound in limits.py allows
   Refused                not allowed, or not now
     Busy                 a limit is reached; says when to come back
+      OverQuota          a limit of [quota]; says which, and how much of it is in use
   DataError              the data directory
     Locked               another process has it
     DiskFull             no room; nothing acknowledged is lost
@@ -76,6 +77,16 @@ class Busy(Refused):
     def __init__(self, message: str, *, retry_s: float, cure: str = "") -> None:
         super().__init__(message, cure=cure)
         self.retry_s = retry_s
+
+
+class OverQuota(Busy):
+    """``used`` of ``allowed`` are in use; ``limit`` is the key in the section [quota], or ``breaker``."""
+
+    def __init__(self, message: str, *, limit: str, used: float, allowed: float, retry_s: float, cure: str) -> None:
+        super().__init__(message, retry_s=retry_s, cure=cure)
+        self.limit = limit
+        self.used = used
+        self.allowed = allowed
 
 
 class DataError(TailraceError):

@@ -103,14 +103,24 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The tail is over: ``why`` is a sentence for a person."""
+    """The tail is over: ``why`` is a sentence for a person. It goes on behind ``next``: at once, or in ``retry_s``.
+
+    ``limit`` is the quota that ended it, a key in the section [quota] of the configuration.
+    """
 
     why: str
     next: Checkpoint = field(default=Checkpoint())
+    retry_s: float | None = None
+    limit: str | None = None
 
     def json(self) -> bytes:
         """Return the frame's data as JSON."""
-        return orjson.dumps({"why": self.why, "checkpoint": str(self.next)})
+        data: dict[str, str | float] = {"why": self.why, "checkpoint": str(self.next)}
+        if self.retry_s is not None:
+            data["retry_s"] = self.retry_s
+        if self.limit is not None:
+            data["limit"] = self.limit
+        return orjson.dumps(data)
 
 
 Frame = Rows | Gap | Ping | End

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from tailrace.access.quota import Usage, name_of
 from tailrace.api import JSON, TEXT, Call
 from tailrace.metrics import MEDIA_TYPE, Metrics
 from tailrace.openapi import document
@@ -32,6 +33,7 @@ copy in which the page was not built. <code>make install</code> builds it; the A
 class Status(Struct):
     """How the server is. ``records`` were taken so far; those in ``waiting_records`` are not in a part yet.
 
+    ``quota`` is what is in use of each limit, by all together and by the token that asks.
     ``problems`` are sentences about what is wrong now, or was lost since the start; empty when all is well.
     """
 
@@ -47,6 +49,7 @@ class Status(Struct):
     searches: int
     files: int
     agents: list[AgentStatus]
+    quota: list[Usage]
     problems: list[str]
 
 
@@ -54,7 +57,7 @@ class Status(Struct):
 class Root:
     """What the root needs of the process."""
 
-    status: Callable[[], Status]
+    status: Callable[[str], Status]
     ready: Callable[[], bool]
     metrics: Metrics
     calls: Sequence[Call]
@@ -85,8 +88,8 @@ def routes(root: Root) -> list[BaseRoute]:
     async def openapi(_: Request) -> Response:
         return Response(described, media_type=JSON)
 
-    async def status(_: Request) -> Response:
-        return Response(msgspec.json.encode(root.status()), media_type=JSON)
+    async def status(request: Request) -> Response:
+        return Response(msgspec.json.encode(root.status(name_of(request.scope))), media_type=JSON)
 
     return [
         Route("/healthz", healthy),

@@ -277,6 +277,9 @@ CONTEXT_ROWS_MAX = 1_000
 
 # -- tail ------------------------------------------------------------------------------------------------------
 TAILS_MAX = 20_000
+"""Tails that are open at once, unless [quota] says otherwise: 40 KiB each ..."""
+TOKEN_TAILS_MAX = 4_096
+"""... and those of one token, so that one cannot have all."""
 TAIL_QUEUE_BYTES_MAX = 1 * MIB
 """Frames waiting for one client; beyond it the client is detached and reads the bus at its own pace."""
 TAIL_BEHIND_ROWS_MAX = 1_000_000
@@ -338,6 +341,20 @@ FACET_VALUES_MAX = 1_000
 SESSIONS_MAX = 1_000
 """Logged-in browsers; the oldest goes first."""
 LOGIN_BYTES_MAX = 4 * KIB
+QUOTA_FLOW_BURST_S = 5.0
+"""Lines and bytes of tails may come so many seconds' worth at once: a page that is opened asks for a past first."""
+QUOTA_SEARCH_BURST_S = 60.0
+"""The same of searches: one may take SEARCH_SECONDS_MAX."""
+QUOTA_TAILS_RETRY_S = 5.0
+"""Nobody knows when a tail will be closed; who got none asks again after so long."""
+QUOTA_NAMES_MAX = 10_000
+"""Tokens of which is known what they use."""
+BREAKER_TIMEOUTS = 3
+"""A query that ran out of its time so often ..."""
+BREAKER_S = 300.0
+"""... within so long is not run for as long: the threads are for those that get an answer."""
+BREAKER_QUERIES_MAX = 1_000
+"""Queries that ran out of their time and are remembered, about 200 bytes each; each took SEARCH_SECONDS_MAX."""
 STOP_SECONDS_MAX = 5.0
 """After that, a stop no longer waits for clients to take what they were sent."""
 

@@ -11,7 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from prometheus_client.core import CounterMetricFamily
+
 import tailrace
+from tailrace.access.quota import Allowance, Quota
 from tailrace.bus.disk import DiskBus
 from tailrace.collect.words import Collecting, CollectParameters
 from tailrace.config import Config, Settings, seconds, size
@@ -54,6 +57,7 @@ class Process:
         self._pushed = Pipeline(redact=config.collect.masks)
         self.push = Push(self.bus, self.metrics, lambda: 0 if self.indexer.error else self._waiting(), self._pushed)
         self.blocks = Blocks(self.bus, self.metrics, self.push.let_catch_up)
+        self.quota = _quota(config)
         self.hub = Hub(self.bus, self.history)
         self.connections = Connections()
         self.following = Following(self.bus, config, directory, settings, [self._pushed]) if collecting else None
@@ -105,8 +109,8 @@ class Process:
             return stored
         return f"following {status.files} file{'' if status.files == 1 else 's'} · {stored}"
 
-    def status(self) -> Status:
-        """Return how it is."""
+    def status(self, name: str = "") -> Status:
+        """Return how it is, and what the token ``name`` has in use."""
         return Status(
             version=tailrace.__version__,
             uptime_s=round(time.monotonic() - self._started, 1),
@@ -120,6 +124,7 @@ class Process:
             searches=len(self.searches),
             files=self._files(),
             agents=self.blocks.agents(),
+            quota=self.quota.usage(name, time.monotonic()),
             problems=self.problems(),
         )
 
@@ -166,4 +171,22 @@ class Process:
             self.metrics.family(self.following.metrics)
         else:
             self.metrics.family(lambda: [redacted([self._pushed])])
+        self.metrics.family(lambda: [_refusals(self.quota)])
+        gauge("queries_shut_out", "Queries that are not run now.", lambda: self.quota.breaker.shut(time.monotonic()))
         gauge("damaged_records", "Records that damage of the bus has cost.", lambda: self.bus.damaged_records)
+
+
+def _quota(config: Config) -> Quota:
+    given = config.quota
+    each = Allowance(given.tails, given.lines_per_s, size(given.bytes_per_s), given.search_s_per_min)
+    total = Allowance(
+        given.tails_total, given.lines_per_s_total, size(given.bytes_per_s_total), given.search_s_per_min_total
+    )
+    return Quota(each, total)
+
+
+def _refusals(quota: Quota) -> CounterMetricFamily:
+    found = CounterMetricFamily("tailrace_quota_refusals", "Refused because of a limit.", labels=["limit"])
+    for limit, count in quota.refusals.items():
+        found.add_metric([limit], count)
+    return found

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import uvicorn
@@ -56,6 +58,7 @@ STATUS: list[tuple[type[errors.TailraceError], int, str]] = [
     (errors.TooLarge, 413, "Too large"),
     (errors.Unsupported, 415, "Not supported"),
     (errors.BadInput, 400, "Bad request"),
+    (errors.OverQuota, 429, "Over the quota"),
     (errors.Busy, 429, "Too busy"),
     (errors.Refused, 403, "Refused"),
     (errors.Gone, 410, "No longer there"),
@@ -75,13 +78,17 @@ def problem(_: Request, error: Exception) -> Response:
         detail, cure = error.message, error.cure or None
         position = error.position if isinstance(error, errors.QueryError) else None
         if isinstance(error, errors.Busy):
-            headers["retry-after"] = str(max(1, round(error.retry_s)))
+            headers["retry-after"] = str(max(1, math.ceil(error.retry_s)))
     elif isinstance(error, HTTPException):
         status, title, detail = error.status_code, error.detail, f"{error.detail}: see /openapi.json"
         headers.update(error.headers or {})
     else:
         status, title, detail = 500, "Internal error", "the server failed; its log says why"
     body = Problem(f"/problems/{title.lower().replace(' ', '-')}", title, status, detail, position, cure)
+    if isinstance(error, errors.OverQuota):
+        body.limit, body.used, body.allowed = error.limit, error.used, error.allowed
+        until = datetime.now(UTC) + timedelta(seconds=error.retry_s)
+        body.until = until.isoformat(timespec="seconds").replace("+00:00", "Z")
     return Response(msgspec.json.encode(body), status, headers, PROBLEM)
 
 
@@ -92,8 +99,8 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
         routes=[
             *tailrace.sources.http.routes(process.push),
             *tailrace.ship.http.routes(process.blocks),
-            *tailrace.store.http.routes(process.history, process.bus, process.searches),
-            *tailrace.tail.http.routes(process.hub, process.connections),
+            *tailrace.store.http.routes(process.history, process.bus, process.searches, process.quota),
+            *tailrace.tail.http.routes(process.hub, process.connections, process.quota),
             *tailrace.collect.http.routes(process.collecting),
             *tailrace.access.http.routes(access),
             *tailrace.http.routes(root),

@@ -6,6 +6,9 @@ import socket
 
 import pytest
 
+from tailrace.limits import SECOND_NS
+from tailrace.store.http import cost_key
+from tailrace.store.words import SearchParameters
 from tests.apps.programs import Server, until
 
 
@@ -25,6 +28,24 @@ def server(tmp_path_factory):
     assert one.push(b"".join(json.dumps(line).encode() + b"\n" for line in lines))[0] == 200
     yield one
     one.stop()
+
+
+NOW_NS = 1_800_000_000 * SECOND_NS
+
+
+def key(**given):
+    return cost_key("/api/v1/search", SearchParameters(**given), NOW_NS)
+
+
+def test_questions_that_take_the_same_time_have_one_key():
+    assert key(q="error  or (warn)", from_="1h") == key(q="error or warn", from_="1h", to="now", limit=7)
+    assert key(q="error", from_="1h") == cost_key(
+        "/api/v1/search", SearchParameters(q="error", from_="1h"), NOW_NS + 77 * SECOND_NS
+    )
+
+
+def test_a_narrower_time_or_query_is_another_question():
+    assert len({key(q="error"), key(q="error payment"), key(q="error", from_="24h"), key(q="error", from_="1h")}) == 4
 
 
 def rows(server, **parameters):

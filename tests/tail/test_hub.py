@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tailrace.access.quota import Allowance, Quota
 from tailrace.bus.disk import DiskBus
 from tailrace.cursor import Checkpoint, Cursor
-from tailrace.errors import Busy
+from tailrace.errors import OverQuota
 from tailrace.query import parse
 from tailrace.tail import hub as hub_module
 from tailrace.tail import subscription as subscription_module
@@ -242,15 +243,37 @@ def test_a_large_burst_comes_in_several_frames(play, monkeypatch) -> None:
     play(script)
 
 
-def test_too_many_tails_are_refused(play, monkeypatch) -> None:
-    monkeypatch.setattr(hub_module, "TAILS_MAX", 1)
-
+def test_a_tail_more_than_the_account_has_is_refused_until_one_is_closed(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
-        first = watch(hub, parse("*", 0), Now())
-        with pytest.raises(Busy):
-            watch(hub, parse("*", 0), Now())
-        first.viewer.close()
-        watch(hub, parse("*", 0), Now())
+        account = Quota(Allowance(tails=1)).account("anna", 0)
+        first = hub.open(parse("*", 0), Now(), encode, account=account)
+        with pytest.raises(OverQuota):
+            hub.open(parse("*", 0), Now(), encode, account=account)
+        first.close()
+        first.close()
+        hub.open(parse("*", 0), Now(), encode, account=account)
+
+    play(script)
+
+
+@pytest.mark.parametrize("start", [Now(), Since(0)])
+def test_a_tail_that_is_sent_too_much_ends_and_goes_on_from_its_checkpoint(play, start) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        account = Quota(Allowance(lines_per_s=1)).account("anna", 0)
+        if start != Now():
+            for n in range(20):
+                history.append(f"line {n}")
+        client = Client(hub.open(parse("*", 0), start, encode, account=account))
+        while client.ended is None:
+            end = history.append("one more")
+            await client.until(lambda end=end: client.ended is not None or str(end) == client.last_id)
+        assert "token 'anna'" in client.ended
+        first = client.offsets[0]
+        assert len(client.offsets) < history.bus.next.offset - first
+        client.viewer.close()
+        rest = watch(hub, parse("*", 0), After(Checkpoint.parse(client.last_id)))
+        await rest.until_now()
+        assert client.offsets + rest.offsets == list(range(first, history.bus.next.offset))
 
     play(script)
 

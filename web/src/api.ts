@@ -318,6 +318,8 @@ export interface components {
         /**
          * Problem
          * @description What went wrong (RFC 9457), where in the query it is (``position``, characters), and what helps (``cure``).
+         *
+         *         When it was a quota: which ``limit``, and how much of it is in use. ``until`` is when to come back.
          */
         Problem: {
             type: string;
@@ -328,6 +330,20 @@ export interface components {
             position?: number | null;
             /** @default null */
             cure?: string | null;
+            /**
+             * @description The key in [quota], or `breaker`.
+             * @default null
+             */
+            limit?: string | null;
+            /** @default null */
+            used?: number | null;
+            /** @default null */
+            allowed?: number | null;
+            /**
+             * @description RFC 3339; the seconds are in Retry-After.
+             * @default null
+             */
+            until?: string | null;
         };
         /**
          * RowsFrame
@@ -420,12 +436,16 @@ export interface components {
         };
         /**
          * EndFrame
-         * @description The tail is over.
+         * @description The tail is over. It goes on behind the checkpoint; when a ``limit`` ended it, in ``retry_s``.
          */
         EndFrame: {
             why: string;
             /** @default  */
             checkpoint?: string;
+            /** @default null */
+            retry_s?: number | null;
+            /** @default null */
+            limit?: string | null;
         };
         /**
          * Pushed
@@ -746,6 +766,7 @@ export interface components {
          * Status
          * @description How the server is. ``records`` were taken so far; those in ``waiting_records`` are not in a part yet.
          *
+         *         ``quota`` is what is in use of each limit, by all together and by the token that asks.
          *         ``problems`` are sentences about what is wrong now, or was lost since the start; empty when all is well.
          */
         Status: {
@@ -761,6 +782,7 @@ export interface components {
             searches: number;
             files: number;
             agents: components["schemas"]["AgentStatus"][];
+            quota: components["schemas"]["Usage"][];
             problems: string[];
         };
         /**
@@ -771,6 +793,15 @@ export interface components {
             host: string;
             seen_s_ago: number;
             waiting_records: number;
+        };
+        /**
+         * Usage
+         * @description How much of a limit is in use: ``limit`` is the key in the section [quota] of the configuration.
+         */
+        Usage: {
+            limit: string;
+            used: number;
+            allowed: number;
         };
     };
     responses: never;

@@ -7,6 +7,7 @@ Rules, in this order:
   Origin    a call that changes something, and every WebSocket, must come from our own page or from no page at all
   token     when there are tokens, or the address is not loopback: ``Authorization: Bearer``, or the cookie of a session
             that the login form made; health and the login page are open
+Who it is (the name of the token, or nothing where none is needed) goes on in the scope: quotas are by name.
 Every answer carries a policy that lets the page load nothing but its own files. There is no CORS at all.
 
 A session lives in memory: a restart or the removal of its token ends it.
@@ -28,6 +29,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tailrace.access.quota import NAME
 from tailrace.access.tokens import Tokens
 from tailrace.api import PROBLEM, Problem
 from tailrace.config import Config, address
@@ -80,16 +82,19 @@ class Access:
             return False
         return name in self._names or is_address(name)
 
-    def lets_in(self, headers: Headers) -> bool:
-        """Tell whether the headers carry a token or a session that is good."""
+    def name_of(self, headers: Headers) -> str | None:
+        """Return whose token or session the headers carry, ``""`` where nobody needs one, else None."""
+        if self.open:
+            return ""
         kind, _, token = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and self._tokens.name_of(token.strip()):
-            return True
+        if kind.lower() == "bearer" and (name := self._tokens.name_of(token.strip())):
+            return name
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
-            return False
-        return cookie is not None and self._sessions.get(cookie.value) in self._tokens.names()
+            return None
+        name = self._sessions.get(cookie.value) if cookie is not None else None
+        return name if name in self._tokens.names() else None
 
     def log_in(self, token: str) -> str | None:
         """Return a new session for a good token, else None; the oldest session goes when there are too many."""
@@ -145,7 +150,9 @@ class Guard:
             return _problem(
                 403, "the call comes from a page of another site", "Use the page of this server, or no page."
             )
-        if scope["path"] in OPEN_PATHS or self._access.open or self._access.lets_in(headers):
+        name = self._access.name_of(headers)
+        scope[NAME] = name or ""
+        if scope["path"] in OPEN_PATHS or name is not None:
             return None
         if scope["path"] == "/" and "text/html" in headers.get("accept", ""):
             return RedirectResponse("/login", 303)

@@ -45,6 +45,8 @@ def _shown(name: str, value: object) -> str:
         return "; ".join(map(_agent, value)) or "none"
     if name == "outputs" and isinstance(value, list):
         return "; ".join(map(_output, value)) or "none"
+    if name == "quota" and isinstance(value, list):
+        return "; ".join(map(_usage, value)) or "without limits"
     return "; ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
@@ -67,6 +69,15 @@ def _collecting(answer: dict[str, Any]) -> str:
     parts += [f"entry {entry['path']}: {entry['problem']}" for entry in answer["entries"] if entry["problem"]]
     parts += [f"PROBLEM: {problem}" for problem in answer["problems"]]
     return "\n".join([parts[0], *(escape(part) for part in parts[1:])])
+
+
+def _usage(usage: dict[str, Any]) -> str:
+    limit = usage["limit"].removesuffix("_total")
+    what = {"lines_per_s": "lines/s", "bytes_per_s": "bytes/s", "search_s_per_min": "search s/min"}.get(limit, limit)
+    used, allowed = (
+        (bytes_text if limit == "bytes_per_s" else "{:,.0f}".format)(usage[n]) for n in ("used", "allowed")
+    )
+    return f"{what} {used} of {allowed}{' in all' if limit != usage['limit'] else ''}"
 
 
 def _agent(agent: dict[str, Any]) -> str:

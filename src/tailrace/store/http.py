@@ -21,6 +21,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
+from tailrace.access.quota import Quota, name_of
 from tailrace.api import JSON, NDJSON, parameters
 from tailrace.bus import Bus
 from tailrace.cursor import Cursor
@@ -306,8 +307,22 @@ _SPANS = (
 )
 
 
-def routes(history: History, bus: Bus, pool: Pool) -> list[BaseRoute]:
-    """Return the routes over one history."""
+def cost_key(path: str, given: Struct, now_ns: int) -> str:
+    """Return what tells questions apart that take the same time: the call, its query, and how long a past it is about.
+
+    The length is to a power of two: who narrows the time after a timeout asks another question, who asks the same a
+    minute later does not. Raises QueryError.
+    """
+    if isinstance(given, VerifyParameters):
+        return f"{path} {parse(given.q, now_ns)}"
+    if not isinstance(given, Range):
+        return f"{path} {given}"
+    query, first, last = question(given, now_ns)
+    return f"{path} {(min(last, now_ns) - max(first, 0)).bit_length()} {query}"
+
+
+def routes(history: History, bus: Bus, pool: Pool, quota: Quota) -> list[BaseRoute]:
+    """Return the routes over one history; what they take of the threads is on the account of who asks."""
     questions = Questions(history, bus)
 
     def route(name: str, work: Callable[[Any, bool], Work]) -> Route:
@@ -320,7 +335,14 @@ def routes(history: History, bus: Bus, pool: Pool) -> list[BaseRoute]:
                 not form and NDJSON in call.gives and NDJSON in request.headers.get("accept", "")
             )
             saved = f"tailrace-{call.path.rpartition('/')[2]}.ndjson" if form == "ndjson" else ""
-            return Answer(pool, work(given, lines), NDJSON if lines else JSON, saved)
+            key, now_s = cost_key(call.path, given, time.time_ns()), time.monotonic()
+            account = quota.account(name_of(request.scope), now_s)
+            account.open_search(key, now_s)
+
+            def bill(seconds: float, timed_out: bool) -> None:
+                account.close_search(key, seconds, timed_out=timed_out, now_s=time.monotonic())
+
+            return Answer(pool, work(given, lines), NDJSON if lines else JSON, saved, bill)
 
         return Route(call.path, answer)
 

@@ -24,6 +24,8 @@ from tailrace.metrics import Metrics
 from tailrace.store import Cancelled, Progress
 
 Work = Callable[[Progress], Iterator[bytes]]
+Bill = Callable[[float, bool], None]
+"""Told when a search has ended: the seconds that it took of a thread, and whether it ran out of its time."""
 _LOOK_S = 0.2
 
 
@@ -38,7 +40,7 @@ class Pool:
     def __len__(self) -> int:
         return len(self._running)
 
-    async def run(self, work: Work, progress: Progress) -> AsyncGenerator[bytes]:
+    async def run(self, work: Work, progress: Progress, bill: Bill | None = None) -> AsyncGenerator[bytes]:
         """Yield what ``work`` yields in a thread; ends quietly when it was cancelled. Raises Busy, and its errors."""
         if len(self._running) >= SEARCHES_AT_ONCE_MAX + SEARCHES_WAITING_MAX:
             raise Busy("too many searches are waiting", retry_s=1, cure="Try again in a second.")
@@ -56,7 +58,10 @@ class Pool:
                 return
 
         def done(_: object) -> None:
-            self._metrics.search_seconds.observe(time.monotonic() - progress.started)
+            seconds = time.monotonic() - progress.started
+            self._metrics.search_seconds.observe(seconds)
+            if bill is not None:
+                bill(seconds, progress.timed_out)
             end = "timed out" if progress.timed_out else "cancelled" if progress.cancelled else "answered"
             self._metrics.searches.labels(end).inc()
             self._running.pop(id(progress), None)
@@ -92,10 +97,11 @@ def _wait_for_room(room: threading.Semaphore, progress: Progress) -> None:
 class Answer:
     """An ASGI answer whose body a thread makes; see the head of this module."""
 
-    def __init__(self, pool: Pool, work: Work, media_type: str, saved: str = "") -> None:
+    def __init__(self, pool: Pool, work: Work, media_type: str, saved: str = "", bill: Bill | None = None) -> None:
         """Take the work; ``saved`` is the name of the file as which a browser is to keep the answer."""
         self._pool = pool
         self._work = work
+        self._bill = bill
         self._headers = [(b"content-type", media_type.encode()), (b"cache-control", b"no-store")]
         if saved:
             self._headers.append((b"content-disposition", f'attachment; filename="{saved}"'.encode()))
@@ -111,7 +117,7 @@ class Answer:
         gone = asyncio.ensure_future(_gone(receive, progress))
         started = False
         try:
-            async with aclosing(self._pool.run(self._work, progress)) as chunks:
+            async with aclosing(self._pool.run(self._work, progress, self._bill)) as chunks:
                 async for chunk in chunks:
                     if not started:
                         started = True

@@ -31,6 +31,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from tailrace.access.quota import Account
 from tailrace.cursor import Checkpoint
 from tailrace.errors import TailraceError
 from tailrace.frame import End, Frame, Ping
@@ -80,9 +81,20 @@ class Conversation:
                  "misspoke")  # fmt: skip
 
     def __init__(
-        self, hub: Hub, query: Query, start: Start, *, behind_max: int, encode: Encode, write: Callable[[bytes], bytes]
+        self,
+        hub: Hub,
+        query: Query,
+        start: Start,
+        *,
+        behind_max: int,
+        encode: Encode,
+        write: Callable[[bytes], bytes],
+        account: Account | None = None,
     ) -> None:
-        """Begin with a tail. ``encode`` writes frames, ``write`` answers (JSON). Raises what ``Hub.open`` does."""
+        """Begin with a tail. ``encode`` writes frames, ``write`` answers (JSON). Raises what ``Hub.open`` does.
+
+        To ``account`` it is one tail, whatever the client asks for; what it counts while it is paused is not charged.
+        """
         self._on_news: Callable[[], object] = lambda: None
         self.misspoke = False
         self._hub = hub
@@ -92,13 +104,18 @@ class Conversation:
         self._write = write
         self._stopped: After | None = None
         self._queue = b""
-        self._viewer = hub.open(query, start, encode, behind_max)
+        self._viewer = hub.open(query, start, encode, behind_max, account)
         self._viewer.listen(self._news)
 
     @property
     def ended(self) -> bool:
         """Whether the last frame was queued."""
         return self._viewer.ended
+
+    @property
+    def over(self) -> bool:
+        """Whether a quota ended it."""
+        return self._viewer.over is not None
 
     @property
     def listening(self) -> bool:
@@ -151,7 +168,7 @@ class Conversation:
         else:
             viewer = self._hub.open(query, begin, self._encode, self._behind_max)
         self._queue = b"".join(self._viewer.take_frames())
-        self._viewer.close()
+        viewer.succeed(self._viewer, is_free=paused)
         self._query, self._viewer, self._stopped = query, viewer, begin if paused else None
         self._answer("changed", ChangedFrame(str(query), paused, str(begin.checkpoint), message.id))
         viewer.listen(self._news)

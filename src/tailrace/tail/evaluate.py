@@ -21,11 +21,11 @@ Encode = Callable[[Frame], bytes]
 class Chunk:
     """What one query found in the records [start, end): shared by all tails of that query.
 
-    ``records`` are the matches, encoded, and ``tally`` counts them; ``observed_ns`` is when the newest record that was
-    looked at arrived.
+    ``records`` are the matches, encoded (``size`` bytes), and ``tally`` counts them; ``observed_ns`` is when the newest
+    record that was looked at arrived.
     """
 
-    __slots__ = ("_encoded", "end", "observed_ns", "records", "start", "tally")
+    __slots__ = ("_encoded", "end", "observed_ns", "records", "size", "start", "tally")
 
     def __init__(
         self, start: Cursor, end: Cursor, records: Sequence[bytes] = (), tally: int = NOTHING, observed_ns: int = 0
@@ -33,6 +33,7 @@ class Chunk:
         self.start = start
         self.end = end
         self.records = tuple(records)
+        self.size = sum(map(len, self.records))
         self.tally = tally
         self.observed_ns = observed_ns
         self._encoded: dict[Encode, bytes] = {}

@@ -14,9 +14,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tailrace.access.quota import Account, Quota, name_of
 from tailrace.api import FRAMES, JSON, PROBLEM, SSE, WEBSOCKET, Call, Problem, parameters
 from tailrace.cursor import Checkpoint
-from tailrace.errors import BadInput
+from tailrace.errors import BadInput, OverQuota
+from tailrace.frame import End
 from tailrace.limits import POLL_WAIT_S_MAX, TAIL_BEHIND_ROWS_MAX, TAIL_LAST_MAX
 from tailrace.query import parse
 from tailrace.query.times import parse_time
@@ -79,6 +81,7 @@ SOCKET = Call(
     hears=Message,
 )
 CALLS = [TAIL, SOCKET, POLL]
+_EVENTS = {name.decode(): value.decode() for name, value in sse.HEADERS}
 
 AWAY = "tailrace.away"
 """The key in the scope's ``extensions`` under which ``Protocol`` gives itself and the request it is answering."""
@@ -142,17 +145,25 @@ class Away:
                 self._connection.source.close()
 
 
-def routes(hub: Hub, connections: Connections) -> list[BaseRoute]:
-    """Return the routes over one hub; streams are added to ``connections``."""
+def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> list[BaseRoute]:
+    """Return the routes over one hub; streams are added to ``connections``, and who asks is held to ``quota``."""
+
+    def account(request: Request) -> Account | None:
+        return quota.account(name_of(request.scope), time.monotonic()) if quota is not None else None
 
     async def tail(request: Request) -> Any:
         given = parameters(TailParameters, request.query_params.multi_items())
         query, start = parse(given.q, time.time_ns()), _start(given, request.headers.get("last-event-id"))
         query.check_live()
         if request.method == "HEAD":
-            return Response(headers={name.decode(): value.decode() for name, value in sse.HEADERS})
+            return Response(headers=_EVENTS)
         version = request.scope["http_version"]
-        viewer = hub.open(query, start, sse.encoding(version), given.behind)
+        try:
+            viewer = hub.open(query, start, sse.encoding(version), given.behind, account(request))
+        except OverQuota as over:
+            if SSE not in request.headers.get("accept", ""):
+                raise
+            return Response(sse.encode(_refusal(over, start)), headers=_EVENTS)
         return Away(200, sse.HEADERS, sse.EventStream(connections, viewer, version))
 
     async def web_socket(request: Request) -> Any:
@@ -162,15 +173,25 @@ def routes(hub: Hub, connections: Connections) -> list[BaseRoute]:
             body = Problem("/problems/no-websocket", "Not a WebSocket", status, why, cure=_UPGRADE_CURE)
             return Response(msgspec.json.encode(body), status, headers, PROBLEM)
         query, start = parse(given.q, time.time_ns()), _start(given, None)
-        conversation = Conversation(
-            hub, query, start, behind_max=given.behind, encode=websocket.encode, write=websocket.message
-        )
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        try:
+            conversation = Conversation(
+                hub,
+                query,
+                start,
+                behind_max=given.behind,
+                encode=websocket.encode,
+                write=websocket.message,
+                account=account(request),
+            )
+        except OverQuota as over:
+            return Away(status, raw, websocket.Refusal(connections, _refusal(over, start)))
         return Away(status, raw, websocket.WebSocket(connections, conversation))
 
     async def long_poll(request: Request) -> Response:
         given = parameters(PollParameters, request.query_params.multi_items())
-        viewer = hub.open(parse(given.q, time.time_ns()), _start(given, None), poll.encode, given.behind)
+        query, start = parse(given.q, time.time_ns()), _start(given, None)
+        viewer = hub.open(query, start, poll.encode, given.behind, account(request))
         answer = asyncio.create_task(poll.answer(viewer, given.wait))
         left = asyncio.create_task(_left(request))
         try:
@@ -183,6 +204,12 @@ def routes(hub: Hub, connections: Connections) -> list[BaseRoute]:
         return Response(body, headers={"cache-control": "no-store"}, media_type=JSON)
 
     return [Route(TAIL.path, tail), Route(SOCKET.path, web_socket), Route(POLL.path, long_poll)]
+
+
+def _refusal(over: OverQuota, start: Start) -> End:
+    """Return the only frame of a tail that a quota does not let begin: it loses nothing by coming back later."""
+    checkpoint = start.checkpoint if isinstance(start, After) else Checkpoint()
+    return End(f"{over.message}. {over.cure}", checkpoint, over.retry_s, over.limit)
 
 
 def _start(given: TailParameters, last_event_id: str | None) -> Start:

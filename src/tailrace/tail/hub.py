@@ -14,6 +14,8 @@ Rules.
            while its queue has room; within TAIL_CATCH_UP_ROWS of the hub it attaches and reads the rest. One that was
            live and is further behind than its ``behind_max`` skips to where the hub is: what matched in between is
            counted, and said in a gap.
+  quota    Rows are charged to whoever watches before they are handed over. Who may have no more gets an end with the
+           checkpoint before them, from which it goes on when it may (access/quota.py).
   idle     Without groups the bus is not read at all.
   crash    The hub keeps nothing that a client could need: its checkpoint is with the client, the records on the bus.
 
@@ -29,9 +31,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tailrace.access.quota import Account
 from tailrace.bus import Bus
 from tailrace.cursor import Checkpoint, Cursor
-from tailrace.errors import Busy, Closed, Gone, TailraceError
+from tailrace.errors import Closed, Gone, TailraceError
 from tailrace.frame import Gap
 from tailrace.limits import (
     COALESCE_MS_MAX,
@@ -40,7 +43,6 @@ from tailrace.limits import (
     TAIL_CATCH_UP_ROWS,
     TAIL_INLINE_ROWS,
     TAIL_ROUND_BYTES,
-    TAILS_MAX,
 )
 from tailrace.query import Query
 from tailrace.record import Batch
@@ -158,23 +160,29 @@ class Hub:
         for threads in (self._threads, self._evaluator):
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def open(self, query: Query, start: Start, encode: Encode, behind_max: int = TAIL_BEHIND_ROWS_MAX) -> Viewer:
+    def open(
+        self,
+        query: Query,
+        start: Start,
+        encode: Encode,
+        behind_max: int = TAIL_BEHIND_ROWS_MAX,
+        account: Account | None = None,
+    ) -> Viewer:
         """Add a tail; further behind than ``behind_max`` records it skips what it was too slow for (0: never).
 
-        Raises Busy when there are too many, QueryError when the query cannot be live.
+        Raises OverQuota when the account has too many, QueryError when the query cannot be live.
         """
         query.check_live()
         if self._closed:
             raise Closed("the server is stopping", cure="Connect again in a moment.")
-        if len(self._viewers) >= TAILS_MAX:
-            raise Busy(
-                f"{len(self._viewers)} tails are open, which is the limit", retry_s=5.0, cure="Close one, or come back."
-            )
+        if account is not None:
+            account.open_tail(time.monotonic())
         key = str(query)
         group = self._groups.get(key)
         if group is not None:
             query, key = group.query, group.key
         viewer = Viewer(self, query, key, encode, self._now(), behind_max=behind_max)
+        viewer.account = account
         self._viewers[viewer] = None
         if isinstance(start, Last):
             viewer.task = asyncio.get_running_loop().create_task(self._begin_last(viewer, viewer.reader, start.count))
@@ -218,6 +226,9 @@ class Hub:
     def leave(self, viewer: Viewer) -> None:
         """Forget a tail."""
         self._viewers.pop(viewer, None)
+        account, viewer.account = viewer.account, None
+        if account is not None:
+            account.close_tail()
         self._detach(viewer)
         viewer.cancel()
         if viewer.task is None:
@@ -348,9 +359,11 @@ class Hub:
         if not rows:
             return
         self._rows_published += rows
+        now_s = time.monotonic()
         for count, viewer in enumerate(viewers, 1):
             for chunk in chunks:
-                if not viewer.subscription.published(chunk):
+                may = viewer.charge(len(chunk.records), chunk.size, now_s)
+                if not may or not viewer.subscription.published(chunk):
                     self._detach(viewer)
                     self.proceed(viewer)
                     break
@@ -410,8 +423,10 @@ class Hub:
     def _take(self, viewer: Viewer, found: Chunk | Gap) -> None:
         if isinstance(found, Gap):
             viewer.subscription.missing(found)
-        else:
+        elif viewer.charge(len(found.records), found.size, time.monotonic()):
             viewer.subscription.read(found)
+        else:
+            self._detach(viewer)
 
     def _task_done(self, viewer: Viewer) -> None:
         viewer.task = None

@@ -6,11 +6,14 @@ browser sends the newest id back as ``Last-Event-ID`` when it connects again, wh
 To an HTTP/1.1 client an event is one chunk of the body (RFC 9112, 7.1), and an empty chunk is the end; to an older one,
 which many proxies are, the body is the events as they are, and its end is the end of the connection. A ping comes
 first, so that a client knows its position at once.
+
+EventSource cannot see a status: who asked for events and may have none now (a quota) is given a stream that is only the
+``end``, and ``retry:`` with the time after which EventSource connects again by itself.
 """
 
 from __future__ import annotations
 
-from tailrace.frame import EVENTS, Frame
+from tailrace.frame import EVENTS, End, Frame
 from tailrace.tail.connection import Connection, Connections, Source
 from tailrace.tail.evaluate import Encode
 
@@ -25,7 +28,12 @@ _RETRY = b"retry: 1000\n\n"
 def encode(frame: Frame) -> bytes:
     """Return a frame as one event."""
     event = EVENTS[type(frame)].encode()
-    return b"event: %b\nid: %b\ndata: %b\n\n" % (event, str(frame.next).encode(), frame.json())
+    # An empty id would have the browser forget the one it has.
+    place = b"id: %b\n" % str(frame.next).encode() if frame.next.cursors else b""
+    retry = b""
+    if isinstance(frame, End) and frame.retry_s is not None:
+        retry = b"retry: %d\n" % round(frame.retry_s * 1000)
+    return b"event: %b\n%b%bdata: %b\n\n" % (event, place, retry, frame.json())
 
 
 def encode_chunk(frame: Frame) -> bytes:

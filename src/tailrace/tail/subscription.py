@@ -163,10 +163,10 @@ class Subscription:
             here = Checkpoint((self.position,))
             self._put(self._encode(Ping(here, lag_ms, self.taken, self._counted_from, self.sent, self.matched)))
 
-    def end(self, why: str) -> None:
-        """Queue the last frame."""
+    def end(self, why: str, retry_s: float | None = None, limit: str | None = None) -> None:
+        """Queue the last frame; a quota says when to come back, and which ``limit`` it was."""
         if self.state is not State.ENDED:
-            self._put(self._encode(End(why, Checkpoint((self.position,)))))
+            self._put(self._encode(End(why, Checkpoint((self.position,)), retry_s, limit)))
             self.state = State.ENDED
             self._held.clear()
 

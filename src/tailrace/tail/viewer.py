@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tailrace.access.quota import Account
 from tailrace.cursor import Checkpoint, Cursor
+from tailrace.errors import OverQuota
 from tailrace.query import Query
 from tailrace.tail.catchup import CatchUp
 from tailrace.tail.evaluate import Encode
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 class Viewer:
     """One client of the hub: a subscription, and the event loop's side of it. Made by ``Hub.open``."""
 
-    __slots__ = ("_greet", "_hub", "_reader", "behind_max", "key", "located", "on_news", "query", "subscription",
-                 "task")  # fmt: skip
+    __slots__ = ("_greet", "_hub", "_reader", "account", "behind_max", "is_free", "key", "located", "on_news", "over",
+                 "query", "subscription", "task")  # fmt: skip
 
     def __init__(self, hub: Hub, query: Query, key: str, encode: Encode, position: Cursor, *, behind_max: int) -> None:
         self.behind_max = behind_max
@@ -36,6 +38,9 @@ class Viewer:
         self.task: asyncio.Task[None] | None = None
         self.on_news: Callable[[], object] = lambda: None
         self.located = False
+        self.account: Account | None = None
+        self.is_free = False
+        self.over: OverQuota | None = None
         self._hub = hub
         self._reader: CatchUp | None = None
         self._greet = False
@@ -110,6 +115,23 @@ class Viewer:
             self.ping()
         else:
             self.on_news()
+
+    def charge(self, lines: int, size: int, now_s: float) -> bool:
+        """Charge for rows before they are queued; else end here, and tell so."""
+        if self.account is None or self.is_free:
+            return True
+        self.over = over = self.account.charge(lines, size, now_s)
+        if over is None:
+            return True
+        self._hub.settle(self)
+        self.subscription.end(f"{over.message}. {over.cure}", over.retry_s, over.limit)
+        return False
+
+    def succeed(self, other: Viewer, *, is_free: bool) -> None:
+        """Go on, on the account of a tail that closes; nothing is charged to it while this one ``is_free``."""
+        self.account, other.account = other.account, None
+        self.is_free = is_free
+        other.close()
 
     def close(self) -> None:
         """Leave the hub; the client is gone."""

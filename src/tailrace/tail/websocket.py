@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from websockets.datastructures import Headers
-from websockets.frames import CloseCode, Frame, Opcode
+from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import SERVER, Protocol, State
 from websockets.server import ServerProtocol
@@ -70,8 +70,8 @@ class WebSocket(Connection):
         self._messages.clear()
         self.transport.resume_reading()
         if self._protocol.state is State.OPEN:
-            misspoke = self._conversation.misspoke
-            self._protocol.send_close(CloseCode.POLICY_VIOLATION if misspoke else CloseCode.GOING_AWAY)
+            code = CloseCode.TRY_AGAIN_LATER if self._conversation.over else CloseCode.GOING_AWAY
+            self._protocol.send_close(CloseCode.POLICY_VIOLATION if self._conversation.misspoke else code)
             self._write_own()
 
     def data_received(self, data: bytes) -> None:
@@ -130,3 +130,46 @@ class WebSocket(Connection):
                 self.transport.write(data)
             else:
                 self.transport.close()
+
+
+class Refusal(Connection):
+    """The connection of a client that may have no tail now: its ``end`` and a close frame; it cannot see a status."""
+
+    __slots__ = ()
+
+    def __init__(self, connections: Connections, end: frames.End) -> None:
+        """Say ``end``."""
+        super().__init__(connections, _Said(encode(end)))
+
+    def finish(self) -> None:
+        """Have the client try again later; its answer closes the connection."""
+        reason = Close(CloseCode.TRY_AGAIN_LATER, "").serialize()
+        self.transport.write(Frame(Opcode.CLOSE, reason).serialize(mask=False))
+
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it says, there is nothing to talk about
+        """Close."""
+        self.transport.close()
+
+
+class _Said:
+    """A source that has one thing to say."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @property
+    def ended(self) -> bool:
+        return True
+
+    def listen(self, on_news: Callable[[], object]) -> None:
+        """There are no news."""
+
+    def take(self) -> bytes:
+        data, self._data = self._data, b""
+        return data
+
+    def ping(self) -> None:
+        """There is no more to say."""
+
+    def close(self) -> None:
+        """There is nothing to give up."""
