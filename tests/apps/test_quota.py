@@ -6,7 +6,7 @@ import http.client
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -115,12 +115,10 @@ def socket(anna: Guarded, target: str = "") -> ClientConnection:
 def ended(client: ClientConnection) -> tuple[list[dict], int]:
     """Read to the end; return the frames and the code with which the server closed."""
     frames = []
-    try:
-        while True:
-            frames.append(json.loads(client.recv(20)))
-    except ConnectionClosed as closed:
-        assert closed.rcvd is not None
-        return frames, closed.rcvd.code
+    with suppress(ConnectionClosed):
+        for frame in client:
+            frames.append(json.loads(frame))
+    return frames, client.protocol.close_code or 0
 
 
 def test_a_websocket_is_told_its_end_and_to_try_again_later(guarded):
