@@ -116,8 +116,7 @@ def ended(client: ClientConnection) -> tuple[list[dict], int]:
     """Read to the end; return the frames and the code with which the server closed."""
     frames = []
     with suppress(ConnectionClosed):
-        for frame in client:
-            frames.append(json.loads(frame))
+        frames.extend(map(json.loads, client))
     return frames, client.protocol.close_code or 0
 
 

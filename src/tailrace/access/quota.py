@@ -171,6 +171,11 @@ class Account:
         self._bytes = [book.bytes for book in books if book.bytes]
         self._flow = [*self._lines, *self._bytes]
 
+    @property
+    def has_rates(self) -> bool:
+        """Whether ``charge`` can refuse anything."""
+        return bool(self._flow)
+
     def open_tail(self, now_s: float) -> None:
         """Count one more tail. Raises OverQuota when there are too many, or when those there are were sent too much."""
         for book in self._books:

@@ -168,7 +168,7 @@ class Conversation:
         else:
             viewer = self._hub.open(query, begin, self._encode, self._behind_max)
         self._queue = b"".join(self._viewer.take_frames())
-        viewer.succeed(self._viewer, is_free=paused)
+        viewer.succeed(self._viewer, charged=not paused)
         self._query, self._viewer, self._stopped = query, viewer, begin if paused else None
         self._answer("changed", ChangedFrame(str(query), paused, str(begin.checkpoint), message.id))
         viewer.listen(self._news)

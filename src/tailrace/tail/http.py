@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -25,7 +26,9 @@ from tailrace.query.times import parse_time
 from tailrace.tail import poll, sse, websocket
 from tailrace.tail.connection import Connection, Connections
 from tailrace.tail.conversation import ANSWERS, Conversation, Message
+from tailrace.tail.evaluate import Encode
 from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
+from tailrace.tail.viewer import Viewer
 
 Position = Annotated[str, Meta(description="Begin behind this checkpoint: a cursor, or several joined by dots.")]
 
@@ -151,20 +154,23 @@ def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> li
     def account(request: Request) -> Account | None:
         return quota.account(name_of(request.scope), time.monotonic()) if quota is not None else None
 
+    def stream(request: Request, start: Start, opened: Callable[[Encode, Account | None], Viewer]) -> Any:
+        version = request.scope["http_version"]
+        try:
+            viewer = opened(sse.encoding(version), account(request))
+        except OverQuota as over:
+            if SSE not in request.headers.get("accept", ""):
+                raise
+            return Response(sse.encode(_refusal(over, start)), headers=_EVENTS)
+        return Away(200, sse.HEADERS, sse.EventStream(connections, viewer, version))
+
     async def tail(request: Request) -> Any:
         given = parameters(TailParameters, request.query_params.multi_items())
         query, start = parse(given.q, time.time_ns()), _start(given, request.headers.get("last-event-id"))
         query.check_live()
         if request.method == "HEAD":
             return Response(headers=_EVENTS)
-        version = request.scope["http_version"]
-        try:
-            viewer = hub.open(query, start, sse.encoding(version), given.behind, account(request))
-        except OverQuota as over:
-            if SSE not in request.headers.get("accept", ""):
-                raise
-            return Response(sse.encode(_refusal(over, start)), headers=_EVENTS)
-        return Away(200, sse.HEADERS, sse.EventStream(connections, viewer, version))
+        return stream(request, start, lambda encode, who: hub.open(query, start, encode, given.behind, who))
 
     async def web_socket(request: Request) -> Any:
         given = parameters(TailParameters, request.query_params.multi_items())

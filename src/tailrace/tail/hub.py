@@ -182,7 +182,7 @@ class Hub:
         if group is not None:
             query, key = group.query, group.key
         viewer = Viewer(self, query, key, encode, self._now(), behind_max=behind_max)
-        viewer.account = account
+        viewer.bill(account)
         self._viewers[viewer] = None
         if isinstance(start, Last):
             viewer.task = asyncio.get_running_loop().create_task(self._begin_last(viewer, viewer.reader, start.count))
@@ -362,7 +362,7 @@ class Hub:
         now_s = time.monotonic()
         for count, viewer in enumerate(viewers, 1):
             for chunk in chunks:
-                may = viewer.charge(len(chunk.records), chunk.size, now_s)
+                may = not viewer.charged or viewer.charge(len(chunk.records), chunk.size, now_s)
                 if not may or not viewer.subscription.published(chunk):
                     self._detach(viewer)
                     self.proceed(viewer)
@@ -423,7 +423,7 @@ class Hub:
     def _take(self, viewer: Viewer, found: Chunk | Gap) -> None:
         if isinstance(found, Gap):
             viewer.subscription.missing(found)
-        elif viewer.charge(len(found.records), found.size, time.monotonic()):
+        elif not viewer.charged or viewer.charge(len(found.records), found.size, time.monotonic()):
             viewer.subscription.read(found)
         else:
             self._detach(viewer)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Viewer:
     """One client of the hub: a subscription, and the event loop's side of it. Made by ``Hub.open``."""
 
-    __slots__ = ("_greet", "_hub", "_reader", "account", "behind_max", "is_free", "key", "located", "on_news", "over",
+    __slots__ = ("_greet", "_hub", "_reader", "account", "behind_max", "charged", "key", "located", "on_news", "over",
                  "query", "subscription", "task")  # fmt: skip
 
     def __init__(self, hub: Hub, query: Query, key: str, encode: Encode, position: Cursor, *, behind_max: int) -> None:
@@ -39,7 +39,7 @@ class Viewer:
         self.on_news: Callable[[], object] = lambda: None
         self.located = False
         self.account: Account | None = None
-        self.is_free = False
+        self.charged = False
         self.over: OverQuota | None = None
         self._hub = hub
         self._reader: CatchUp | None = None
@@ -117,20 +117,24 @@ class Viewer:
             self.on_news()
 
     def charge(self, lines: int, size: int, now_s: float) -> bool:
-        """Charge for rows before they are queued; else end here, and tell so."""
-        if self.account is None or self.is_free:
-            return True
-        self.over = over = self.account.charge(lines, size, now_s)
+        """Charge for rows before they are queued, or end here: then they must not be. Only where ``charged``."""
+        self.over = over = self.account.charge(lines, size, now_s) if self.account is not None else None
         if over is None:
             return True
         self._hub.settle(self)
         self.subscription.end(f"{over.message}. {over.cure}", over.retry_s, over.limit)
         return False
 
-    def succeed(self, other: Viewer, *, is_free: bool) -> None:
-        """Go on, on the account of a tail that closes; nothing is charged to it while this one ``is_free``."""
-        self.account, other.account = other.account, None
-        self.is_free = is_free
+    def bill(self, account: Account | None) -> None:
+        """Charge what this tail is sent to an account; it is closed with the tail."""
+        self.account = account
+        self.charged = account is not None and account.has_rates
+
+    def succeed(self, other: Viewer, *, charged: bool) -> None:
+        """Go on, on the account of a tail that closes, and have it pay for this one or not."""
+        self.bill(other.account)
+        self.charged = self.charged and charged
+        other.account = None
         other.close()
 
     def close(self) -> None:
