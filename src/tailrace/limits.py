@@ -277,7 +277,7 @@ CONTEXT_ROWS_MAX = 1_000
 
 # -- tail ------------------------------------------------------------------------------------------------------
 TAILS_MAX = 20_000
-"""Tails that are open at once, unless [quota] says otherwise: 40 KiB each ..."""
+"""Tails that are open at once, unless [quota] says otherwise ..."""
 TOKEN_TAILS_MAX = 4_096
 """... and those of one token, so that one cannot have all."""
 TAIL_QUEUE_BYTES_MAX = 1 * MIB
