@@ -15,9 +15,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tailrace.access.tokens import Tokens
-from tailrace.cli.tail import events
 from tests.apps import programs
 from tests.apps.programs import Server, tailrace, until
+from tests.apps.tail.serving import events
 
 EVENTS = {"Accept": "text/event-stream"}
 
