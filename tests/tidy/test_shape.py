@@ -48,6 +48,7 @@ TESTED_ELSEWHERE = {
     "cli/version.py": "cli/test_cli.py",
     # Parts of one machine, which are tested as that.
     "pipeline/parse_text.py": "pipeline/test_pipeline.py",
+    "query/found.py": "tail/test_evaluate.py",
     "query/grammar.py": "query/test_parse.py",
     "query/plan.py": "query/test_filters.py",
     "query/query.py": "query/test_parse.py",

@@ -10,7 +10,7 @@ from tailrace.cursor import Checkpoint, Cursor
 from tailrace.frame import Frame, Rows
 from tailrace.limits import TAIL_FRAME_BYTES_MAX
 from tailrace.query import Query
-from tailrace.query.query import facts
+from tailrace.query.found import Found, look
 from tailrace.record import Batch
 from tailrace.tally import NOTHING, tally
 
@@ -51,19 +51,21 @@ def evaluate(query: Query, batches: list[Batch], start: Cursor, end: Cursor) -> 
     if not batches:
         return [Chunk(start, end)]
     batch = Batch.concat(batches)
-    found = query.live(batch)
-    observed_ns = int(batch.numpy("observed")[-1])
-    if found.offsets is None or not len(found):
+    return chunks(look(query, batch), start, end, int(batch.numpy("observed")[-1]))
+
+
+def chunks(found: Found, start: Cursor, end: Cursor, observed_ns: int) -> list[Chunk]:
+    """Return what was found in [start, end), in chunks of bounded size; one without records when nothing was."""
+    rows = found.records
+    if not rows:
         return [Chunk(start, end, observed_ns=observed_ns)]
-    levels, mixed = facts(batch, found)
-    rows = found.json_rows()
-    chunks: list[Chunk] = []
+    cuts: list[Chunk] = []
     for first, stop in _pieces(rows):
         cut = Cursor(start.epoch, int(found.offsets[stop])) if stop < len(rows) else end
-        counted = tally(levels[first:stop], mixed[first:stop])
-        chunks.append(Chunk(start, cut, rows[first:stop], counted, observed_ns))
+        counted = tally(found.levels[first:stop], found.hashes[first:stop])
+        cuts.append(Chunk(start, cut, rows[first:stop], counted, observed_ns))
         start = cut
-    return chunks
+    return cuts
 
 
 def _pieces(rows: Sequence[bytes]) -> list[tuple[int, int]]:
