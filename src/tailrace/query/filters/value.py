@@ -38,7 +38,9 @@ class Value(Protocol):
 
 def bools(array: Any) -> np.ndarray:
     """Return an Arrow bool array as numpy; null is false."""
-    return pc.fill_null(array, False).to_numpy(zero_copy_only=False)
+    # For a few records the call costs more than a search for a word.
+    filled = pc.fill_null(array, False) if array.null_count else array
+    return filled.to_numpy(zero_copy_only=False)
 
 
 def numbers(texts: pa.StringArray) -> np.ndarray:
