@@ -297,6 +297,16 @@ TAIL_BUS_ROWS_MAX = 262_144
 """Further behind than so many records, a tail asks the store, whose index skips what cannot match."""
 TAIL_INLINE_ROWS = 1_024
 """Rows times queries that are evaluated on the event loop (about 2 ms); more go to a thread."""
+TAIL_YIELD_TAILS = 512
+"""Tails that are handed their frame before other work of the loop gets a turn."""
+TOGETHER_QUERIES_MIN = 4
+"""So many distinct queries are evaluated together; cutting the text into tokens costs as much as a few of them."""
+TOGETHER_MASKS_BYTES = 16 * MIB
+"""What is remembered, within one round, of the parts that several queries have: a byte for each row and part."""
+TOGETHER_ROWS = 262_144
+"""Found rows that are held at once, 40 bytes each beside the records, which all queries share."""
+TOGETHER_STREAMS = 4_096
+"""Streams of which a query remembers whether they fit it."""
 TAIL_LAST_MAX = 100_000
 """Records that ``last=N`` may ask for; a longer past has ``since`` or a search."""
 TAIL_STALL_S = 60.0

@@ -1,8 +1,9 @@
 import orjson
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.query.tokens import block_tokens, tokens
+from tailrace.query.tokens import block_tokens, placed_tokens, tokens
 
 from . import reference
 from .strategies import batch_of, random_records, texts
@@ -13,6 +14,15 @@ from .strategies import batch_of, random_records, texts
 def test_the_tokens_of_a_text_are_those_of_the_reference(text):
     text = text.replace("İ", "")  # Python lower-cases it to two characters
     assert set(tokens(text)) == reference.tokens(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(lines=st.lists(texts | st.text(alphabet=st.characters(max_codepoint=0x2FF), max_size=10), max_size=6))
+def test_the_tokens_of_many_texts_are_placed_where_they_are(lines):
+    # A part of an array, as batches are parts of others.
+    found, at = placed_tokens(pa.array(["before", *lines, "after"], pa.string()).slice(1, len(lines)))
+    placed = [one for one in zip(at.tolist(), found.to_pylist(), strict=True) if one[1]]
+    assert sorted(placed) == sorted((row, token) for row, line in enumerate(lines) for token in tokens(line))
 
 
 def strings(value):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tailrace.query.pipes import Rows
 from tailrace.query.query import Query, facts
 from tailrace.record import Batch
 
@@ -31,7 +32,11 @@ NOTHING_FOUND = Found(np.zeros(0, np.int64), [], np.zeros(0, np.uint8), np.zeros
 
 def look(query: Query, batch: Batch) -> Found:
     """Return what a query finds in a batch that a log has taken; ``check_live`` has passed before."""
-    rows = query.live(batch)
+    return found_in(query.live(batch), batch)
+
+
+def found_in(rows: Rows, batch: Batch) -> Found:
+    """Return what was found, from what filter and pipes have made of a batch that a log has taken."""
     if rows.offsets is None or not len(rows):
         return NOTHING_FOUND
     return Found(rows.offsets, rows.json_rows(), *facts(batch, rows))

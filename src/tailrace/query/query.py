@@ -72,7 +72,10 @@ class Query:
 
     def live(self, batch: Batch) -> Rows:
         """Return what the filter and the pipes make of one batch of the bus; ``check_live`` has passed before."""
-        rows = Where(self.filter).apply(batch)
+        return self.piped(Where(self.filter).apply(batch))
+
+    def piped(self, rows: Rows) -> Rows:
+        """Return what the pipes make of records that the filter means; ``check_live`` has passed before."""
         for pipe in self.pipes:
             rows = pipe.apply(rows)  # type: ignore[union-attr]
         return rows
@@ -103,6 +106,8 @@ def facts(batch: Batch, found: Rows) -> tuple[np.ndarray, np.ndarray]:
     """
     if batch.offsets is None or found.offsets is None:
         raise ValueError("no log has taken this batch yet, so its records have no hashes")
+    if isinstance(found, Batch):
+        return found.numpy("level"), hashes(found.offsets, found.array("message"))
     order = np.argsort(batch.offsets, kind="stable")
     rows = order[np.searchsorted(batch.offsets, found.offsets, sorter=order)]
     return batch.numpy("level")[rows], hashes(found.offsets, found.column("message"))

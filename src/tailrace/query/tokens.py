@@ -12,6 +12,7 @@ that disagreed with them in one letter would lose records.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 
@@ -105,23 +106,47 @@ def tokens(text: str) -> list[str]:
 
 
 def block_tokens(batch: Batch) -> pa.StringArray:
-    """Return the distinct tokens of all messages, trace ids and ``fields`` texts of a batch, in no order.
+    """Return the distinct tokens of all messages, trace ids and ``fields`` texts of a batch, in no order."""
+    found = [distinct for texts, _ in indexed_texts(batch) for distinct in _distinct(texts)]
+    distinct = pc.unique(pa.concat_arrays(found)) if found else pa.array([], pa.string())
+    return distinct.filter(pc.not_equal(distinct, ""))
+
+
+def indexed_texts(batch: Batch) -> Iterator[tuple[pa.StringArray, np.ndarray]]:
+    """Yield the texts of a batch whose tokens an index has, without nulls, and the row of each; the messages first.
 
     In ``fields`` a JSON escape separates words. The text of a nested value is JSON as well, where filters see the
     escapes as they are written: rows that have both are cut in both ways.
     """
-    found: list[pa.Array] = []
     for name in ("message", "trace_id", "fields"):
-        texts = batch.array(name)
+        texts, rows = batch.array(name), np.arange(len(batch))
         if texts.null_count:
+            rows = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
             texts = texts.drop_null()
         if name == "fields" and (text_bytes(texts) == ord("\\")).any():
             nested = pc.match_substring_regex(texts, r"(?s):[\[{].*\\|\\.*:[\[{]")
-            found += _distinct(texts.filter(nested))
+            yield texts.filter(nested), rows[nested.to_numpy(zero_copy_only=False)]
             texts = pc.replace_substring_regex(texts, _ESCAPE, " ")
-        found += _distinct(texts)
-    distinct = pc.unique(pa.concat_arrays(found)) if found else pa.array([], pa.string())
-    return distinct.filter(pc.not_equal(distinct, ""))
+        yield texts, rows
+
+
+def placed_tokens(texts: pa.StringArray) -> tuple[pa.StringArray, np.ndarray]:
+    """Return the tokens of texts without nulls, repeated ones too, and for each the index of its text, in no order.
+
+    The empty text may be among them.
+    """
+    if not len(texts):
+        return pa.array([], pa.string()), np.zeros(0, np.int64)
+    if is_ascii(texts):
+        return _placed_ascii(texts)
+    plain = pc.string_is_ascii(texts)
+    is_plain = plain.to_numpy(zero_copy_only=False)
+    in_ascii, ascii_at = placed_tokens(texts.filter(plain))
+    others, at = _placed_unicode(texts.filter(pc.invert(plain)))
+    return (
+        pa.concat_arrays([in_ascii, others]),
+        np.concatenate([np.flatnonzero(is_plain)[ascii_at], np.flatnonzero(~is_plain)[at]]),
+    )
 
 
 def _distinct(texts: pa.StringArray) -> list[pa.Array]:
@@ -137,27 +162,70 @@ def _distinct(texts: pa.StringArray) -> list[pa.Array]:
 
 
 def _distinct_ascii(texts: pa.StringArray) -> pa.Array:
+    return pc.unique(_cut_ascii(texts).values)
+
+
+def _placed_ascii(texts: pa.StringArray) -> tuple[pa.StringArray, np.ndarray]:
+    cut = _cut_ascii(texts)
+    return cut.values, pc.list_parent_indices(cut).to_numpy()
+
+
+def _cut_ascii(texts: pa.StringArray) -> pa.ListArray:
     data = text_bytes(texts)
     ends = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    cut = pa.StringArray.from_buffers(
+    folded = pa.StringArray.from_buffers(
         len(texts), pa.py_buffer(ends - ends[0]), pa.py_buffer(data.tobytes().translate(_ASCII))
     )
-    return pc.unique(pc.ascii_split_whitespace(cut).values)
+    return pc.ascii_split_whitespace(folded)
 
 
 def _distinct_unicode(texts: pa.StringArray) -> list[pa.Array]:
-    joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), "\n")[0].as_py()
-    points, kinds = _points(joined)
-    cjk = kinds == CJK
-    pair = np.flatnonzero(cjk[:-1] & cjk[1:])
-    pairs = np.unique(points[pair].astype(np.uint64) << np.uint64(32) | points[pair + 1])
-    flat = np.stack([pairs >> np.uint64(32), pairs & np.uint64(0xFFFFFFFF)], axis=1).astype("<u4").tobytes()
-    text = flat.decode("utf-32-le")
-    lasts = np.unique(points[np.flatnonzero(cjk[:-1] & ~cjk[1:])]).astype("<u4").tobytes().decode("utf-32-le")
-    latin = np.where(kinds == LATIN, points, _SPACE).astype("<u4").tobytes().decode("utf-32-le")
-    # A Python step per distinct pair, not per line.
-    return [
-        pc.unique(pa.array(latin.split(), pa.string())),
-        pa.array([text[i : i + 2] for i in range(0, len(text), 2)], pa.string()),
-        pa.array(list(lasts), pa.string()),
+    points, kinds = _points(_joined(texts))
+    pairs, lasts = _cjk(kinds)
+    latin = pa.array(_latin(points, kinds), pa.string())
+    return [pc.unique(latin), _texts(np.unique(_pair_keys(points, pairs))), _texts(np.unique(points[lasts]))]
+
+
+def _placed_unicode(texts: pa.StringArray) -> tuple[pa.StringArray, np.ndarray]:
+    points, kinds = _points(_joined(texts))
+    at = np.repeat(np.arange(len(texts)), pc.utf8_length(texts).to_numpy() + 1)
+    pairs, lasts = _cjk(kinds)
+    latin = kinds == LATIN
+    begins = np.flatnonzero(latin & ~np.concatenate([[False], latin[:-1]]))
+    of_pairs, pair = np.unique(_pair_keys(points, pairs), return_inverse=True)
+    of_lasts, last = np.unique(points[lasts], return_inverse=True)
+    found = [
+        pa.array(_latin(points, kinds), pa.string()),
+        _texts(of_pairs).take(pa.array(pair)),
+        _texts(of_lasts).take(pa.array(last)),
     ]
+    return pa.concat_arrays(found), np.concatenate([at[begins], at[pairs], at[lasts]])
+
+
+def _joined(texts: pa.StringArray) -> str:
+    return pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), "\n")[0].as_py()
+
+
+def _latin(points: np.ndarray, kinds: np.ndarray) -> list[str]:
+    """Return the LATIN runs, in their order."""
+    return np.where(kinds == LATIN, points, _SPACE).astype("<u4").tobytes().decode("utf-32-le").split()
+
+
+def _cjk(kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where pairs of CJK characters begin, and where the last characters of CJK runs are."""
+    cjk = kinds == CJK
+    return np.flatnonzero(cjk[:-1] & cjk[1:]), np.flatnonzero(cjk[:-1] & ~cjk[1:])
+
+
+def _pair_keys(points: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    return points[pairs].astype(np.uint64) << np.uint64(32) | points[pairs + 1]
+
+
+def _texts(keys: np.ndarray) -> pa.StringArray:
+    """Return the texts of distinct code points (uint32) or pairs of them (uint64, the first one above)."""
+    # A Python step per distinct pair, not per line.
+    if keys.dtype == np.uint64:
+        flat = np.stack([keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)], axis=1).astype("<u4")
+        text = flat.tobytes().decode("utf-32-le")
+        return pa.array([text[i : i + 2] for i in range(0, len(text), 2)], pa.string())
+    return pa.array(list(keys.astype("<u4").tobytes().decode("utf-32-le")), pa.string())
