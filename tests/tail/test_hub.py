@@ -13,7 +13,7 @@ from tailrace.access.quota import Allowance, Quota
 from tailrace.bus.disk import DiskBus
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import OverQuota
-from tailrace.query import parse
+from tailrace.query import parse, together
 from tailrace.tail import hub as hub_module
 from tailrace.tail import subscription as subscription_module
 from tailrace.tail.hub import After, Hub, Last, Now, Since
@@ -157,6 +157,22 @@ def test_one_query_is_evaluated_once_and_its_bytes_are_shared(play) -> None:
         assert all(data is taken[0] for data in taken)
         stats = hub.stats()
         assert (stats.viewers, stats.queries, stats.rows_published, stats.rows_delivered) == (5, 1, 1, 5)
+
+    play(script)
+
+
+def test_each_of_many_distinct_queries_gets_its_own_lines(play, monkeypatch) -> None:
+    monkeypatch.setattr(together, "TOGETHER_ROWS", 7)
+    words = [f"word{number}" for number in range(30)]
+
+    async def script(hub: Hub, history: ListHistory) -> None:
+        queries = [parse(text, 0) for text in [*words, *(f"{word} | fields message" for word in words)]]
+        clients = [watch(hub, query, Now()) for query in queries]
+        for turn in range(4):
+            history.append(*(f"{word} {turn}" for word in [*words[turn:], "nothing"]))
+            await asyncio.gather(*(client.until_now() for client in clients))
+        for query, client in zip(queries, clients, strict=True):
+            assert client.offsets == history.expected(query, 0, history.bus.next.offset)
 
     play(script)
 

@@ -33,7 +33,9 @@ BOUNDS = {
     "tailrace.tail.catchup.TAIL_CATCH_UP_ROWS": 6,
     "tailrace.tail.hub.TAIL_INLINE_ROWS": 4,
     "tailrace.tail.hub.COALESCE_MS_MAX": 2,
-    "tailrace.tail.hub._YIELD_EVERY": 2,
+    "tailrace.tail.hub.TAIL_YIELD_TAILS": 2,
+    "tailrace.query.together.TOGETHER_QUERIES_MIN": 2,
+    "tailrace.query.together.TOGETHER_ROWS": 3,
 }
 WORDS = ("apple", "pear", "apple pear", "plum")
 QUERIES = ("*", "apple", "pear", "absent")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -11,11 +11,14 @@ from tailrace.frame import Frame, Rows
 from tailrace.limits import TAIL_FRAME_BYTES_MAX
 from tailrace.query import Query
 from tailrace.query.found import Found, look
+from tailrace.query.together import Plan, look_together
 from tailrace.record import Batch
 from tailrace.tally import NOTHING, tally
 
 Encode = Callable[[Frame], bytes]
 """Makes the bytes of one transport."""
+Evaluated = Iterator["list[list[Chunk]]"]
+"""The chunks of each query, some queries at a time."""
 
 
 class Chunk:
@@ -54,6 +57,16 @@ def evaluate(query: Query, batches: list[Batch], start: Cursor, end: Cursor) -> 
     return chunks(look(query, batch), start, end, int(batch.numpy("observed")[-1]))
 
 
+def evaluate_together(plans: Sequence[Plan], batch: Batch, start: Cursor, end: Cursor) -> Iterator[list[list[Chunk]]]:
+    """Yield what each query finds in a batch that covers [start, end), several queries at a time, in their order.
+
+    Of a query that finds nothing there are no chunks.
+    """
+    observed_ns = int(batch.numpy("observed")[-1])
+    for some in look_together(plans, batch):
+        yield [chunks(found, start, end, observed_ns) if found.records else [] for found in some]
+
+
 def chunks(found: Found, start: Cursor, end: Cursor, observed_ns: int) -> list[Chunk]:
     """Return what was found in [start, end), in chunks of bounded size; one without records when nothing was."""
     rows = found.records
@@ -70,6 +83,8 @@ def chunks(found: Found, start: Cursor, end: Cursor, observed_ns: int) -> list[C
 
 def _pieces(rows: Sequence[bytes]) -> list[tuple[int, int]]:
     """Cut encoded rows into pieces [first, stop) of bounded size."""
+    if sum(map(len, rows)) <= TAIL_FRAME_BYTES_MAX:
+        return [(0, len(rows))]
     ends = np.cumsum([len(row) for row in rows])
     pieces: list[tuple[int, int]] = []
     first = 0

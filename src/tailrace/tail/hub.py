@@ -1,13 +1,13 @@
 """The hub: one reader of the bus for everyone who watches.
 
-Purpose. Each batch is read once; each distinct query (by its canonical text) is evaluated once per batch for all its
-tails; a frame is encoded once per transport, and the same bytes go to every client. Publishing never waits for anyone.
+Purpose. Each batch is read once; distinct queries (by their canonical text) are evaluated together, once per batch for
+all their tails; a frame is encoded once per transport, the same bytes go to all. Publishing never waits for anyone.
 
 Rules.
   wake     The bus calls from its own thread after a commit; that becomes at most one call into the event loop.
   round    One round reads what is new, evaluates it for each group, publishes it. Quiet: at once. Under load the hub
            rests ``COALESCE_REST`` times as long as the round took (COALESCE_MS_MAX at most), and gathers.
-           Small rounds are evaluated on the loop, larger ones in a thread.
+           Small ones are evaluated on the loop, larger in a thread.
   group    The tails of one query. ``position`` is the end of the newest round that was taken up for it: a tail that
            attaches gets everything from there on. ``settled`` is the end of what has been handed to all of them.
   behind   A tail that is not live reads for itself (catchup.py) in one of a few threads, in bounded steps, and only
@@ -43,18 +43,18 @@ from tailrace.limits import (
     TAIL_CATCH_UP_ROWS,
     TAIL_INLINE_ROWS,
     TAIL_ROUND_BYTES,
+    TAIL_YIELD_TAILS,
 )
 from tailrace.query import Query
+from tailrace.query.together import Plan
 from tailrace.record import Batch
 from tailrace.store import Cancelled
 from tailrace.tail.catchup import CatchUp, History, contiguous
-from tailrace.tail.evaluate import Chunk, Encode, evaluate
+from tailrace.tail.evaluate import Chunk, Encode, Evaluated, evaluate_together
 from tailrace.tail.subscription import State, resume
 from tailrace.tail.viewer import Viewer
 
 T = TypeVar("T")
-_YIELD_EVERY = 512
-"""Tails that are handed their frame before other work of the loop gets a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,10 @@ class HubStats:
 class Group:
     """The tails of one query; see the head of this module."""
 
-    __slots__ = ("key", "position", "query", "settled", "viewers")
+    __slots__ = ("key", "plan", "position", "settled", "viewers")
 
     def __init__(self, query: Query, key: str, position: Cursor) -> None:
-        self.query = query
+        self.plan = Plan(query)
         self.key = key
         self.position = position
         self.settled = position
@@ -129,6 +129,7 @@ class Hub:
         self._round: asyncio.Task[None] | None = None
         self._off: Callable[[], None] = lambda: None
         self._rows_published = self._rows_delivered = self._rounds = 0
+        self._evaluated_s = 0.0
         self._closed = False
 
     def start(self) -> None:
@@ -180,7 +181,7 @@ class Hub:
         key = str(query)
         group = self._groups.get(key)
         if group is not None:
-            query, key = group.query, group.key
+            query, key = group.plan.query, group.key
         viewer = Viewer(self, query, key, encode, self._now(), behind_max=behind_max)
         viewer.bill(account)
         self._viewers[viewer] = None
@@ -305,8 +306,8 @@ class Hub:
                 # One turn of the loop: what was handed out is being written to the sockets, and counts as work.
                 await asyncio.sleep(0)
                 # The thread's own time: on a busy machine the clock would count the work of others.
-                rest = min(COALESCE_REST * (time.thread_time() - began), COALESCE_MS_MAX / 1000)
-                await asyncio.sleep(rest)
+                used_s = time.thread_time() - began + self._evaluated_s
+                await asyncio.sleep(min(COALESCE_REST * used_s, COALESCE_MS_MAX / 1000))
                 began = time.thread_time()
 
     async def _one_round(self) -> bool:
@@ -328,18 +329,29 @@ class Hub:
         members = [list(group.viewers) for group in groups]
         for group in groups:
             group.position = end
-        if len(batch) * len(groups) <= TAIL_INLINE_ROWS:
-            found = [evaluate(group.query, [batch], start, end) for group in groups]
-        else:
-            found = await asyncio.get_running_loop().run_in_executor(
-                self._evaluator, _evaluate_all, groups, batch, start, end
-            )
-        self._rounds += 1
-        for group, viewers, chunks in zip(groups, members, found, strict=True):
-            await self._publish(viewers, [chunk for chunk in chunks if chunk.records])
+        found = evaluate_together([group.plan for group in groups], batch, start, end)
+        await self._hand_out(found, members, inline=len(batch) * len(groups) <= TAIL_INLINE_ROWS)
+        for group in groups:
             group.settled = end
+        self._rounds += 1
         self._report_progress()
         return True
+
+    async def _hand_out(self, found: Evaluated, members: list[list[Viewer]], *, inline: bool) -> None:
+        """Evaluate, and give the members of each group what was found for it."""
+        loop, self._evaluated_s = asyncio.get_running_loop(), 0.0
+        done = handed = 0
+        while done < len(members):
+            some, cpu_s = (next(found), 0.0) if inline else await loop.run_in_executor(self._evaluator, _next, found)
+            self._evaluated_s += cpu_s
+            now_s = time.monotonic()
+            for viewers, chunks in zip(members[done:], some, strict=False):
+                self._rows_published += sum(len(chunk.records) for chunk in chunks)
+                for viewer in viewers if chunks else ():
+                    self._publish(viewer, chunks, now_s)
+                    if (handed := handed + 1) % TAIL_YIELD_TAILS == 0:
+                        await asyncio.sleep(0)
+            done += len(some)
 
     def _lose_place(self) -> None:
         """Go on at the end of the bus, because what follows is gone: each tail finds out for itself what it missed."""
@@ -354,23 +366,15 @@ class Hub:
         for viewer in lost:
             self.proceed(viewer)
 
-    async def _publish(self, viewers: list[Viewer], chunks: list[Chunk]) -> None:
-        rows = sum(len(chunk.records) for chunk in chunks)
-        if not rows:
-            return
-        self._rows_published += rows
-        now_s = time.monotonic()
-        for count, viewer in enumerate(viewers, 1):
-            for chunk in chunks:
-                may = not viewer.charged or viewer.charge(len(chunk.records), chunk.size, now_s)
-                if not may or not viewer.subscription.published(chunk):
-                    self._detach(viewer)
-                    self.proceed(viewer)
-                    break
-                self._rows_delivered += len(chunk.records)
-            viewer.on_news()
-            if count % _YIELD_EVERY == 0:
-                await asyncio.sleep(0)
+    def _publish(self, viewer: Viewer, chunks: list[Chunk], now_s: float) -> None:
+        for chunk in chunks:
+            may = not viewer.charged or viewer.charge(len(chunk.records), chunk.size, now_s)
+            if not may or not viewer.subscription.published(chunk):
+                self._detach(viewer)
+                self.proceed(viewer)
+                break
+            self._rows_delivered += len(chunk.records)
+        viewer.on_news()
 
     # -- catching up -----------------------------------------------------------------------------------------------
 
@@ -442,5 +446,7 @@ class Hub:
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
 
 
-def _evaluate_all(groups: list[Group], batch: Batch, start: Cursor, end: Cursor) -> list[list[Chunk]]:
-    return [evaluate(group.query, [batch], start, end) for group in groups]
+def _next(found: Evaluated) -> tuple[list[list[Chunk]], float]:
+    """Return what the next queries find, and the CPU time that it took."""
+    began = time.thread_time()
+    return next(found), time.thread_time() - began
