@@ -42,6 +42,8 @@ _NO_ROWS = np.zeros(0, np.int64)
 
 Rows = np.ndarray | None
 """Row numbers, ascending; None: all."""
+_Hit = tuple[int, Query, np.ndarray]
+"""The number of a query, the query, and the rows that its filter means."""
 
 
 class Plan:
@@ -107,16 +109,18 @@ def look_together(plans: Sequence[Plan], batch: Batch) -> Iterator[list[Found]]:
     index = _Index(plans, batch)
     encoded = _Encoded(batch)
     every = np.arange(len(batch))
-    some: list[tuple[Query, np.ndarray]] = []
-    count = 0
-    for plan in plans:
+    hits: list[_Hit] = []
+    first = count = 0
+    for number, plan in enumerate(plans):
         rows = index.rows(plan)
-        some.append((plan.query, every if rows is None else rows))
-        count += len(some[-1][1])
+        if _none(rows):
+            continue
+        hits.append((number - first, plan.query, every if rows is None else rows))
+        count += len(hits[-1][2])
         if count >= TOGETHER_ROWS:
-            yield encoded.found(some)
-            some, count = [], 0
-    yield encoded.found(some)
+            yield encoded.found(hits, number + 1 - first)
+            hits, first, count = [], number + 1, 0
+    yield encoded.found(hits, len(plans) - first)
 
 
 class _Encoded:
@@ -128,25 +132,23 @@ class _Encoded:
         self._hashes = np.zeros(len(batch), np.uint64)
         self._is_known = np.zeros(len(batch), bool)
 
-    def found(self, some: list[tuple[Query, np.ndarray]]) -> list[Found]:
-        """Return what these queries found, from the rows that their filters mean."""
+    def found(self, hits: list[_Hit], queries: int) -> list[Found]:
+        """Return what each of so many queries found, when only these found something."""
         batch = self._batch
         if batch.offsets is None:
             raise ValueError("no log has taken this batch yet, so its records have no cursors")
-        rows = np.concatenate([_NO_ROWS, *(rows for query, rows in some if not query.pipes)])
+        rows = np.concatenate([_NO_ROWS, *(rows for _, query, rows in hits if not query.pipes)])
         self._encode(rows)
         records = [self._records[row] for row in rows.tolist()]
         offsets, levels, hashes_of = batch.offsets[rows], batch.numpy("level")[rows], self._hashes[rows]
-        made: list[Found] = []
+        made = [NOTHING_FOUND] * queries
         first = 0
-        for query, its_rows in some:
-            if not len(its_rows):
-                made.append(NOTHING_FOUND)
-            elif query.pipes:
-                made.append(found_in(query.piped(batch.take(its_rows)), batch))
+        for number, query, its_rows in hits:
+            if query.pipes:
+                made[number] = found_in(query.piped(batch.take(its_rows)), batch)
             else:
                 own = slice(first, first := first + len(its_rows))
-                made.append(Found(offsets[own], records[own], levels[own], hashes_of[own]))
+                made[number] = Found(offsets[own], records[own], levels[own], hashes_of[own])
         return made
 
     def _encode(self, rows: np.ndarray) -> None:
@@ -168,9 +170,9 @@ class _Index:
 
     def __init__(self, plans: Sequence[Plan], batch: Batch) -> None:
         self.batch = batch
-        words = {word for plan in plans for choice in plan.words for word in choice}
-        asked = set[str]().union(*(plan.tokens for plan in plans))
-        prefixes = set[str]().union(*(plan.prefixes for plan in plans))
+        words = set[str]().union(*[choice for plan in plans for choice in plan.words])
+        asked = set[str]().union(*[plan.tokens for plan in plans])
+        prefixes = set[str]().union(*[plan.prefixes for plan in plans])
         texts = map(_cut, indexed_texts(batch))
         message = [next(texts)] if words or asked or prefixes else []
         everything = [*message, *texts] if asked or prefixes else []
@@ -191,8 +193,10 @@ class _Index:
         """Return the rows that the filter of a plan's query means."""
         rows: Rows = None
         for choice in plan.words:
-            rows = self._both(rows, self._any([self._words.get(word, _NO_ROWS) for word in choice]))
-        if not plan.rest or _none(rows):
+            rows = self._both(rows, self._of_words(choice))
+            if _none(rows):
+                return rows
+        if not plan.rest:
             return rows
         rows = self._both(rows, self._may(plan, plan.need))
         alone: list[Filter] = []
@@ -205,6 +209,11 @@ class _Index:
         if not alone or _none(rows):
             return rows
         return self._looked_at(rows, conjunction(alone))
+
+    def _of_words(self, choice: tuple[str, ...]) -> Rows:
+        if len(choice) == 1:
+            return self._words.get(choice[0], _NO_ROWS)
+        return self._any([self._words.get(word, _NO_ROWS) for word in choice])
 
     def _looked_at(self, rows: Rows, wanted: Filter) -> np.ndarray:
         """Return those of some rows that a filter means."""
@@ -278,8 +287,6 @@ class _Index:
         return one[mask[one]]
 
     def _any(self, choices: list[Rows]) -> Rows:
-        if len(choices) == 1:
-            return choices[0]
         mask = np.zeros(len(self.batch), bool)
         for rows in choices:
             if rows is None:
