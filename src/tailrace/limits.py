@@ -299,8 +299,8 @@ TAIL_INLINE_ROWS = 1_024
 """Rows times queries that are evaluated on the event loop (about 2 ms); more go to a thread."""
 TAIL_YIELD_TAILS = 512
 """Tails that are handed their frame before other work of the loop gets a turn."""
-TOGETHER_QUERIES_MIN = 4
-"""So many distinct queries are evaluated together; cutting the text into tokens costs as much as a few of them."""
+TOGETHER_QUERIES_MIN = 8
+"""So many distinct queries are evaluated together: to cut lines of 20 words into tokens costs what six queries do."""
 TOGETHER_MASKS_BYTES = 16 * MIB
 """What is remembered, within one round, of the parts that several queries have: a byte for each row and part."""
 TOGETHER_ROWS = 262_144

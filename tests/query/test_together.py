@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,14 @@ from tests.query.records import messages
 from tests.query.strategies import NOW_NS, PIECES, WORDS, batch_of, random_filters, random_records, texts
 
 PIPES = ["", "", "", " | fields host, message", " | drop service", " | where error", " | fields level | where a"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def however_few() -> Iterator[None]:
+    """Look at a few queries together, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(together, "TOGETHER_QUERIES_MIN", 1)
+        yield
 
 
 def found_together(asked: list[Query], batch: Batch) -> list[Found]:
