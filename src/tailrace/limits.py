@@ -303,8 +303,8 @@ TOGETHER_QUERIES_MIN = 8
 """So many distinct queries are evaluated together: to cut lines of 20 words into tokens costs what six queries do."""
 TOGETHER_MASKS_BYTES = 16 * MIB
 """What is remembered, within one round, of the parts that several queries have: a byte for each row and part."""
-TOGETHER_ROWS = 262_144
-"""Found rows that are held at once, 40 bytes each beside the records, which all queries share."""
+TOGETHER_ROWS = 65_536
+"""Found rows that are held at once: 40 bytes each beside the records, which queries share unless they have pipes."""
 TOGETHER_STREAMS = 4_096
 """Streams of which a query remembers whether they fit it."""
 TAIL_LAST_MAX = 100_000
