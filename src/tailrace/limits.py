@@ -376,3 +376,23 @@ PIPE_SPOOL_BYTES_MAX = 64 * MIB
 """What a pipe keeps while the server is away; beyond it lines still pass through and are counted as not shipped."""
 PIPE_END_S = 10.0
 """How long a pipe that has ended goes on trying to deliver the rest."""
+TAIL_RECEIVE_BYTES = 256 * KIB
+"""What the command takes from its connection at once: about a frame."""
+TAIL_FRAMES_WAITING_MAX = 64
+"""Frames that a terminal has not shown yet; then the command reads no more, and the server finds a slow client."""
+TAIL_LATE_S = 5.0
+"""A line that happened so long before the newest one shown is marked as late."""
+TAIL_ORDER_S = 1.0
+"""`--order event` holds lines back for so long, to put them in the order in which they happened ..."""
+TAIL_ORDER_ROWS_MAX = 100_000
+"""... or until so many wait."""
+CLI_SPEAKER_COLUMNS_MAX = 24
+"""The column of who speaks is as wide as the widest so far, up to so many."""
+UI_ROWS_MAX = 50_000
+"""Rows that the full-screen view holds; older ones are let go, and can be had again from the server ..."""
+UI_BYTES_MAX = 64 * MIB
+"""... or so many bytes of them."""
+UI_DRAW_S = 0.1
+"""The full-screen view takes what came, and draws, so often."""
+UI_CONTEXT_ROWS = 5
+"""Lines before and after a record that its details show."""

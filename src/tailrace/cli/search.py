@@ -9,7 +9,8 @@ import sys
 from typing import Any
 
 from tailrace.cli import client
-from tailrace.cli.terminal import escape, record_line, wants_colours
+from tailrace.cli.lines import Lines, text_of
+from tailrace.cli.terminal import escape, wants_colours
 from tailrace.errors import TailraceError
 from tailrace.text import bytes_text, count_text
 
@@ -68,7 +69,7 @@ class _Printer:
 
     def __init__(self, output: str) -> None:
         self._output = output
-        self._colours = wants_colours(sys.stdout)
+        self._lines = Lines(colours=wants_colours(sys.stdout), aligned=sys.stdout.isatty())
         self._csv = csv.writer(sys.stdout)
         self._columns: tuple[str, ...] = ()
 
@@ -79,9 +80,9 @@ class _Printer:
         elif self._output == "csv":
             self._print_csv(row)
         elif "message" in row:
-            print(record_line(row, colours=self._colours))
+            print(self._lines.line(row))
         else:
-            print("  ".join(f"{escape(name)}={escape(_text(value))}" for name, value in row.items()))
+            print("  ".join(f"{escape(name)}={escape(text_of(value))}" for name, value in row.items()))
         if sys.stdout.isatty():
             sys.stdout.flush()
 
@@ -89,10 +90,4 @@ class _Printer:
         if not self._columns:
             self._columns = _COLUMNS if {"message", "cursor"} <= row.keys() else tuple(row)
             self._csv.writerow(self._columns)
-        self._csv.writerow([_text(row.get(name)) for name in self._columns])
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        self._csv.writerow([text_of(row.get(name)) for name in self._columns])

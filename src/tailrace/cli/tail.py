@@ -1,123 +1,226 @@
 """``tailrace tail``: records as they arrive. A cut connection is resumed by itself, exactly where it was cut.
 
-Whatever is not a record goes to stderr: gaps, and each time the connection is lost and found again.
+Whatever is not a record goes to stderr: gaps, each time the connection is lost and found again, and what ``--verify``
+found. An interrupt ends it between two frames, so that everything that was printed has been counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
-import json
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from shlex import quote
 from typing import Any
 
 from tailrace.cli import client
-from tailrace.cli.terminal import escape, record_line, wants_colours
-from tailrace.errors import Busy
+from tailrace.cli.frames import Frame, Note, Reader, stretch
+from tailrace.cli.groups import Groups
+from tailrace.cli.lines import Highlights, Lines
+from tailrace.cli.order import Arrival, Event
+from tailrace.cli.tally import Tally, differs
+from tailrace.cli.terminal import escape, wants_colours
+from tailrace.cursor import Cursor
+from tailrace.errors import ConfigError
 from tailrace.frame import WHYS
-from tailrace.limits import PING_S
 
-_SILENCE_S = 2.5 * PING_S  # a server that is there would have sent a ping
-_RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+_LOOK_S = 0.1  # so often it is seen that somebody wants to stop, and what waits for its order is looked at
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take the query, where to begin, the server and the form of the output."""
-    parser.add_argument(
-        "query", nargs="*", metavar="QUERY", help="like: level:error service:checkout; none: everything"
-    )
+    """Take the query, where to begin, how to show it, and the server."""
+    parser.usage = "tailrace tail [QUERY ...] [options]"
+    parser.add_argument("query", nargs="*", metavar="QUERY", help="like: level:error service:shop; none: everything")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--last", type=int, metavar="N", help="begin with the newest N that match")
-    start.add_argument("--since", metavar="TIME", help="begin with what happened since: 10m, or 2026-11-20T08:00")
+    start.add_argument("--since", metavar="TIME", help="begin with what happened since: 10m, 2026-11-20T08:00")
     start.add_argument("--after", metavar="CURSOR", help="go on behind this cursor")
-    client.add_arguments(parser)
+    parser.add_argument("--until", metavar="CURSOR", help="with --after: only up to this cursor")
+    parser.add_argument("-C", "--context", type=int, metavar="N", help="show N lines of its stream around each match")
+    parser.add_argument("--rate-max", type=int, metavar="N", help="sample above N lines/s; errors always pass")
     parser.add_argument(
-        "--output", choices=("text", "json", "raw"), default="text", help="raw: the messages as they are"
+        "--order", choices=("arrival", "event"), default="arrival", help="event: wait 1 s to sort by time"
     )
+    parser.add_argument(
+        "--highlight", action="append", metavar="WORD", default=[], help="mark WORD or /regex/; repeatable"
+    )
+    parser.add_argument("--fields", metavar="A,B", help="show these fields behind the message")
+    parser.add_argument("--template", help="like '{time} {level:5} {service:12} {message} {user.id}'")
+    parser.add_argument("--output", choices=("text", "json", "raw"), default="text", help="raw: messages as they are")
+    parser.add_argument("--verify", action="store_true", help="compare with what a search finds; 1 when it differs")
+    parser.add_argument("--ui", action="store_true", help="full screen: search, pause, filter, details")
+    client.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print until interrupted."""
-    parameters = {"q": " ".join(args.query) or None, "last": args.last, "since": args.since, "after": args.after}
+    """Print until interrupted, or up to ``--until``. 1 when ``--verify`` finds a difference."""
+    if (args.until is None) != (args.after is None) and args.until is not None:
+        raise ConfigError("--until needs --after", cure="Name the cursor where the stretch begins.")
+    if args.ui:
+        from tailrace.cli import ui
+
+        return ui.run(args)
+    tail = _Tail(args)
     server = client.Client(args.server)
-    printer = _Printer(args.output)
-    failures, connected_once = 0, False
-    while True:
-        try:
-            with server.open("GET", "/api/v1/tail", parameters, timeout_s=_SILENCE_S) as answer:
-                if failures:
-                    _say(f"connected again{_at(parameters)}; nothing was missed but what is said here")
-                connected_once, failures = True, 0
-                for event, checkpoint, data in events(answer):
-                    printer.print(event, data)
-                    if checkpoint:
-                        parameters |= {"after": checkpoint, "last": None, "since": None}
-            cause = "the server closed the connection"
-        except (OSError, http.client.HTTPException) as error:
-            cause = str(error) or type(error).__name__
-        except (client.Unreachable, Busy) as error:
-            if not connected_once:
-                raise
-            cause = error.message
-        if not failures:
-            _say(f"{cause}; connecting again{_at(parameters)}")
-        time.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
-        failures += 1
+    if args.until:
+        for frame in stretch(server, tail.query or None, args.after, args.until):
+            tail.take(frame)
+        tail.finish()
+        return tail.verdict(server) if args.verify else 0
+    with _until_interrupted(Reader(server, parameters_of(args))) as events:
+        for event in events:
+            tail.take(event)
+    tail.finish()
+    return tail.verdict(server) if args.verify else 130
 
 
-def events(lines: Iterator[bytes] | http.client.HTTPResponse) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield (event, id, data) of a stream of server-sent events as they come in; a torn last one is left out."""
-    event = last_id = data = ""
-    for line in lines:
-        name, _, value = line.decode().rstrip("\n").partition(": ")
-        if name == "event":
-            event = value
-        elif name == "id":
-            last_id = value
-        elif name == "data":
-            data = value
-        elif not name and data:
-            yield event, last_id, json.loads(data)
-            event = last_id = data = ""
+def parameters_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what is asked of the server."""
+    return {
+        "q": " ".join(args.query) or None,
+        "last": args.last,
+        "since": args.since,
+        "after": args.after,
+        "context": args.context,
+        "rate_max": args.rate_max,
+    }
 
 
-class _Printer:
-    """Prints frames in one form."""
+@contextmanager
+def _until_interrupted(reader: Reader) -> Iterator[Iterator[Frame | Note | None]]:
+    """Give what comes, with None now and then, until the first interrupt; a second one ends it at once."""
+    stopping = False
 
-    def __init__(self, output: str) -> None:
-        self._output = output
-        self._colours = wants_colours(sys.stdout)
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+        signal.signal(signal.SIGINT, before)
+        reader.close()
 
-    def print(self, event: str, data: dict[str, Any]) -> None:
-        """Print one frame: rows to stdout, what a person has to know to stderr."""
-        if event == "rows":
-            sys.stdout.write("".join(self._line(record) + "\n" for record in data["records"]))
-            sys.stdout.flush()
-        elif event == "gap":
-            count = "an unknown number of" if data["count"] is None else f"{data['count']:,}"
-            where = f"from {data['from']} to {data['to']}" if data["from"] else f"before {data['to']}"
-            _say(f"GAP: {count} records {where} cannot be shown: {WHYS.get(data['why'], data['why'])}")
-        elif event == "end":
-            _say(data["why"])
+    def events() -> Iterator[Frame | Note | None]:
+        while not stopping:
+            yield reader.next(_LOOK_S)
 
-    def _line(self, record: dict[str, Any]) -> str:
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield events()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        reader.close()
+
+
+class _Tail:
+    """Prints what comes: records to stdout, what a person has to know to stderr."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.query = " ".join(args.query)
+        self._output = args.output
+        colours = wants_colours(sys.stdout)
+        self._lines = Lines(
+            colours=colours,
+            aligned=sys.stdout.isatty(),
+            fields=[name for name in (args.fields or "").split(",") if name],
+            template=args.template,
+            highlights=Highlights(self.query, args.highlight) if colours or args.highlight else None,
+        )
+        self._separator = "\x1b[2m--\x1b[0m\n" if colours else "--\n"
+        self._groups = Groups(args.context) if args.context and args.output == "text" else None
+        self._order = Event() if args.order == "event" else Arrival()
+        self._tally = Tally() if args.verify else None
+        self._differs = False
+        self._checkpoint = args.after or ""
+        self._until = Cursor.parse(args.until) if args.until else None
+        # Bytes that only pass through are not looked into.
+        self._passes = args.output == "json" and args.order == "arrival" and not args.verify and not args.until
+
+    def take(self, event: Frame | Note | None) -> None:
+        """Print one frame, or what happened; None: nothing came for a moment."""
+        if event is None:
+            self._print(self._order.due(time.monotonic()))
+            return
+        if isinstance(event, Note):
+            if event.kind == "found" and self._tally:
+                self._tally.connected()
+            _say(event.text)
+            return
+        if event.event == "rows":
+            self._rows(event)
+        elif event.event == "gap":
+            self._gap(event.json())
+        elif event.event == "ping" and self._tally:
+            self._complain(self._tally.ping(event.json()))
+        self._checkpoint = event.checkpoint or self._checkpoint
+
+    def finish(self) -> None:
+        """Print what waits for its order."""
+        self._print(self._order.rest())
+
+    def verdict(self, server: client.Client) -> int:
+        """Compare everything that came with what a search over the same cursors finds; say it, and return the code."""
+        tally = self._tally
+        if tally is None or not (tally.start and self._checkpoint):
+            _say("nothing to verify: the server has not said yet where this tail began")
+            return 1
+        end = str(self._until or self._checkpoint)
+        found = server.json("/api/v1/verify", {"q": self.query or None, "from": tally.start, "to": end})
+        ours = (tally.all.count, str(tally.all))
+        self._complain(differs("a search finds", (found["count"], found["digest"]), ours))
+        if not self._differs:
+            _say(f"verified: {ours[0]:,} records from {tally.start} to {end}, digest {ours[1]}")
+        return 1 if self._differs else 0
+
+    def _complain(self, difference: str) -> None:
+        if difference:
+            self._differs = True
+            _say(f"NOT VERIFIED: {difference}")
+
+    def _rows(self, frame: Frame) -> None:
+        if self._passes:
+            sys.stdout.buffer.write(b"\n".join(frame.records()) + b"\n")
+            sys.stdout.buffer.flush()
+            return
+        records = frame.json()["records"]
+        if self._until is not None:
+            records = [record for record in records if Cursor.parse(record["cursor"]) < self._until]
+        if self._tally:
+            self._tally.rows(records)
         if self._output == "json":
-            return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-        if self._output == "raw":
-            return str(record.get("message", ""))
-        if "message" in record:
-            return record_line(record, colours=self._colours)
-        return "  ".join(f"{escape(name)}={escape(_text(value))}" for name, value in record.items())
+            for record, raw in zip(records, frame.records(), strict=False):
+                record["_raw"] = raw
+        self._print(self._order.add(records, time.monotonic()))
+
+    def _print(self, shown: Iterable[tuple[Mapping[str, Any], str]]) -> None:
+        if self._output == "json":
+            sys.stdout.buffer.write(b"".join([bytes(record["_raw"]) + b"\n" for record, _ in shown]))
+        elif self._output == "raw":
+            sys.stdout.write("".join([str(record.get("message", "")) + "\n" for record, _ in shown]))
+        elif self._groups is not None:
+            for record, late in shown:
+                before = self._separator if self._groups.begins(record) else ""
+                sys.stdout.write(f"{before}{self._lines.line(record, late)}\n")
+        else:
+            line = self._lines.line
+            sys.stdout.write("".join([line(record, late) + "\n" for record, late in shown]))
+        sys.stdout.flush()
+
+    def _gap(self, gap: dict[str, Any]) -> None:
+        if self._tally:
+            self._tally.gap(gap)
+        _say(gap_text(gap))
+        if gap["why"] in ("slow", "sampled"):
+            asked = f" {quote(self.query)}" if self.query else ""
+            _say(f"to fetch them: tailrace tail{asked} --after {gap['from']} --until {gap['to']}")
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _at(parameters: dict[str, Any]) -> str:
-    return f" at {parameters['after']}" if parameters["after"] else ""
+def gap_text(gap: Mapping[str, Any]) -> str:
+    """Return a gap as a sentence: how many, of which level, where, and why."""
+    count = "an unknown number of" if gap["count"] is None else f"{gap['count']:,}"
+    levels = ", ".join(f"{name} {count:,}" for name, count in (gap.get("levels") or {}).items())
+    where = f"from {gap['from']} to {gap['to']}" if gap["from"] else f"before {gap['to']}"
+    why = WHYS.get(gap["why"], gap["why"])
+    return f"GAP: {count} records{f' ({levels})' if levels else ''} {where} are not shown: {why}"
 
 
 def _say(what: str) -> None:

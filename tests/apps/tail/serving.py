@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tailrace.bus.disk import DiskBus
-from tailrace.cli.tail import events
 from tailrace.errors import Busy, TailraceError
 from tailrace.limits import PING_S, TAIL_STALL_S
 from tailrace.tail.connection import Connections
@@ -103,6 +102,22 @@ class Serving:
 
 def _problem(request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, 429 if isinstance(error, Busy) else 400)
+
+
+def events(lines: http.client.HTTPResponse) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield (event, id, data) of a stream of server-sent events: read line by line, unlike the command does."""
+    event = last_id = data = ""
+    for line in lines:
+        name, _, value = line.decode().rstrip("\n").partition(": ")
+        if name == "event":
+            event = value
+        elif name == "id":
+            last_id = value
+        elif name == "data":
+            data = value
+        elif not name and data:
+            yield event, last_id, json.loads(data)
+            event = last_id = data = ""
 
 
 def messages(frames: Iterator[tuple[str, str, dict[str, Any]]], count: int) -> tuple[list[str], str]:

@@ -7,8 +7,8 @@ import itertools
 import threading
 from pathlib import Path
 
-from tailrace.cli.tail import events
 from tests.apps.programs import Server
+from tests.apps.tail.serving import events
 
 KILLS = 4
 LINES = 60
