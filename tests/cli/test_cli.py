@@ -117,8 +117,9 @@ def test_the_client_commands_import_no_server():
     import subprocess
 
     code = (
-        "import sys, tailrace.cli.search, tailrace.cli.pipe, tailrace.cli.status, tailrace.cli.streams;"
-        "print([name for name in ('pyarrow', 'numpy', 'starlette', 'uvicorn') if name in sys.modules])"
+        "import sys; from tailrace.cli import search, pipe, status, streams, tail;"
+        "heavy = ('pyarrow', 'numpy', 'starlette', 'uvicorn', 'msgspec', 're2', 'textual');"
+        "print([name for name in heavy if name in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code]).strip() == b"[]"
 

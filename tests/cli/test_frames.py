@@ -1,6 +1,8 @@
 """Reading a stream of events, however it is cut into pieces."""
 
 import io
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from tailrace.cli.client import Client, Unreachable
 from tailrace.cli.frames import Frame, Reader, frames
+from tests.apps.programs import until
 
 TEXT = (
     b"retry: 1000\n\n"
@@ -44,6 +47,34 @@ def test_records_stay_the_bytes_that_they_were():
 
 def test_a_frame_knows_nothing_of_what_it_was_not_told():
     assert Frame("rows", "", b'{"records":[],"next":""}').records() == []
+
+
+def test_an_end_says_when_to_come_back_and_the_tail_goes_on_where_it_was():
+    asked = []
+
+    class Busy(BaseHTTPRequestHandler):
+        """Ends the first tail at once, as a server whose quota is used up."""
+
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'event: ping\nid: 7f-3\ndata: {"checkpoint":"7f-3"}\n\n')
+            if len(asked) == 1:
+                self.wfile.write(b'event: end\nid: 7f-3\ndata: {"why":"too many lines a second","retry_s":0.2}\n\n')
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as peer:
+        threading.Thread(target=peer.serve_forever, daemon=True).start()
+        reader = Reader(Client(f"http://127.0.0.1:{peer.server_port}"), {"last": 5})
+        came = [until(lambda: reader.next(0.1)) for _ in range(4)]
+        reader.close()
+        peer.shutdown()
+    assert [what.event if isinstance(what, Frame) else what.kind for what in came] == ["ping", "lost", "found", "ping"]
+    assert came[1].text == "too many lines a second; connecting again in 0.2 s at 7f-3"
+    assert asked[:2] == ["/api/v1/tail?last=5", "/api/v1/tail?after=7f-3"]
 
 
 def test_a_first_connection_that_fails_is_raised():

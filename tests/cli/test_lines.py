@@ -65,6 +65,12 @@ def test_who_speaks_is_a_column_that_widens():
     assert wide.index("payment") == lines.line(RECORD).index("payment")
 
 
+def test_an_event_of_several_lines_is_one_line_for_programs_and_several_that_are_set_in_on_a_terminal():
+    record = {**RECORD, "message": "boom\n\tat Main\r"}
+    assert Lines().line(record).endswith("shop boom\\n\tat Main\\r")
+    assert Lines(aligned=True).line(record).endswith("shop boom\n    \tat Main\\r")
+
+
 def test_what_is_late_says_so_before_the_message():
     assert Lines().line(RECORD, "12s").endswith("shop late 12s payment failed")
     assert Lines(template="{message}{late}").line(RECORD, "12s") == "payment failed12s"

@@ -143,7 +143,11 @@ class Lines:
         template: str | None = None,
         highlights: Highlights | None = None,
     ) -> None:
-        """``aligned`` keeps what speaks in a column, which widens up to a bound. Raises ConfigError."""
+        """Choose how records look. Raises ConfigError.
+
+        ``aligned`` is for terminals: who speaks is a column that widens up to a bound, an event of several lines is
+        several lines.
+        """
         self._colours = colours
         self._aligned = aligned
         self._fields = tuple(fields)
@@ -171,7 +175,7 @@ class Lines:
             value = field_of(record, name)
             if value is not None:
                 shown += f" {name}={text_of(value)}"
-        return escape(shown)
+        return self._visible(shown)
 
     def _column(self, speaker: str) -> str:
         self._width = max(self._width, min(columns(speaker), CLI_SPEAKER_COLUMNS_MAX))
@@ -225,10 +229,14 @@ class Lines:
 
     def _marked(self, text: str, mark: bool) -> Iterable[tuple[str, str]]:
         if self._highlights is None or not mark:
-            yield "", escape(text)
+            yield "", self._visible(text)
             return
         for colour, piece in self._highlights.pieces(text):
-            yield colour, escape(piece)
+            yield colour, self._visible(piece)
+
+    def _visible(self, text: str) -> str:
+        """Return a text that commands nothing; on a terminal the lines of an event stand below each other, set in."""
+        return "\n    ".join(map(escape, text.split("\n"))) if self._aligned and "\n" in text else escape(text)
 
     def _paint(self, colour: str, text: str) -> str:
         return f"\x1b[{colour}m{text}{_OFF}" if colour and text and self._colours else text

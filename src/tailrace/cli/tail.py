@@ -24,8 +24,14 @@ from tailrace.cli.tally import Tally, differs
 from tailrace.cli.terminal import escape, wants_colours
 from tailrace.cursor import Cursor
 from tailrace.errors import ConfigError
-from tailrace.frame import WHYS
 
+WHYS = {
+    "expired": "retention removed them",
+    "damaged": "the disk damaged them",
+    "slow": "what reads this was too slow, and skipped to now",
+    "sampled": "there were more than --rate-max",
+    "reset": "the position belongs to another log, or lies behind the end of this one",
+}
 _LOOK_S = 0.1  # so often it is seen that somebody wants to stop, and what waits for its order is looked at
 
 
@@ -56,8 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print until interrupted, or up to ``--until``. 1 when ``--verify`` finds a difference."""
-    if (args.until is None) != (args.after is None) and args.until is not None:
+    if args.until and not args.after:
         raise ConfigError("--until needs --after", cure="Name the cursor where the stretch begins.")
+    if args.verify and args.since:
+        raise ConfigError("--verify needs a cursor to compare from", cure="Begin with --last, --after, or now.")
     if args.ui:
         from tailrace.cli import ui
 
@@ -77,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def parameters_of(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what is asked of the server."""
+    """Return what is asked of the server: a person wants to see what is now, a program wants everything."""
     return {
         "q": " ".join(args.query) or None,
         "last": args.last,
@@ -85,6 +93,7 @@ def parameters_of(args: argparse.Namespace) -> dict[str, Any]:
         "after": args.after,
         "context": args.context,
         "rate_max": args.rate_max,
+        "behind": None if args.ui or sys.stdout.isatty() else 0,
     }
 
 
