@@ -394,5 +394,11 @@ UI_BYTES_MAX = 64 * MIB
 """... or so many bytes of them."""
 UI_DRAW_S = 0.1
 """The full-screen view takes what came, and draws, so often."""
+UI_RATE_S = 3.0
+"""The lines per second that it shows are those of so many seconds."""
+UI_FILL_ROWS_MAX = 5_000
+"""Rows that are fetched for a gap at once; what is more stays a gap."""
+UI_TURN_S = 0.05
+"""Of each turn it spends so long on taking what came; keys and drawing have the rest."""
 UI_CONTEXT_ROWS = 5
 """Lines before and after a record that its details show."""

@@ -29,6 +29,7 @@ WHYS = {
     "expired": "retention removed them",
     "damaged": "the disk damaged them",
     "slow": "what reads this was too slow, and skipped to now",
+    "paused": "they came while you paused",
     "sampled": "there were more than --rate-max",
     "reset": "the position belongs to another log, or lies behind the end of this one",
 }
