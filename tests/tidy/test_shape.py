@@ -44,6 +44,7 @@ TESTED_ELSEWHERE = {
     "cli/streams.py": "cli/test_cli.py",
     "cli/tail.py": "apps/tail/test_command.py",
     "cli/token.py": "access/test_http.py",
+    "cli/ui.py": "apps/tail/test_ui.py",
     "cli/up.py": "apps/test_up.py",
     "cli/version.py": "cli/test_cli.py",
     # Parts of one machine, which are tested as that.
