@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 
 import pytest
@@ -113,9 +114,26 @@ def test_completion_names_every_command(shell):
     assert b"streams" in tailrace("completion", shell).stdout
 
 
-def test_the_client_commands_import_no_server():
-    import subprocess
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("ta", "tail"), ("tail --or", "--order"), ("tail --order ev", "event"), ("tail --ui", "--ui")],
+)
+def test_bash_completes_commands_options_and_their_values(typed, offered):
+    words = ["tailrace", *typed.split()]
+    script = tailrace("completion", "bash").stdout.decode()
+    script += f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _tailrace; echo ${{COMPREPLY[@]}}"
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False).stdout.split() == [
+        offered
+    ]
 
+
+def test_the_help_of_tail_fits_a_small_terminal():
+    shown = tailrace("tail", "--help", COLUMNS="80").stdout.decode().splitlines()
+    assert len(shown) <= 24
+    assert max(map(len, shown)) < 80
+
+
+def test_the_client_commands_import_no_server():
     code = (
         "import sys; from tailrace.cli import search, pipe, status, streams, tail;"
         "heavy = ('pyarrow', 'numpy', 'starlette', 'uvicorn', 'msgspec', 're2', 'textual');"

@@ -76,11 +76,12 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def options_of(command: str) -> list[str]:
-    """Return the long options of one command."""
+def options_of(command: str) -> dict[str, list[str]]:
+    """Return the long options of one command, each with the values it chooses from, if it does."""
     parser = argparse.ArgumentParser()
     _module(command).add_arguments(parser)
-    return [word for action in parser._actions for word in action.option_strings if word.startswith("--")]
+    options = [(word, action) for action in parser._actions for word in action.option_strings]
+    return {word: list(map(str, action.choices or [])) for word, action in options if word.startswith("--")}
 
 
 def _module(command: str) -> ModuleType:

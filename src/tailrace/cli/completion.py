@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 _BASH = """_tailrace() {{
-    local word=${{COMP_WORDS[COMP_CWORD]}}
+    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}
     if [ "$COMP_CWORD" -eq 1 ]; then COMPREPLY=($(compgen -W "{words}" -- "$word")); return; fi
-    case ${{COMP_WORDS[1]}} in
+    case ${{COMP_WORDS[1]}},$before in
 {cases}
     esac
-    compopt -o default
+    compopt -o default 2>/dev/null
 }}
 complete -F _tailrace tailrace
 """
@@ -30,12 +30,19 @@ def run(args: argparse.Namespace) -> int:
     if args.shell == "fish":
         print("complete -c tailrace -f -n __fish_use_subcommand -a '" + " ".join(COMMANDS) + "'")
         for name, words in options.items():
-            for word in words:
-                print(f"complete -c tailrace -n '__fish_seen_subcommand_from {name}' -l {word.lstrip('-')}")
+            for word, choices in words.items():
+                values = f" -x -a '{' '.join(choices)}'" if choices else ""
+                print(f"complete -c tailrace -n '__fish_seen_subcommand_from {name}' -l {word.lstrip('-')}{values}")
         return 0
-    cases = "\n".join(
-        f'        {name}) COMPREPLY=($(compgen -W "{" ".join(words)}" -- "$word"));;' for name, words in options.items()
-    )
+    cases = "\n".join(_case(name, words) for name, words in options.items())
     script = _BASH.format(words=" ".join(COMMANDS), cases=cases)
     print("autoload -U +X bashcompinit && bashcompinit\n" + script if args.shell == "zsh" else script, end="")
     return 0
+
+
+def _case(name: str, options: dict[str, list[str]]) -> str:
+    offers = [(f"{name},{word}", choices) for word, choices in options.items() if choices]
+    offers.append((f"{name},*", list(options)))
+    return "\n".join(
+        f'        {when}) COMPREPLY=($(compgen -W "{" ".join(what)}" -- "$word"));;' for when, what in offers
+    )

@@ -60,14 +60,14 @@ class Painter:
 
     def row(self, row: Row) -> Text:
         """Return a row as one line."""
+        line = Text(no_wrap=True, end="")
         if row.kind == "gap":
-            return Text(f"╌╌ {escape(gap_text(row.data))} · enter fetches them ", _GAP)
+            return line.append(f"╌╌ {escape(gap_text(row.data, where=False))} · enter fetches them", _GAP)
         if row.kind == "note":
-            return Text(f"╌╌ {escape(row.data['text'])}", _DIM)
+            return line.append(f"╌╌ {escape(row.data['text'])}", _DIM)
         record = row.data
         level, speaker = record.get("level") or "", escape(speaker_of(record))
         self._width = max(self._width, min(columns(speaker), CLI_SPEAKER_COLUMNS_MAX))
-        line = Text(no_wrap=True, end="")
         line.append(escape(record.get("time", "")[11:23]), _TIME)
         line.append(" ")
         line.append(f"{escape(level):5}", LEVELS.get(level, _DIM))

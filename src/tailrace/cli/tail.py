@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from shlex import quote
 from typing import Any
 
@@ -39,10 +40,11 @@ _LOOK_S = 0.1  # so often it is seen that somebody wants to stop, and what waits
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take the query, where to begin, how to show it, and the server."""
     parser.usage = "tailrace tail [QUERY ...] [options]"
+    parser.formatter_class = partial(argparse.HelpFormatter, max_help_position=28)  # all of it on one screen
     parser.add_argument("query", nargs="*", metavar="QUERY", help="like: level:error service:shop; none: everything")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--last", type=int, metavar="N", help="begin with the newest N that match")
-    start.add_argument("--since", metavar="TIME", help="begin with what happened since: 10m, 2026-11-20T08:00")
+    start.add_argument("--since", metavar="TIME", help="begin with what happened since: 10m, or a time")
     start.add_argument("--after", metavar="CURSOR", help="go on behind this cursor")
     parser.add_argument("--until", metavar="CURSOR", help="with --after: only up to this cursor")
     parser.add_argument("-C", "--context", type=int, metavar="N", help="show N lines of its stream around each match")
@@ -54,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--highlight", action="append", metavar="WORD", default=[], help="mark WORD or /regex/; repeatable"
     )
     parser.add_argument("--fields", metavar="A,B", help="show these fields behind the message")
-    parser.add_argument("--template", help="like '{time} {level:5} {service:12} {message} {user.id}'")
+    parser.add_argument("--template", help="like '{time} {level:5} {message} {user.id}'")
     parser.add_argument("--output", choices=("text", "json", "raw"), default="text", help="raw: messages as they are")
-    parser.add_argument("--verify", action="store_true", help="compare with what a search finds; 1 when it differs")
+    parser.add_argument("--verify", action="store_true", help="compare with a search; exit code 1 if they differ")
     parser.add_argument("--ui", action="store_true", help="full screen: search, pause, filter, details")
     client.add_arguments(parser)
 
@@ -178,13 +180,13 @@ class _Tail:
         ours = (tally.all.count, str(tally.all))
         self._complain(differs("a search finds", (found["count"], found["digest"]), ours))
         if not self._differs:
-            _say(f"verified: {ours[0]:,} records from {tally.start} to {end}, digest {ours[1]}")
+            _say(f"verified: {ours[0]:,} records from {tally.start} to {end}, digest {ours[1]}", "32")
         return 1 if self._differs else 0
 
     def _complain(self, difference: str) -> None:
         if difference:
             self._differs = True
-            _say(f"NOT VERIFIED: {difference}")
+            _say(f"NOT VERIFIED: {difference}", "1;31")
 
     def _rows(self, frame: Frame) -> None:
         if self._passes:
@@ -218,20 +220,21 @@ class _Tail:
     def _gap(self, gap: dict[str, Any]) -> None:
         if self._tally:
             self._tally.gap(gap)
-        _say(gap_text(gap))
+        _say(gap_text(gap), "33")
         if gap["why"] in ("slow", "sampled"):
             asked = f" {quote(self.query)}" if self.query else ""
             _say(f"to fetch them: tailrace tail{asked} --after {gap['from']} --until {gap['to']}")
 
 
-def gap_text(gap: Mapping[str, Any]) -> str:
-    """Return a gap as a sentence: how many, of which level, where, and why."""
+def gap_text(gap: Mapping[str, Any], *, where: bool = True) -> str:
+    """Return a gap as a sentence: how many, of which level, ``where``, and why."""
     count = "an unknown number of" if gap["count"] is None else f"{gap['count']:,}"
     levels = ", ".join(f"{name} {count:,}" for name, count in (gap.get("levels") or {}).items())
-    where = f"from {gap['from']} to {gap['to']}" if gap["from"] else f"before {gap['to']}"
+    place = (f" from {gap['from']} to {gap['to']}" if gap["from"] else f" before {gap['to']}") if where else ""
     why = WHYS.get(gap["why"], gap["why"])
-    return f"GAP: {count} records{f' ({levels})' if levels else ''} {where} are not shown: {why}"
+    return f"GAP: {count} records{f' ({levels})' if levels else ''}{place} are not shown: {why}"
 
 
-def _say(what: str) -> None:
-    print(f"-- {escape(what)}", file=sys.stderr, flush=True)
+def _say(what: str, colour: str = "2") -> None:
+    text = f"-- {escape(what)}"
+    print(f"\x1b[{colour}m{text}\x1b[0m" if wants_colours(sys.stderr) else text, file=sys.stderr, flush=True)

@@ -281,8 +281,9 @@ class Watch(App[None]):
             return
         asked = self.held.query
         self._said = error.message
-        self._read(self.held.checkpoint)
         self.held.keep(self._accepted)
+        self._mark(self._words)
+        self._read(self.held.checkpoint)
         self._ask("f", asked)
 
     def _read(self, after: str) -> None:
@@ -308,11 +309,11 @@ class Watch(App[None]):
             state = Text(f"◌ {held.state}", "bold #e5b454")
         else:
             state = Text("● live" if self.rows.following else "● live, scrolled up · G: newest", "bold #5fb98e")
-        figures = [f"{count_text(held.rate(now_s))}/s", f"lag {held.lag_ms:.0f} ms", f"{held.matched:,} matched"]
+        figures = [f"{count_text(held.rate(now_s))}/s", f"lag {held.lag_ms:.0f} ms", f"matched {held.matched:,}"]
         figures += [
             f"{count:,} {name}" for count, name in ((held.gaps, "gaps"), (held.reconnects, "reconnects")) if count
         ]
-        figures += [f"{held.let_go:,} older let go"] if held.let_go else []
+        figures += [f"let go {held.let_go:,}"] if held.let_go else []
         state.append("  " + " · ".join(figures), "not bold #d7dde6")
         if self._said:
             state.append(f"  {self._said}", "not bold #ff9f5a")
