@@ -231,6 +231,9 @@ class Watch(App[None]):
         self.held = Held(parameters.get("q") or "")
         self.painter = Painter(Highlights(self.held.query, words))
         self.failure: TailraceError | None = None
+        self.rows = Rows(self.held, self.painter)
+        self._head, self._state = Static(id="head"), Static(id="state")
+        self._entry = Input(id="entry", compact=True)
         self._reader = Reader(server, parameters)
         self._asked = ""
         self._said = ""
@@ -238,10 +241,10 @@ class Watch(App[None]):
 
     def compose(self) -> ComposeResult:
         """Make the screen."""
-        yield Static(id="head")
-        yield Rows(self.held, self.painter)
-        yield Input(id="entry", compact=True)
-        yield Static(id="state")
+        yield self._head
+        yield self.rows
+        yield self._entry
+        yield self._state
         yield Static(" space pause  f filter  / find  h mark  enter details  ? help  q quit", id="keys")
 
     def on_mount(self) -> None:
@@ -254,16 +257,13 @@ class Watch(App[None]):
         """Let go of the server."""
         self._reader.close()
 
-    @property
-    def rows(self) -> Rows:
-        """The rows."""
-        return self.screen_stack[0].query_one(Rows)
-
     # -- what comes ------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         """Take what came, and draw."""
         now_s = time.monotonic()
+        if not self.rows.is_attached:  # it ends
+            return
         try:
             while time.monotonic() < now_s + UI_TURN_S and (event := self._reader.next()) is not None:
                 self.held.take(event, now_s)
@@ -288,20 +288,15 @@ class Watch(App[None]):
 
     def _read(self, after: str) -> None:
         self._reader.close()
-        self._parameters = {
-            **self._parameters,
-            "q": self.held.query or None,
-            "after": after,
-            "last": None,
-            "since": None,
-        }
+        begin = {"after": after, "last": None, "since": None} if after else {}
+        self._parameters = {**self._parameters, **begin, "q": self.held.query or None}
         self._reader = Reader(self.server, self._parameters)
 
     def _draw_state(self, now_s: float) -> None:
         held = self.held
         head = Text.assemble(("tailrace ", "bold #6cb6e0"), (held.query or "everything", "bold"))
         head.append(f"   {self.server.url}", "#76839a")
-        self.screen_stack[0].query_one("#head", Static).update(head)
+        self._head.update(head)
         if held.paused:
             errors = f" ({held.waiting_errors:,} errors)" if held.waiting_errors else ""
             state = Text(f"■ paused +{held.waiting:,}{errors} · space: go on there · G: now", "bold #e5b454")
@@ -310,14 +305,12 @@ class Watch(App[None]):
         else:
             state = Text("● live" if self.rows.following else "● live, scrolled up · G: newest", "bold #5fb98e")
         figures = [f"{count_text(held.rate(now_s))}/s", f"lag {held.lag_ms:.0f} ms", f"matched {held.matched:,}"]
-        figures += [
-            f"{count:,} {name}" for count, name in ((held.gaps, "gaps"), (held.reconnects, "reconnects")) if count
-        ]
-        figures += [f"let go {held.let_go:,}"] if held.let_go else []
+        rare = {"gaps": held.gaps, "reconnects": held.reconnects, "let go": held.let_go}
+        figures += [f"{name} {count:,}" for name, count in rare.items() if count]
         state.append("  " + " · ".join(figures), "not bold #d7dde6")
         if self._said:
             state.append(f"  {self._said}", "not bold #ff9f5a")
-        self.screen_stack[0].query_one("#state", Static).update(state)
+        self._state.update(state)
 
     # -- keys ------------------------------------------------------------------------------------------------------
 
@@ -345,7 +338,7 @@ class Watch(App[None]):
 
     def _ask(self, what: str, text: str) -> None:
         self._asked = what
-        entry = self.screen_stack[0].query_one("#entry", Input)
+        entry = self._entry
         entry.placeholder = {"f": "query", "h": "words to mark", "/": "find a word, or /regex/"}[what]
         entry.value = text
         entry.add_class("open")
@@ -354,7 +347,7 @@ class Watch(App[None]):
 
     def action_leave(self) -> None:
         """Close what is open."""
-        self.screen_stack[0].query_one("#entry", Input).remove_class("open")
+        self._entry.remove_class("open")
         self.painter.found, self._said = None, ""
         self.rows.focus()
 
