@@ -172,3 +172,16 @@ def test_context_is_shown_and_not_counted():
     }
     state = watching(Frame("rows", "7f-2", json.dumps(data).encode()))
     assert (texts(state), state.matched) == (["near"], 0)
+
+
+def test_what_sampling_leaves_out_is_counted_and_no_row():
+    state = watching(ping("7f-0"), rows(0, 1), gap("7f-0", "7f-9", 8, "sampled"), gap("7f-9", "7f-20", 11, "sampled"))
+    assert (texts(state), state.sampled, state.gaps) == (["line 0"], 19, 0)
+
+
+def test_groups_of_context_are_set_apart():
+    state = Held("", 1)
+    state.take(rows(0, 2), 0.0)
+    far = {"time": "2026-11-20T08:00:00Z", "message": "far", "cursor": "7f-9", "service": "other"}
+    state.take(Frame("rows", "7f-10", json.dumps({"records": [far], "next": "7f-10"}).encode()), 0.0)
+    assert [row.kind for row in state.rows] == ["record", "record", "rule", "record"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.cli.tally import Digest, Tally, differs
+from tailrace.cli.tally import Digest, Sampled, Tally, differs
 
 records = st.lists(
     st.builds(lambda n, text: {"cursor": f"7f-{n}", "message": text}, st.integers(0, 10**18), st.text()), max_size=20
@@ -84,3 +84,13 @@ def test_behind_a_new_log_counting_begins_anew():
 )
 def test_a_difference_in_count_or_digest_is_one(theirs, ours, same):
     assert (differs("x", theirs, ours) == "") is same
+
+
+def test_what_sampling_leaves_out_is_added_up_until_it_is_told():
+    sampled = Sampled()
+    assert sampled.take() == {}
+    sampled.add({"from": "7f-1", "to": "7f-5", "count": 3, "why": "sampled", "levels": {"info": 3}})
+    sampled.add({"from": "7f-6", "to": "7f-9", "count": 2, "why": "sampled", "levels": {"info": 1, "debug": 1}})
+    levels = {"info": 4, "debug": 1}
+    assert sampled.take() == {"from": "7f-1", "to": "7f-9", "count": 5, "why": "sampled", "levels": levels}
+    assert sampled.take() == {}

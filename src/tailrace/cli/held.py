@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tailrace.cli.frames import Frame, Note
+from tailrace.cli.groups import Groups
 from tailrace.cli.order import Arrival
 from tailrace.limits import UI_BYTES_MAX, UI_RATE_S, UI_ROWS_MAX
 
@@ -28,7 +29,7 @@ _BAD = frozenset({"error", "fatal"})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: a record (and how late it came), a gap, or a note."""
+    """One row: a record (and how late it came), a gap, a note, or the rule between lines that are not neighbours."""
 
     kind: str
     data: Mapping[str, Any]
@@ -44,14 +45,14 @@ class Row:
 class Held:
     """See the head of this module."""
 
-    def __init__(self, query: str) -> None:
-        """Hold nothing yet."""
+    def __init__(self, query: str, around: int = 0) -> None:
+        """Hold nothing yet; ``around`` lines of context are asked for around each match."""
         self.query = query
         self.rows: list[Row] = []
         self.first = 0
         self.state = "connecting"
         self.began = self.checkpoint = ""
-        self.matched = self.gaps = self.reconnects = self.let_go = 0
+        self.matched = self.sampled = self.gaps = self.reconnects = self.let_go = 0
         self.lag_ms = 0.0
         self.paused = False
         self.waiting = self.waiting_errors = 0
@@ -59,6 +60,8 @@ class Held:
         self._before_pause = 0, 0
         self._bytes = 0
         self._order = Arrival()
+        self._around = around
+        self._groups = Groups(around) if around else None
         self._restarting = False
         self._rates: deque[tuple[float, int]] = deque()
 
@@ -87,6 +90,8 @@ class Held:
         elif event.event == "ping":
             self.began = self.began or data.get("from", data["checkpoint"])
             self.lag_ms = data["lag_ms"]
+        elif event.event == "gap" and data["why"] == "sampled":
+            self.sampled += data["count"]
         elif event.event == "gap":
             self.gaps += 1
             if not self.paused:
@@ -102,7 +107,9 @@ class Held:
             self.waiting_errors += sum(record.get("level") in _BAD for record in records if "context" not in record)
             return
         each = size // max(1, len(records))
-        self._add(Row("record", record, each, late) for record, late in self._order.add(records, now_s))
+        for record, late in self._order.add(records, now_s):
+            rule = [Row("rule", {})] if self._groups and self._groups.begins(record) else []
+            self._add([*rule, Row("record", record, each, late)])
 
     def rate(self, now_s: float) -> float:
         """Return how many lines came each second, lately."""
@@ -145,7 +152,8 @@ class Held:
     def _forget(self) -> None:
         self._restarting = False
         self.first, self.rows = self.end, []
-        self.matched = self.gaps = self.let_go = self._bytes = 0
+        self.matched = self.sampled = self.gaps = self.let_go = self._bytes = 0
+        self._groups = Groups(self._around) if self._around else None
         self._order = Arrival()
         self._rates.clear()
 

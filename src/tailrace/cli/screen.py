@@ -63,6 +63,8 @@ class Painter:
         line = Text(no_wrap=True, end="")
         if row.kind == "gap":
             return line.append(f"╌╌ {escape(gap_text(row.data, where=False))} · enter fetches them", _GAP)
+        if row.kind == "rule":
+            return line.append("--", _DIM)
         if row.kind == "note":
             return line.append(f"╌╌ {escape(row.data['text'])}", _DIM)
         record = row.data

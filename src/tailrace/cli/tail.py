@@ -21,7 +21,7 @@ from tailrace.cli.frames import Frame, Note, Reader, stretch
 from tailrace.cli.groups import Groups
 from tailrace.cli.lines import Highlights, Lines
 from tailrace.cli.order import Arrival, Event
-from tailrace.cli.tally import Tally, differs
+from tailrace.cli.tally import Sampled, Tally, differs
 from tailrace.cli.terminal import escape, wants_colours
 from tailrace.cursor import Cursor
 from tailrace.errors import ConfigError
@@ -140,8 +140,9 @@ class _Tail:
         self._separator = "\x1b[2m--\x1b[0m\n" if colours else "--\n"
         self._groups = Groups(args.context) if args.context and args.output == "text" else None
         self._order = Event() if args.order == "event" else Arrival()
-        self._tally = Tally() if args.verify else None
+        self._tally = Tally(args.after if args.until else "") if args.verify else None
         self._differs = False
+        self._sampled = Sampled()
         self._checkpoint = args.after or ""
         self._until = Cursor.parse(args.until) if args.until else None
         # Bytes that only pass through are not looked into.
@@ -161,13 +162,16 @@ class _Tail:
             self._rows(event)
         elif event.event == "gap":
             self._gap(event.json())
-        elif event.event == "ping" and self._tally:
-            self._complain(self._tally.ping(event.json()))
+        elif event.event == "ping":
+            self._missing(self._sampled.take())
+            if self._tally:
+                self._complain(self._tally.ping(event.json()))
         self._checkpoint = event.checkpoint or self._checkpoint
 
     def finish(self) -> None:
         """Print what waits for its order."""
         self._print(self._order.rest())
+        self._missing(self._sampled.take())
 
     def verdict(self, server: client.Client) -> int:
         """Compare everything that came with what a search over the same cursors finds; say it, and return the code."""
@@ -220,6 +224,15 @@ class _Tail:
     def _gap(self, gap: dict[str, Any]) -> None:
         if self._tally:
             self._tally.gap(gap)
+        if gap["why"] == "sampled":
+            self._sampled.add(gap)
+        else:
+            self._missing(gap)
+
+    def _missing(self, gap: dict[str, Any]) -> None:
+        """Say what is missing and, when it can be had, how."""
+        if not gap:
+            return
         _say(gap_text(gap), "33")
         if gap["why"] in ("slow", "sampled"):
             asked = f" {quote(self.query)}" if self.query else ""

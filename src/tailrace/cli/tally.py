@@ -52,9 +52,9 @@ class Digest:
 class Tally:
     """What one tail received: since its connection began, and since it began at all."""
 
-    def __init__(self) -> None:
-        """Begin before the first frame."""
-        self.start = ""
+    def __init__(self, start: str = "") -> None:
+        """Begin at the cursor ``start``; without it, where the first ping says."""
+        self.start = start
         self.all = Digest()
         self._sent = Digest()
 
@@ -77,6 +77,30 @@ class Tally:
         """Compare with what the server sent; return how it differs, or nothing."""
         self.start = self.start or ping["from"]
         return differs("the server sent", (ping["sent"], ping["digest"]), (self._sent.count, str(self._sent)))
+
+
+class Sampled:
+    """What sampling has left out since it was told last: it leaves out a little all the time, so it is added up."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._gap: dict[str, Any] = {}
+
+    def add(self, gap: Mapping[str, Any]) -> None:
+        """Add a gap."""
+        if not self._gap:
+            self._gap = {**gap, "levels": dict(gap.get("levels") or {})}
+            return
+        self._gap["to"] = gap["to"]
+        self._gap["count"] += gap["count"]
+        levels = self._gap["levels"]
+        for name, count in (gap.get("levels") or {}).items():
+            levels[name] = levels.get(name, 0) + count
+
+    def take(self) -> dict[str, Any]:
+        """Return all of it as one gap, or nothing, and begin anew."""
+        gap, self._gap = self._gap, {}
+        return gap
 
 
 def differs(who: str, theirs: tuple[int, str], ours: tuple[int, str]) -> str:

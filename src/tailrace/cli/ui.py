@@ -228,7 +228,7 @@ class Watch(App[None]):
         """Watch what the parameters of a tail say, with ``words`` marked."""
         super().__init__()
         self.server, self._parameters, self._words = server, parameters, words
-        self.held = Held(parameters.get("q") or "")
+        self.held = Held(parameters.get("q") or "", parameters.get("context") or 0)
         self.painter = Painter(Highlights(self.held.query, words))
         self.failure: TailraceError | None = None
         self.rows = Rows(self.held, self.painter)
@@ -305,7 +305,7 @@ class Watch(App[None]):
         else:
             state = Text("● live" if self.rows.following else "● live, scrolled up · G: newest", "bold #5fb98e")
         figures = [f"{count_text(held.rate(now_s))}/s", f"lag {held.lag_ms:.0f} ms", f"matched {held.matched:,}"]
-        rare = {"gaps": held.gaps, "reconnects": held.reconnects, "let go": held.let_go}
+        rare = {"sampled away": held.sampled, "gaps": held.gaps, "reconnects": held.reconnects, "let go": held.let_go}
         figures += [f"{name} {count:,}" for name, count in rare.items() if count]
         state.append("  " + " · ".join(figures), "not bold #d7dde6")
         if self._said:

@@ -149,6 +149,13 @@ def test_verify_compares_with_a_search_and_says_what_was_proved(shop: Any) -> No
     assert re.search(rf"verified: 4 records from {start} to \S+, digest [0-9a-f]{{16}}$", said.strip())
 
 
+def test_a_stretch_of_the_past_is_verified_as_well(shop: Any) -> None:
+    server, start, end = shop
+    done = tailrace("tail", "order", "--after", start, "--until", end, "--verify", server=server)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, len(SHOP))
+    assert f"verified: 4 records from {start} to {end}" in done.stderr.decode()
+
+
 def test_verify_finds_one_character_that_was_changed_on_the_way(shop: Any) -> None:
     server, start, _ = shop
     with relay(server.port) as port, running(f"http://127.0.0.1:{port}", "--after", start, "--verify") as tail:
