@@ -57,7 +57,7 @@ class Held:
         self.paused = False
         self.waiting = self.waiting_errors = 0
         self._resume_at = ""
-        self._before_pause = 0, 0
+        self._before_pause = 0, 0, 0
         self._bytes = 0
         self._order = Arrival()
         self._around = around
@@ -107,9 +107,12 @@ class Held:
             self.waiting_errors += sum(record.get("level") in _BAD for record in records if "context" not in record)
             return
         each = size // max(1, len(records))
+        rows: list[Row] = []
         for record, late in self._order.add(records, now_s):
-            rule = [Row("rule", {})] if self._groups and self._groups.begins(record) else []
-            self._add([*rule, Row("record", record, each, late)])
+            if self._groups and self._groups.begins(record):
+                rows.append(Row("rule", {}))
+            rows.append(Row("record", record, each, late))
+        self._add(rows)
 
     def rate(self, now_s: float) -> float:
         """Return how many lines came each second, lately."""
@@ -122,20 +125,23 @@ class Held:
     def pause(self) -> None:
         """Stand still."""
         self.paused, self._resume_at = True, self.checkpoint
-        self._before_pause = self.matched, self.gaps
+        self._before_pause = self._counted()
         self.waiting = self.waiting_errors = 0
 
     def resume(self) -> str:
         """Go on; return the cursor from where to read again, or nothing when nothing was missed."""
         self.paused = False
-        missed = (self.matched, self.gaps) != self._before_pause
-        self.matched, self.gaps = self._before_pause  # what was missed comes again
+        missed = self._counted() != self._before_pause
+        self.matched, self.sampled, self.gaps = self._before_pause  # what was missed comes again
         return self._resume_at if missed else ""
+
+    def _counted(self) -> tuple[int, int, int]:
+        return self.matched, self.sampled, self.gaps
 
     def skip(self) -> None:
         """Go on with what comes now, and leave what waited as a gap."""
         self.paused = False
-        if (self.matched, self.gaps) != self._before_pause:
+        if self._counted() != self._before_pause:
             self.gaps += 1
             gap = {"from": self._resume_at, "to": self.checkpoint, "count": self.waiting, "why": "paused"}
             self._add([Row("gap", gap | ({"levels": {"error": self.waiting_errors}} if self.waiting_errors else {}))])
