@@ -50,7 +50,7 @@ def test_context_does_not_count():
 
 
 def ping(count, digest, start="7f-0"):
-    return {"from": start, "sent": count, "digest": digest}
+    return {"from": start, "sent": count, "digest": digest, "checkpoint": "7f-9"}
 
 
 def test_a_ping_that_says_something_else_is_told_apart():
@@ -94,3 +94,13 @@ def test_what_sampling_leaves_out_is_added_up_until_it_is_told():
     levels = {"info": 4, "debug": 1}
     assert sampled.take() == {"from": "7f-1", "to": "7f-9", "count": 5, "why": "sampled", "levels": levels}
     assert sampled.take() == {}
+
+
+def test_a_sampled_tail_is_compared_where_everything_left_out_was_declared():
+    tally, left_out = Tally(), of([{"cursor": "7f-2", "message": "b"}])
+    tally.ping(ping(0, "0" * 16))
+    tally.rows([{"cursor": "7f-1", "message": "a"}])
+    tally.gap({"why": "sampled", "from": "7f-0", "to": "7f-3", "count": 1, "digest": left_out[1]})
+    tally.rows([{"cursor": "7f-4", "message": "c"}])
+    both = of([{"cursor": "7f-1", "message": "a"}], [{"cursor": "7f-2", "message": "b"}])
+    assert tally.settled == (*both, "7f-3")

@@ -141,6 +141,7 @@ class _Tail:
         self._groups = Groups(args.context) if args.context and args.output == "text" else None
         self._order = Event() if args.order == "event" else Arrival()
         self._tally = Tally(args.after if args.until else "") if args.verify else None
+        self._is_sampled = bool(args.rate_max)
         self._differs = False
         self._sampled = Sampled()
         self._checkpoint = args.after or ""
@@ -155,6 +156,7 @@ class _Tail:
             return
         if isinstance(event, Note):
             if event.kind == "found" and self._tally:
+                self._tally = Tally() if self._is_sampled else self._tally
                 self._tally.connected()
             _say(event.text)
             return
@@ -179,10 +181,11 @@ class _Tail:
         if tally is None or not (tally.start and self._checkpoint):
             _say("nothing to verify: the server has not said yet where this tail began")
             return 1
-        end = str(self._until or self._checkpoint)
+        ours, end = (tally.all.count, str(tally.all)), str(self._until or self._checkpoint)
+        if self._is_sampled:
+            *ours, end = tally.settled
         found = server.json("/api/v1/verify", {"q": self.query or None, "from": tally.start, "to": end})
-        ours = (tally.all.count, str(tally.all))
-        self._complain(differs("a search finds", (found["count"], found["digest"]), ours))
+        self._complain(differs("a search finds", (found["count"], found["digest"]), (ours[0], ours[1])))
         if not self._differs:
             _say(f"verified: {ours[0]:,} records from {tally.start} to {end}, digest {ours[1]}", "32")
         return 1 if self._differs else 0

@@ -50,12 +50,18 @@ class Digest:
 
 
 class Tally:
-    """What one tail received: since its connection began, and since it began at all."""
+    """What one tail received: since its connection began, and since it began at all.
+
+    What sampling leaves out is declared every second and before a ping: until then a sampled tail has received less
+    than a search finds. ``settled`` is what it had received, and where it stood, when all of it was declared; a
+    connection that is cut in between never declares the rest, so a sampled tail is counted anew on the next one.
+    """
 
     def __init__(self, start: str = "") -> None:
         """Begin at the cursor ``start``; without it, where the first ping says."""
         self.start = start
         self.all = Digest()
+        self.settled = 0, str(self.all), start
         self._sent = Digest()
 
     def connected(self) -> None:
@@ -72,11 +78,16 @@ class Tally:
         self.all.add_gap(gap)
         if gap["why"] == "reset":
             self.start, self.all = gap["to"], Digest()
+        self._settle(gap["to"])
 
     def ping(self, ping: Mapping[str, Any]) -> str:
         """Compare with what the server sent; return how it differs, or nothing."""
         self.start = self.start or ping["from"]
+        self._settle(ping["checkpoint"])
         return differs("the server sent", (ping["sent"], ping["digest"]), (self._sent.count, str(self._sent)))
+
+    def _settle(self, checkpoint: str) -> None:
+        self.settled = self.all.count, str(self.all), checkpoint
 
 
 class Sampled:
