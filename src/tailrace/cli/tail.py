@@ -183,7 +183,8 @@ class _Tail:
             return 1
         ours, end = (tally.all.count, str(tally.all)), str(self._until or self._checkpoint)
         if self._is_sampled:
-            *ours, end = tally.settled
+            *_, end = tally.settled
+            ours = tally.settled[:2]
         found = server.json("/api/v1/verify", {"q": self.query or None, "from": tally.start, "to": end})
         self._complain(differs("a search finds", (found["count"], found["digest"]), (ours[0], ours[1])))
         if not self._differs:
