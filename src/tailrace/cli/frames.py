@@ -185,7 +185,7 @@ class Reader:
                 self._answer = None
             if not failures:
                 when = f"in {wait_s:g} s" if wait_s else "now"
-                self._put(Note("lost", f"{cause}; connecting again {when}{self._at()}"))
+                self._put(Note("lost", f"{cause.rstrip('.')}; connecting again {when}{self._at()}"))
             self._closed.wait(wait_s or _RETRY_S[min(failures, len(_RETRY_S) - 1)])
             failures += 1
 

@@ -220,6 +220,21 @@ def test_a_position_of_another_log_is_a_gap_on_stderr(shop: Any) -> None:
         assert "GAP: an unknown number of records from abcdef-5" in tail.stderr.readline()
 
 
+def test_a_tail_over_its_quota_comes_back_when_it_may_and_misses_nothing(start: Any) -> None:
+    server = start(TAILRACE_QUOTA__LINES_PER_S_TOTAL="400")
+    push(server, *({"message": f"{n}"} for n in range(3000)))
+    cursor = server.get("/api/v1/search", order="arrival", limit=1)["records"][0]["cursor"]
+    with running(server.url, "--after", cursor, "--output", "raw", "--verify") as tail:
+        assert tail.stdout is not None
+        assert [tail.stdout.readline() for _ in range(3000)] == [f"{n}\n" for n in range(3000)]
+        push(server, {"message": "behind"})
+        assert tail.stdout.readline() == "behind\n"
+        tail.send_signal(signal.SIGINT)
+        _, said = tail.communicate(timeout=20)
+    assert (tail.returncode, "verified: 3,001 records" in said) == (0, True)
+    assert re.search(r"; connecting again in [\d.]+ s at ", said), said
+
+
 def test_what_reads_no_more_ends_the_command_with_the_next_line(shop: Any) -> None:
     server, start, _ = shop
     with running(server.url, "--after", start) as tail:
