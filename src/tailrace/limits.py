@@ -293,6 +293,8 @@ TAIL_CATCH_UP_BYTES = 1 * MIB
 """... or so many bytes of the bus: what one step finds may be queued beyond TAIL_QUEUE_BYTES_MAX."""
 TAIL_ROUND_BYTES = 4 * MIB
 """Bytes of the bus that the hub works off at once."""
+TAIL_ROUNDS_WAIT_BYTES = 32 * MIB
+"""Rounds that wait for a view whose past is being read; the batches are shared by all views."""
 TAIL_BUS_ROWS_MAX = 262_144
 """Further behind than so many records, a tail asks the store, whose index skips what cannot match."""
 TAIL_INLINE_ROWS = 1_024
@@ -313,6 +315,29 @@ TAIL_STALL_S = 60.0
 """A client that accepts no byte for so long is cut off; it can resume from its cursor."""
 TAIL_SEND_BYTES = 64 * KIB
 """Frames that wait are sent together up to this size, and the kernel is asked to buffer about as much."""
+TAIL_CONTEXT_MAX = 100
+"""Lines before and after a match that ``context=N`` may ask for."""
+TAIL_CONTEXT_LOOKBACK_ROWS = 16_384
+"""A line further from the match than so many records, of all streams, is not its context: what a tail has to keep, and
+what has to be read to begin in the middle (twice as much), stays small ..."""
+TAIL_CONTEXT_BYTES_MAX = 8 * MIB
+"""... or than so many bytes of messages and fields."""
+TAIL_CONTEXT_WAIT_ROWS = 2_048
+"""Records without a match are put aside before they are looked through, for most are never needed: so many ..."""
+TAIL_CONTEXT_WAIT_BYTES = 1 * MIB
+"""... or so many bytes of them."""
+TAIL_RARE_TIMES = 5
+"""Sampling lets a kind of line pass so many times that it would leave it out: what is rare is what people look for."""
+TAIL_RARE_SHAPES_MAX = 2_000
+"""Kinds of lines that sampling knows of; older ones are forgotten, and are rare again ..."""
+TAIL_RARE_S = 60
+"""... and so is what was not met for as long as this."""
+TAIL_SECONDS_KEPT = 64
+"""Seconds that sampling knows the count of: machines whose clocks differ share a tail."""
+TAIL_COUNTS_VALUES_MAX = 100
+"""Values of a facet, or patterns, that one frame counts; the rest is counted together."""
+SHAPE_CHARS_MAX = 256
+"""So much of a message tells its shape."""
 POLL_WAIT_S_MAX = 60.0
 """The longest that a long-poll waits: under the usual idle time-outs of proxies."""
 PING_S = 10.0
