@@ -18,6 +18,7 @@ from tailrace.store import Progress, Search
 from tailrace.tail.hub import Hub, Start
 from tailrace.tail.sse import encode
 from tailrace.tail.subscription import State
+from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
 from tests.batches import batch_of
 
@@ -30,11 +31,14 @@ class ListHistory:
         self.first = 0
         self.batches: list[Batch] = []
 
-    def append(self, *messages: str, time: int = 0, observed: int = 7) -> Cursor:
+    def append(self, *messages: str, time: int = 0, observed: int = 7, service: str = "shop") -> Cursor:
         """Put lines on the bus, and wait until they are on disk."""
-        batch = batch_of(messages, time=time, observed=observed)
+        return self.put(batch_of(messages, time=time, observed=observed, service=service))
+
+    def put(self, batch: Batch) -> Cursor:
+        """Put records on the bus, and wait until they are on disk."""
         end = self.bus.append(batch).result()
-        self.batches.append(batch.placed(end.epoch, end.offset - len(messages)))
+        self.batches.append(batch.placed(end.epoch, end.offset - len(batch)))
         return end
 
     def at(self, offset: int) -> Cursor:
@@ -73,6 +77,7 @@ class Client:
     viewer: Viewer
     offsets: list[int] = field(default_factory=list)
     gaps: list[dict[str, Any]] = field(default_factory=list)
+    counts: list[dict[str, Any]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     ended: str | None = None
     last_id: str = ""
@@ -90,6 +95,7 @@ class Client:
         self.events.append(event)
         self.last_id = last_id
         if event == "rows":
+            self.counts += [data["counts"]] if "counts" in data else []
             self.offsets += [Cursor.parse(record["cursor"]).offset for record in data["records"]]
         elif event == "gap":
             self.gaps.append(data)
@@ -141,9 +147,33 @@ class Client:
         ]
 
 
-def watch(hub: Hub, query: Query, start: Start) -> Client:
-    return Client(hub.open(query, start, encode))
+def watch(hub: Hub, view: View | Query, start: Start) -> Client:
+    return Client(hub.open(view if isinstance(view, View) else View(view), start, encode))
 
 
 def checkpoint(text: str) -> Checkpoint:
     return Checkpoint.parse(text)
+
+
+def grep(lines: list[tuple[str, bool]], around: int, rows_max: int) -> list[tuple[int, int, bool]]:
+    """``grep -C`` of each service in its plain form, from lines (service, whether it matches).
+
+    Returns (sent at, offset, is a match) of each line that is sent, in order.
+    """
+    before: dict[str, list[int]] = {}
+    owed: dict[str, tuple[int, int]] = {}
+    sent: list[tuple[int, int, bool]] = []
+    for offset, (service, hit) in enumerate(lines):
+        left, match = owed.get(service, (0, 0))
+        if hit:
+            sent += [(offset, row, False) for row in before.pop(service, [])[-around:] if offset - row <= rows_max]
+            sent.append((offset, offset, True))
+            owed[service] = (around, offset)
+        elif left and offset - match <= rows_max:
+            sent.append((offset, offset, False))
+            owed[service] = (left - 1, match)
+        else:
+            # Of the lines before a match count the newest, sent or not.
+            before.setdefault(service, []).append(offset)
+            owed.pop(service, None)
+    return sent
