@@ -64,21 +64,37 @@ class Problem(Struct, omit_defaults=True):
     until: Annotated[str | None, Meta(description="RFC 3339; the seconds are in Retry-After.")] = None
 
 
-class RowsFrame(Struct):
-    """Records that matched, and the checkpoint behind all that was looked at."""
+class TailRecord(Record, omit_defaults=True):
+    """A record of a tail; ``context``: it did not match, it stands around one that did."""
 
-    records: list[Record]
+    context: bool = False
+
+
+class CountsOfFrame(Struct):
+    """What matched since the frame before, shown or not: by level, by label and value, by the shape of the message."""
+
+    levels: dict[str, int]
+    facets: dict[str, dict[str, int]]
+    patterns: dict[str, int]
+
+
+class RowsFrame(Struct):
+    """Records that matched, and the checkpoint behind all that was looked at; what was asked for besides."""
+
+    records: list[TailRecord]
     next: str
+    counts: CountsOfFrame | None = None
 
 
 class GapFrame(Struct):
     """Records that were not sent: which range, how many when that is known, and why.
 
-    With ``levels`` and ``digest`` these are the records that matched in the range and were left out.
+    With ``levels`` and ``digest`` these are the records that matched in the range and were left out; of a range that
+    was ``sampled``, others were sent.
     """
 
     to: str
-    why: Literal["expired", "damaged", "slow", "reset"]
+    why: Literal["expired", "damaged", "slow", "reset", "sampled"]
     from_: str | None = msgspec.field(name="from", default=None)
     count: int | None = None
     levels: dict[str, int] = {}

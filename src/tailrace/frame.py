@@ -20,20 +20,28 @@ from tailrace.tally import NAMES, NOTHING, by_level, count, digest, named
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Encoded records (one JSON object each) and the checkpoint behind the last record that was looked at."""
+    """Encoded records (one JSON object each) and the checkpoint behind the last record that was looked at.
+
+    ``counts`` is a JSON object, or nothing: of everything that matched since the frame before (``tail/counts.py``).
+    """
 
     records: tuple[bytes, ...]
     next: Checkpoint
+    counts: bytes = b""
 
     def json(self) -> bytes:
         """Return the frame's data as JSON."""
-        return b'{"records":[' + b",".join(self.records) + b'],"next":"' + str(self.next).encode() + b'"}'
+        counts = b',"counts":' + self.counts if self.counts else b""
+        return (
+            b'{"records":[' + b",".join(self.records) + b'],"next":"' + str(self.next).encode() + b'"' + counts + b"}"
+        )
 
 
 WHYS = {
     "expired": "retention removed them",
     "damaged": "the disk damaged them",
     "slow": "the client was too slow",
+    "sampled": "there were more than a person can read",
     "reset": "the position belongs to another log, or lies behind the end of this one",
 }
 
@@ -42,7 +50,8 @@ WHYS = {
 class Gap:
     """``count`` records in [start, end) are not sent: ``why`` is one of WHYS.
 
-    With a ``tally`` they were looked at, and ``count`` are those that matched; without, nobody has seen them.
+    With a ``tally`` they were looked at, and ``count`` are those that matched; without, nobody has seen them. Of
+    the matches in a range that was ``sampled`` others were sent; of any other, none.
     """
 
     start: Cursor | None

@@ -17,6 +17,7 @@ from tailrace.query import parse
 from tailrace.tail import poll
 from tailrace.tail.conversation import Conversation
 from tailrace.tail.hub import Hub, Now, Since
+from tailrace.tail.view import View
 from tests.tail.watching import ListHistory
 
 WORDS = ["apple", "pear", "plum", "fig"]
@@ -28,7 +29,7 @@ def encode(frame: Frame) -> bytes:
 
 
 def converse(hub: Hub, query: str, start: Now | Since) -> Conversation:
-    return Conversation(hub, parse(query, 0), start, behind_max=0, encode=encode, write=lambda text: text + b"\n")
+    return Conversation(hub, View(parse(query, 0)), start, behind_max=0, encode=encode, write=lambda text: text + b"\n")
 
 
 class Stretch:

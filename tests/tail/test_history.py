@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from tailrace.store.parts.indexer import Indexer
 from tailrace.store.parts.store import PartSnapshot, PartStore
 from tailrace.store.search import History
 from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
+from tailrace.tail.view import View
 from tests.apps.programs import until
 from tests.tail.test_join import BOUNDS, QUERIES, WORDS
 from tests.tail.watching import Client, ListHistory, checkpoint, watch
@@ -232,3 +234,42 @@ def test_a_search_does_not_leave_out_what_the_bus_lets_go_of_while_its_snapshot_
     assert sum(map(len, machine.history.scan(search, Progress(seconds_max=60)))) == 160
     assert machine.bus.first.offset > 0
     asyncio.run(machine.close())
+
+
+def test_counts_of_a_tail_add_up_to_the_values_of_a_search(tmp_path: Path) -> None:
+    async def live() -> None:
+        machine = Machine(tmp_path)
+        machine.hub.start()
+        machine.append(*WORDS)
+        machine.index()
+        client = watch(machine.hub, View(parse("apple", 0), counts=True), After(Checkpoint((machine.log.at(0),))))
+        for service in ("shop", "mail", "shop"):
+            machine.log.append("apple 1", "pear", time=machine.bus.next.offset, service=service)
+            await client.until_now()
+        search = Search(parse("apple", 0).filter)
+        found = machine.history.values(search, "service", 10, Progress(60))
+        counted: Counter[str] = Counter()
+        for counts in client.counts:
+            counted.update(counts["facets"]["service"])
+        assert counted == found == {"shop": 4, "mail": 1}
+        await machine.close()
+
+    asyncio.run(live())
+
+
+def test_context_is_the_same_from_the_store_and_from_the_bus(tmp_path: Path) -> None:
+    async def live() -> None:
+        machine = Machine(tmp_path)
+        machine.hub.start()
+        client = watch(machine.hub, View(parse("pear", 0), context=1), After(Checkpoint((machine.log.at(0),))))
+        for number in range(40):
+            machine.append(*(WORDS[(number + word) % 4] for word in range(number % 5 + 1)))
+            await client.until_now()
+            if number % 3 == 0:
+                machine.index()
+        again = watch(machine.hub, View(parse("pear", 0), context=1), After(Checkpoint((machine.log.at(0),))))
+        await again.until_now()
+        assert again.offsets == client.offsets
+        await machine.close()
+
+    asyncio.run(live())

@@ -14,11 +14,13 @@ from tailrace.bus.disk import DiskBus
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import OverQuota
 from tailrace.query import parse, together
+from tailrace.record import Batch, Stream
 from tailrace.tail import hub as hub_module
 from tailrace.tail import subscription as subscription_module
 from tailrace.tail.hub import After, Hub, Last, Now, Since
 from tailrace.tail.sse import encode
 from tailrace.tail.subscription import State
+from tailrace.tail.view import View
 from tailrace.tally import digest
 from tests.tail.watching import Client, ListHistory, watch
 
@@ -262,12 +264,12 @@ def test_a_large_burst_comes_in_several_frames(play, monkeypatch) -> None:
 def test_a_tail_more_than_the_account_has_is_refused_until_one_is_closed(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
         account = Quota(Allowance(tails=1)).account("anna", 0)
-        first = hub.open(parse("*", 0), Now(), encode, account=account)
+        first = hub.open(View(parse("*", 0)), Now(), encode, account=account)
         with pytest.raises(OverQuota):
-            hub.open(parse("*", 0), Now(), encode, account=account)
+            hub.open(View(parse("*", 0)), Now(), encode, account=account)
         first.close()
         first.close()
-        hub.open(parse("*", 0), Now(), encode, account=account)
+        hub.open(View(parse("*", 0)), Now(), encode, account=account)
 
     play(script)
 
@@ -279,7 +281,7 @@ def test_a_tail_that_is_sent_too_much_ends_and_goes_on_from_its_checkpoint(play,
         if start != Now():
             for n in range(20):
                 history.append(f"line {n}")
-        client = Client(hub.open(parse("*", 0), start, encode, account=account))
+        client = Client(hub.open(View(parse("*", 0)), start, encode, account=account))
         while client.ended is None:
             end = history.append("one more")
             await client.until(lambda end=end: client.ended is not None or str(end) == client.last_id)
@@ -326,7 +328,7 @@ def test_a_tail_that_is_too_far_behind_skips_and_says_what_it_skipped(play, monk
     monkeypatch.setattr(hub_module, "TAIL_CATCH_UP_ROWS", 4)
 
     async def script(hub: Hub, history: ListHistory) -> None:
-        slow = Client(hub.open(parse("apple", 0), Now(), encode, behind_max=20))
+        slow = Client(hub.open(View(parse("apple", 0)), Now(), encode, behind_max=20))
         fast = watch(hub, parse("apple", 0), Now())
         for number in range(60):
             history.append(f"apple {number}", "pear")
@@ -347,7 +349,7 @@ def test_a_tail_that_is_too_far_behind_skips_and_says_what_it_skipped(play, monk
 def test_a_tail_that_begins_in_the_past_skips_nothing(play) -> None:
     async def script(hub: Hub, history: ListHistory) -> None:
         history.append(*["line"] * 100)
-        client = Client(hub.open(parse("*", 0), After(Checkpoint((history.at(0),))), encode, behind_max=5))
+        client = Client(hub.open(View(parse("*", 0)), After(Checkpoint((history.at(0),))), encode, behind_max=5))
         await client.until_now()
         assert (client.gaps, len(client.offsets)) == ([], 100)
 
@@ -394,5 +396,84 @@ def test_a_hub_that_lost_its_place_lets_each_tail_find_what_it_missed(play) -> N
         history.append("two")
         await client.until_now()
         assert client.offsets == [0, 1]
+
+    play(script)
+
+
+def arrivals(levels: list[int], observed: list[int]) -> Batch:
+    """Records of these levels, that arrived then."""
+    return Batch.of(
+        time=observed,
+        observed=observed,
+        level=levels,
+        stream=Stream.of({"service": "shop"}),
+        message=[f"order {row} failed" if level == 5 else f"order {row} done" for row, level in enumerate(levels)],
+    )
+
+
+def test_of_fifty_thousand_lines_a_second_every_error_is_shown_and_the_rest_is_declared(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        query = parse("*", 0)
+        client = Client(hub.open(View(query, rate_max=100), Now(), encode))
+        errors: list[int] = []
+        for tenth in range(20):
+            levels = [3] * 5_000
+            for row in range(tenth % 7, 5_000, 1_600):
+                levels[row] = 5
+                errors.append(5_000 * tenth + row)
+            history.put(arrivals(levels, [tenth * 100_000_000 + row * 20_000 for row in range(5_000)]))
+            client.take_all()
+        await client.until_now()
+        client.viewer.ping()
+        client.take_all()
+        assert set(errors) <= set(client.offsets)
+        assert len(client.offsets) <= 2 * (100 + 5) + len(errors)
+        assert sum(gap["count"] for gap in client.gaps) + len(client.offsets) == client.ping["matched"] == 100_000
+        assert len(client.gaps) <= 3
+        total = int(client.ping["digest"], 16) + sum(int(gap["digest"], 16) for gap in client.gaps)
+        found = sum(query.tally(batch) for batch in history.batches)
+        assert f"{total % 2**64:016x}" == digest(found)
+
+    play(script)
+
+
+def test_catching_up_is_sampled_as_being_there_is(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        for second in range(5):
+            history.put(arrivals([3] * 3_000, [second * 1_000_000_000 + row * 300_000 for row in range(3_000)]))
+        client = Client(hub.open(View(parse("*", 0), rate_max=50), After(Checkpoint((history.at(0),))), encode))
+        await client.until_now()
+        client.viewer.ping()
+        client.take_all()
+        shown = [sum(offset // 3_000 == second for offset in client.offsets) for second in range(5)]
+        assert all(50 <= count <= 55 for count in shown)
+        assert sum(gap["count"] for gap in client.gaps) + len(client.offsets) == 15_000
+
+    play(script)
+
+
+def test_context_of_a_tail_from_now_reaches_back_before_it(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        history.append("a", "apple", "b", "c")
+        client = watch(hub, View(parse("apple", 0), context=2), Now())
+        history.append("d", "apple")
+        await client.until_now()
+        assert client.offsets == [4, 5]
+        assert client.viewer.subscription.sent == client.viewer.subscription.matched
+
+    play(script)
+
+
+def test_a_round_of_which_nothing_is_shown_is_declared_too(play) -> None:
+    async def script(hub: Hub, history: ListHistory) -> None:
+        client = Client(hub.open(View(parse("*", 0), rate_max=1, counts=True), Now(), encode))
+        for _ in range(5):
+            history.put(arrivals([3] * 20, [0] * 20))
+            await client.until_now()
+        client.viewer.ping()
+        client.take_all()
+        assert len(client.offsets) == 2
+        assert (client.ping["matched"], sum(gap["count"] for gap in client.gaps)) == (100, 98)
+        assert sum(counts["levels"]["info"] for counts in client.counts) == 100
 
     play(script)

@@ -20,15 +20,20 @@ from tailrace.bus.disk import DiskBus
 from tailrace.cursor import Checkpoint
 from tailrace.query import parse
 from tailrace.tail.hub import After, Hub, Last, Now
-from tests.tail.watching import Client, ListHistory, checkpoint, watch
+from tailrace.tail.view import View
+from tests.tail.watching import Client, ListHistory, checkpoint, grep, watch
 
 BOUNDS = {
     "tailrace.tail.subscription.TAIL_QUEUE_BYTES_MAX": 1_500,
     "tailrace.tail.evaluate.TAIL_FRAME_BYTES_MAX": 600,
     "tailrace.tail.subscription.TAIL_SEND_BYTES": 900,
     "tailrace.tail.catchup.TAIL_BUS_ROWS_MAX": 12,
+    "tailrace.tail.catchup.PRIME_ROWS": 16,
+    "tailrace.tail.context.TAIL_CONTEXT_LOOKBACK_ROWS": 8,
+    "tailrace.tail.context.TAIL_CONTEXT_WAIT_ROWS": 3,
     "tailrace.tail.catchup.TAIL_CATCH_UP_BYTES": 600,
     "tailrace.tail.hub.TAIL_ROUND_BYTES": 2_000,
+    "tailrace.tail.hub.TAIL_ROUNDS_WAIT_BYTES": 3_000,
     "tailrace.tail.hub.TAIL_CATCH_UP_ROWS": 6,
     "tailrace.tail.catchup.TAIL_CATCH_UP_ROWS": 6,
     "tailrace.tail.hub.TAIL_INLINE_ROWS": 4,
@@ -60,6 +65,8 @@ class Tail:
 class TailMachine(RuleBasedStateMachine):
     """Drives a hub, a bus and clients; ``teardown`` compares."""
 
+    bus_bytes_max = 1_000
+
     def __init__(self) -> None:
         super().__init__()
         self.patches = [mock.patch(name, value) for name, value in BOUNDS.items()]
@@ -71,7 +78,7 @@ class TailMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.bus = DiskBus(Path(self.folder.name) / "bus", bytes_max=1_000, segment_bytes=1_000)
+        self.bus = DiskBus(Path(self.folder.name) / "bus", bytes_max=self.bus_bytes_max, segment_bytes=1_000)
         self.history = ListHistory(self.bus)
         self.start_hub()
 
@@ -91,6 +98,9 @@ class TailMachine(RuleBasedStateMachine):
         self.history.append(*words)
         self.loop.run_until_complete(self.turns(turns))
 
+    def view(self, query: str) -> View:
+        return View(parse(query, 0))
+
     @rule(query=st.sampled_from(QUERIES))
     def watch_from_now(self, query: str) -> None:
         self.add(query, Now())
@@ -104,7 +114,7 @@ class TailMachine(RuleBasedStateMachine):
         held = self.history.expected(parse(query, 0), self.history.first, self.bus.next.offset)
 
         async def begin() -> Tail:
-            client = watch(self.hub, parse(query, 0), Last(count))
+            client = watch(self.hub, self.view(query), Last(count))
             await client.located()
             return Tail(query, client.viewer.subscription.position.offset, client)
 
@@ -115,7 +125,7 @@ class TailMachine(RuleBasedStateMachine):
 
     def add(self, query: str, start: Now | After) -> None:
         async def begin() -> Tail:
-            client = watch(self.hub, parse(query, 0), start)
+            client = watch(self.hub, self.view(query), start)
             offset = client.viewer.subscription.position.offset
             return Tail(query, offset, client)
 
@@ -152,7 +162,7 @@ class TailMachine(RuleBasedStateMachine):
         tail.client.viewer.close()
         seen = checkpoint(tail.client.last_id) if tail.client.last_id else Checkpoint((self.history.at(tail.start),))
         last_id = tail.client.last_id
-        tail.client = watch(self.hub, parse(tail.query, 0), After(seen))
+        tail.client = watch(self.hub, self.view(tail.query), After(seen))
         tail.client.last_id = last_id
 
     @rule()
@@ -189,11 +199,43 @@ class TailMachine(RuleBasedStateMachine):
         for tail in self.tails:
             await tail.client.until_now()
             tail.gather()
-            wanted = self.history.expected(parse(tail.query, 0), tail.start, self.bus.next.offset)
-            wanted = [offset for offset in wanted if not any(a <= offset < b for a, b in tail.missed)]
-            assert tail.offsets == wanted, (tail.query, tail.start, tail.missed)
+            assert tail.offsets == self.wanted(tail), (tail.query, tail.start, tail.missed)
         await self.hub.close()
+
+    def wanted(self, tail: Tail) -> list[int]:
+        wanted = self.history.expected(parse(tail.query, 0), tail.start, self.bus.next.offset)
+        return [offset for offset in wanted if not any(a <= offset < b for a, b in tail.missed)]
+
+
+class ContextMachine(TailMachine):
+    """The same with lines around the matches, of two services, where nothing is removed."""
+
+    bus_bytes_max = 1_000_000
+
+    @rule(
+        words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=9),
+        service=st.sampled_from(["shop", "mail"]),
+        turns=st.integers(0, 5),
+    )
+    def append(self, words: list[str], service: str, turns: int) -> None:
+        self.history.append(*words, service=service)
+        self.loop.run_until_complete(self.turns(turns))
+
+    def retention_removes(self) -> None:
+        """Not here: what is around a match may then be gone."""
+
+    def view(self, query: str) -> View:
+        return View(parse(query, 0), context=1 + QUERIES.index(query), counts=query == "pear")
+
+    def wanted(self, tail: Tail) -> list[int]:
+        query, lines = parse(tail.query, 0), []
+        for batch in self.history.batches:
+            lines += [(batch.streams[0].labels["service"], bool(hit)) for hit in query.filter.matches(batch)]
+        around = self.view(tail.query).context
+        return [offset for sent_at, offset, _ in grep(lines, around, 8) if sent_at >= tail.start]
 
 
 TestJoin = TailMachine.TestCase
 TestJoin.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestContext = ContextMachine.TestCase
+TestContext.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)

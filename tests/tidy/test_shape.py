@@ -55,6 +55,7 @@ TESTED_ELSEWHERE = {
     "query/query.py": "query/test_parse.py",
     "store/words.py": "store/test_http.py",
     "tail/catchup.py": "tail/test_join.py",
+    "tail/group.py": "tail/test_hub.py",
     "tail/http.py": "apps/tail/test_sse.py",
     "tail/poll.py": "apps/tail/test_sse.py",
     "tail/sse.py": "apps/tail/test_sse.py",

@@ -80,6 +80,13 @@ class Query:
             rows = pipe.apply(rows)  # type: ignore[union-attr]
         return rows
 
+    def shaped(self, rows: Rows) -> Rows:
+        """Return rows with the columns that ``live`` would leave them, whether they match or not."""
+        for pipe in self.pipes:
+            if isinstance(pipe, Fields | Drop):
+                rows = pipe.apply(rows)
+        return rows
+
     def tally(self, batch: Batch) -> int:
         """Return the tally of what ``live`` makes of a batch that a log has taken."""
         found = self.live(batch)

@@ -1,8 +1,10 @@
 """The tail: records as they arrive, from any position, on any transport, none missing and none twice.
 
-    hub.py           reads the bus once, evaluates each distinct query once per batch, hands the same bytes to everyone
+    hub.py           reads the bus once, evaluates each distinct view once per batch, hands the same bytes to everyone
+    group.py         the tails of one view: what waits for them, how it is evaluated
     catchup.py       reads what a tail has missed, from the store and the bus, in steps, in a thread
     evaluate.py      what a query finds in a batch, in chunks that its tails share
+    view.py          what is asked besides the query, over batch after batch: context.py sample.py counts.py shapes.py
     subscription.py  one tail as a pure state machine: events in, frames out
     viewer.py        one client of the hub: what is queued for it, and where it stands
     connection.py    thousands of clients outside the web framework: writing, pings, who has stalled, the end

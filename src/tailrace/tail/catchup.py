@@ -1,4 +1,4 @@
-"""Reading what a tail has missed: [position, stop) of one query, in the order of arrival, step by step.
+"""Reading what a tail has missed: [position, stop) of one view, in the order of arrival, step by step.
 
 Two ways lead through the past. Far behind, the store is asked (its index skips what cannot match; it reads the bus for
 what is newer): one scan is kept open from step to step. Near, or where the store holds nothing yet, the bus is read,
@@ -8,6 +8,8 @@ and the other begins makes no difference.
 What neither has was removed by retention: a ``Gap`` says so, ``expired``, with its count. Whether a range was removed
 is looked up before a scan is opened and again behind its first batch, when its snapshot is taken: a part that is
 dropped in between is seen.
+
+A view with context needs what lies between the matches, so all records are read, and first those before the position.
 
 Used by one thread at a time. A crash loses nothing: the client has its checkpoint.
 """
@@ -23,10 +25,11 @@ from tailrace.cursor import Cursor
 from tailrace.errors import Damaged, Gone
 from tailrace.frame import Gap
 from tailrace.limits import TAIL_BUS_ROWS_MAX, TAIL_CATCH_UP_BYTES, TAIL_CATCH_UP_ROWS
-from tailrace.query import Query
+from tailrace.query.filters.logic import Everything
 from tailrace.record import Batch
 from tailrace.store import TIME_MIN_NS, Progress, Search
-from tailrace.tail.evaluate import Chunk, evaluate
+from tailrace.tail.evaluate import Chunk
+from tailrace.tail.view import PRIME_ROWS, Evaluation, View
 from tailrace.tally import NOTHING, count
 
 
@@ -48,13 +51,14 @@ class History(Protocol):
 class CatchUp:
     """Reads for one tail; see the head of this module."""
 
-    def __init__(self, bus: Bus, history: History, query: Query) -> None:
+    def __init__(self, bus: Bus, history: History, view: View) -> None:
         """Prepare to read; nothing is opened yet."""
         self.first_ns = TIME_MIN_NS
         self.until: Cursor | None = None
         self._bus = bus
         self._history = history
-        self._query = query
+        self._view = view
+        self._evaluation = Evaluation(view)
         self._progress = Progress(seconds_max=float("inf"))
         self._scan: Generator[Batch] | None = None
         self._scan_next: Cursor | None = None
@@ -66,6 +70,7 @@ class CatchUp:
         """Leave out records that happened before ``first_ns`` and arrived before ``until``."""
         self.first_ns = first_ns
         self.until = until
+        self._evaluation.since(first_ns, until)
 
     def step(self, start: Cursor, stop: Cursor) -> list[Chunk] | Gap:
         """Return the next chunks from ``start`` on (they end at ``stop`` or earlier, and get somewhere), or a gap.
@@ -135,10 +140,10 @@ class CatchUp:
 
     def last(self, count: int, stop: Cursor) -> Cursor:
         """Return the position from which on there are ``count`` matches before ``stop``, or all that are held."""
-        search = Search(self._query.filter, stop=stop, order="arrival_newest")
+        search = Search(self._view.query.filter, stop=stop, order="arrival_newest")
         with closing(self._history.scan(search, self._progress)) as scan:
             for batch in scan:
-                rows = self._query.live(batch)
+                rows = self._view.query.live(batch)
                 offsets = [] if rows.offsets is None else sorted(rows.offsets.tolist())
                 if len(offsets) >= count:
                     return Cursor(stop.epoch, offsets[-count])
@@ -179,9 +184,11 @@ class CatchUp:
             return Gap(start, min(first, stop), min(first, stop) - start, "expired")
         self._scan_stop = min(end, stop)
         bounded = self.until is not None and start < self.until
+        # The lines around a match need not match, nor have happened in time.
+        whole = bool(self._view.context) and not self._counting
         search = Search(
-            self._query.filter,
-            first_ns=self.first_ns if bounded else TIME_MIN_NS,
+            Everything() if whole else self._view.query.filter,
+            first_ns=self.first_ns if bounded and not whole else TIME_MIN_NS,
             start=start,
             stop=self._scan_stop,
             order="arrival",
@@ -201,15 +208,36 @@ class CatchUp:
         batch = next(self._scan, None)
         if batch is None:
             self.close()
-            return [Chunk(start, self._scan_stop)]
+            return self._evaluate([], start, self._scan_stop)
         chunks = self._evaluate([batch], start, batch.next)
         self._scan_next = batch.next
         return chunks
 
     def _evaluate(self, batches: list[Batch], start: Cursor, end: Cursor) -> list[Chunk]:
         if self._counting:
-            return [Chunk(start, end, tally=self._query.tally(Batch.concat(batches)) if batches else NOTHING)]
-        return evaluate(self._query, batches, start, end)
+            total = self._view.query.tally(Batch.concat(batches)) if batches else NOTHING
+            return [Chunk(start, end, tally=total)]
+        if self._evaluation.position != start:
+            self._evaluation = self.primed(start)
+        return self._evaluation.evaluate(batches, start, end)
+
+    def primed(self, start: Cursor) -> Evaluation:
+        """Return an evaluation that goes on at ``start`` as if it had seen everything before. Raises Cancelled."""
+        evaluation = Evaluation(self._view)
+        if self.until is not None:
+            evaluation.since(self.first_ns, self.until)
+        first = Cursor(start.epoch, max(0, start.offset - PRIME_ROWS))
+        if self._view.context and first < start:
+            try:
+                with closing(
+                    self._history.scan(Search(Everything(), start=first, stop=start, order="arrival"), self._progress)
+                ) as scan:
+                    for batch in scan:
+                        evaluation.prime(batch)
+            except (Gone, Damaged):
+                # Lines around matches are lost, which are not promised; what is promised, ``step`` will see to.
+                pass
+        return evaluation
 
 
 def contiguous(batches: list[Batch]) -> list[Batch]:

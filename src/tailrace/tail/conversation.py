@@ -35,9 +35,10 @@ from tailrace.access.quota import Account
 from tailrace.cursor import Checkpoint
 from tailrace.errors import TailraceError
 from tailrace.frame import End, Frame, Ping
-from tailrace.query import Query, parse
+from tailrace.query import parse
 from tailrace.tail.evaluate import Encode
 from tailrace.tail.hub import After, Hub, Start
+from tailrace.tail.view import View
 from tailrace.tally import NOTHING
 
 Id = str | int | None
@@ -77,13 +78,13 @@ _DECODER = msgspec.json.Decoder(Message)
 class Conversation:
     """The tails of one client, one after the other; the source of its connection. See the head of this module."""
 
-    __slots__ = ("_behind_max", "_encode", "_hub", "_on_news", "_query", "_queue", "_stopped", "_viewer", "_write",
+    __slots__ = ("_behind_max", "_encode", "_hub", "_on_news", "_queue", "_stopped", "_view", "_viewer", "_write",
                  "misspoke")  # fmt: skip
 
     def __init__(
         self,
         hub: Hub,
-        query: Query,
+        view: View,
         start: Start,
         *,
         behind_max: int,
@@ -98,13 +99,13 @@ class Conversation:
         self._on_news: Callable[[], object] = lambda: None
         self.misspoke = False
         self._hub = hub
-        self._query = query
+        self._view = view
         self._behind_max = behind_max
         self._encode = encode
         self._write = write
         self._stopped: After | None = None
         self._queue = b""
-        self._viewer = hub.open(query, start, encode, behind_max, account)
+        self._viewer = hub.open(view, start, encode, behind_max, account)
         self._viewer.listen(self._news)
 
     @property
@@ -158,19 +159,19 @@ class Conversation:
         self._on_news()
 
     def _obey(self, message: Message) -> None:
-        query = self._query if message.q is None else parse(message.q, time.time_ns())
+        view = self._view if message.q is None else replace(self._view, query=parse(message.q, time.time_ns()))
         begin = self._stopped or After(self._viewer.checkpoint, self._viewer.past)
         if message.after is not None:
             begin = After(Checkpoint.parse(message.after))
         paused = message.pause or (self._stopped is not None and not message.resume)
         if paused:
-            viewer = self._hub.open(query, begin, _counting(begin.checkpoint, self._encode), behind_max=0)
+            viewer = self._hub.open(View(view.query), begin, _counting(begin.checkpoint, self._encode), behind_max=0)
         else:
-            viewer = self._hub.open(query, begin, self._encode, self._behind_max)
+            viewer = self._hub.open(view, begin, self._encode, self._behind_max)
         self._queue = b"".join(self._viewer.take_frames())
         viewer.succeed(self._viewer, charged=not paused)
-        self._query, self._viewer, self._stopped = query, viewer, begin if paused else None
-        self._answer("changed", ChangedFrame(str(query), paused, str(begin.checkpoint), message.id))
+        self._view, self._viewer, self._stopped = view, viewer, begin if paused else None
+        self._answer("changed", ChangedFrame(str(view.query), paused, str(begin.checkpoint), message.id))
         viewer.listen(self._news)
         viewer.ping()
 

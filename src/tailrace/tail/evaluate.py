@@ -22,30 +22,48 @@ Evaluated = Iterator["list[list[Chunk]]"]
 
 
 class Chunk:
-    """What one query found in the records [start, end): shared by all tails of that query.
+    """What one view found in the records [start, end): shared by all tails of that view.
 
-    ``records`` are the matches, encoded (``size`` bytes), and ``tally`` counts them; ``observed_ns`` is when the newest
-    record that was looked at arrived.
+    records      the matches, encoded, and the lines around them that are sent with them: ``size`` bytes
+    tally        counts the matches among ``records``
+    left_out     the tally of the matches that sampling has left out
+    counts       of all that matched, as JSON, when the view asks for it and something did
+    observed_ns  when the newest record that was looked at arrived
     """
 
-    __slots__ = ("_encoded", "end", "observed_ns", "records", "size", "start", "tally")
+    __slots__ = ("_encoded", "counts", "end", "left_out", "observed_ns", "records", "size", "start", "tally")
 
     def __init__(
-        self, start: Cursor, end: Cursor, records: Sequence[bytes] = (), tally: int = NOTHING, observed_ns: int = 0
+        self,
+        start: Cursor,
+        end: Cursor,
+        records: Sequence[bytes] = (),
+        tally: int = NOTHING,
+        observed_ns: int = 0,
+        *,
+        left_out: int = NOTHING,
+        counts: bytes = b"",
     ) -> None:
         self.start = start
         self.end = end
         self.records = tuple(records)
         self.size = sum(map(len, self.records))
         self.tally = tally
+        self.left_out = left_out
+        self.counts = counts
         self.observed_ns = observed_ns
         self._encoded: dict[Encode, bytes] = {}
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether there is something to send, besides what was left out."""
+        return bool(self.records or self.counts)
 
     def encoded(self, encode: Encode) -> bytes:
         """Return the ``Rows`` frame in the bytes of one transport: made once, then shared."""
         known = self._encoded.get(encode)
         if known is None:
-            known = self._encoded[encode] = encode(Rows(self.records, Checkpoint((self.end,))))
+            known = self._encoded[encode] = encode(Rows(self.records, Checkpoint((self.end,)), self.counts))
         return known
 
 
@@ -73,7 +91,7 @@ def chunks(found: Found, start: Cursor, end: Cursor, observed_ns: int) -> list[C
     if not rows:
         return [Chunk(start, end, observed_ns=observed_ns)]
     cuts: list[Chunk] = []
-    for first, stop in _pieces(rows):
+    for first, stop in pieces([len(row) for row in rows]):
         cut = Cursor(start.epoch, int(found.offsets[stop])) if stop < len(rows) else end
         counted = tally(found.levels[first:stop], found.hashes[first:stop])
         cuts.append(Chunk(start, cut, rows[first:stop], counted, observed_ns))
@@ -81,16 +99,22 @@ def chunks(found: Found, start: Cursor, end: Cursor, observed_ns: int) -> list[C
     return cuts
 
 
-def _pieces(rows: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Cut encoded rows into pieces [first, stop) of bounded size."""
-    if sum(map(len, rows)) <= TAIL_FRAME_BYTES_MAX:
-        return [(0, len(rows))]
-    ends = np.cumsum([len(row) for row in rows])
-    pieces: list[tuple[int, int]] = []
+def pieces(sizes: Sequence[int], apart: np.ndarray | None = None) -> list[tuple[int, int]]:
+    """Cut rows of these sizes (bytes) into pieces [first, stop) of bounded size.
+
+    With ``apart`` (bool) a piece may only begin where that is true, so some are larger.
+    """
+    if sizes and sum(sizes) <= TAIL_FRAME_BYTES_MAX:
+        return [(0, len(sizes))]
+    ends = np.cumsum(sizes)
+    begins = np.arange(len(sizes) + 1) if apart is None else np.append(np.flatnonzero(apart), len(sizes))
+    cuts: list[tuple[int, int]] = []
     first = 0
-    while first < len(rows):
+    while first < len(sizes):
         before = int(ends[first - 1]) if first else 0
-        stop = max(first + 1, int(np.searchsorted(ends, before + TAIL_FRAME_BYTES_MAX, "right")))
-        pieces.append((first, stop))
+        full = int(np.searchsorted(ends, before + TAIL_FRAME_BYTES_MAX, "right"))
+        at = int(np.searchsorted(begins, full, "right")) - 1
+        stop = int(begins[at]) if begins[at] > first else int(begins[np.searchsorted(begins, first, "right")])
+        cuts.append((first, stop))
         first = stop
-    return pieces
+    return cuts

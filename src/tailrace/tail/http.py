@@ -20,7 +20,7 @@ from tailrace.api import FRAMES, JSON, PROBLEM, SSE, WEBSOCKET, Call, Problem, p
 from tailrace.cursor import Checkpoint
 from tailrace.errors import BadInput, OverQuota
 from tailrace.frame import End
-from tailrace.limits import POLL_WAIT_S_MAX, TAIL_BEHIND_ROWS_MAX, TAIL_LAST_MAX
+from tailrace.limits import POLL_WAIT_S_MAX, TAIL_BEHIND_ROWS_MAX, TAIL_CONTEXT_MAX, TAIL_LAST_MAX
 from tailrace.query import parse
 from tailrace.query.times import parse_time
 from tailrace.tail import poll, sse, websocket
@@ -28,6 +28,7 @@ from tailrace.tail.connection import Connection, Connections
 from tailrace.tail.conversation import ANSWERS, Conversation, Message
 from tailrace.tail.evaluate import Encode
 from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
+from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
 
 Position = Annotated[str, Meta(description="Begin behind this checkpoint: a cursor, or several joined by dots.")]
@@ -46,6 +47,15 @@ class TailParameters(Struct, forbid_unknown_fields=True):
         int,
         Meta(ge=0, description="Further behind than so many records, skip to now and say so with a gap; 0: never."),
     ] = TAIL_BEHIND_ROWS_MAX
+    context: Annotated[
+        int,
+        Meta(ge=0, le=TAIL_CONTEXT_MAX, description="Send so many lines of the same stream before and after a match."),
+    ] = 0
+    rate_max: Annotated[
+        int,
+        Meta(ge=0, description="Of more lines a second show so many, besides warnings, errors and rare ones; 0: all."),
+    ] = 0
+    counts: Annotated[bool, Meta(description="Count what matches: levels, labels, patterns, in each frame.")] = False
 
 
 class PollParameters(TailParameters):
@@ -166,11 +176,10 @@ def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> li
 
     async def tail(request: Request) -> Any:
         given = parameters(TailParameters, request.query_params.multi_items())
-        query, start = parse(given.q, time.time_ns()), _start(given, request.headers.get("last-event-id"))
-        query.check_live()
+        view, start = _view(given), _start(given, request.headers.get("last-event-id"))
         if request.method == "HEAD":
             return Response(headers=_EVENTS)
-        return stream(request, start, lambda encode, who: hub.open(query, start, encode, given.behind, who))
+        return stream(request, start, lambda encode, who: hub.open(view, start, encode, given.behind, who))
 
     async def web_socket(request: Request) -> Any:
         given = parameters(TailParameters, request.query_params.multi_items())
@@ -178,12 +187,12 @@ def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> li
         if status != 101:
             body = Problem("/problems/no-websocket", "Not a WebSocket", status, why, cure=_UPGRADE_CURE)
             return Response(msgspec.json.encode(body), status, headers, PROBLEM)
-        query, start = parse(given.q, time.time_ns()), _start(given, None)
+        view, start = _view(given), _start(given, None)
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         try:
             conversation = Conversation(
                 hub,
-                query,
+                view,
                 start,
                 behind_max=given.behind,
                 encode=websocket.encode,
@@ -196,8 +205,8 @@ def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> li
 
     async def long_poll(request: Request) -> Response:
         given = parameters(PollParameters, request.query_params.multi_items())
-        query, start = parse(given.q, time.time_ns()), _start(given, None)
-        viewer = hub.open(query, start, poll.encode, given.behind, account(request))
+        view, start = _view(given), _start(given, None)
+        viewer = hub.open(view, start, poll.encode, given.behind, account(request))
         answer = asyncio.create_task(poll.answer(viewer, given.wait))
         left = asyncio.create_task(_left(request))
         try:
@@ -216,6 +225,12 @@ def _refusal(over: OverQuota, start: Start) -> End:
     """Return the only frame of a tail that a quota does not let begin: it loses nothing by coming back later."""
     checkpoint = start.checkpoint if isinstance(start, After) else Checkpoint()
     return End(f"{over.message}. {over.cure}", checkpoint, over.retry_s, over.limit)
+
+
+def _view(given: TailParameters) -> View:
+    query = parse(given.q, time.time_ns())
+    query.check_live()
+    return View(query, given.context, given.rate_max, given.counts)
 
 
 def _start(given: TailParameters, last_event_id: str | None) -> Start:

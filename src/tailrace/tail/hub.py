@@ -1,15 +1,16 @@
 """The hub: one reader of the bus for everyone who watches.
 
-Purpose. Each batch is read once; distinct queries (by their canonical text) are evaluated together, once per batch for
-all their tails; a frame is encoded once per transport, the same bytes go to all. Publishing never waits for anyone.
+Purpose. Each batch is read once; distinct views (queries by their canonical text, and what is asked besides) are
+evaluated once per batch for all their tails, those that are nothing but a query together; a frame is encoded once per
+transport, the same bytes go to all. Publishing never waits for anyone.
 
 Rules.
   wake     The bus calls from its own thread after a commit; that becomes at most one call into the event loop.
   round    One round reads what is new, evaluates it for each group, publishes it. Quiet: at once. Under load the hub
            rests ``COALESCE_REST`` times as long as the round took (COALESCE_MS_MAX at most), and gathers.
            Small ones are evaluated on the loop, larger in a thread.
-  group    The tails of one query. ``position`` is the end of the newest round that was taken up for it: a tail that
-           attaches gets everything from there on. ``settled`` is the end of what has been handed to all of them.
+  group    The tails of one view (group.py). Where a view with context begins, what came before is read first, in a
+           thread; the rounds of that time wait. When they are too many, the group is let go.
   behind   A tail that is not live reads for itself (catchup.py) in one of a few threads, in bounded steps, and only
            while its queue has room; within TAIL_CATCH_UP_ROWS of the hub it attaches and reads the rest. One that was
            live and is further behind than its ``behind_max`` skips to where the hub is: what matched in between is
@@ -43,15 +44,15 @@ from tailrace.limits import (
     TAIL_CATCH_UP_ROWS,
     TAIL_INLINE_ROWS,
     TAIL_ROUND_BYTES,
+    TAIL_ROUNDS_WAIT_BYTES,
     TAIL_YIELD_TAILS,
 )
-from tailrace.query import Query
-from tailrace.query.together import Plan
-from tailrace.record import Batch
 from tailrace.store import Cancelled
 from tailrace.tail.catchup import CatchUp, History, contiguous
-from tailrace.tail.evaluate import Chunk, Encode, Evaluated, evaluate_together
+from tailrace.tail.evaluate import Chunk, Encode, Evaluated
+from tailrace.tail.group import Group, evaluate_groups
 from tailrace.tail.subscription import State, resume
+from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
 
 T = TypeVar("T")
@@ -98,19 +99,6 @@ class HubStats:
     rounds: int
 
 
-class Group:
-    """The tails of one query; see the head of this module."""
-
-    __slots__ = ("key", "plan", "position", "settled", "viewers")
-
-    def __init__(self, query: Query, key: str, position: Cursor) -> None:
-        self.plan = Plan(query)
-        self.key = key
-        self.position = position
-        self.settled = position
-        self.viewers: dict[Viewer, None] = {}
-
-
 class Hub:
     """See the head of this module. Everything is called on the event loop that called ``start``."""
 
@@ -155,6 +143,9 @@ class Hub:
         self._closed = True
         self._off()
         self._end_all(why)
+        for group in self._groups.values():
+            if group.priming is not None:
+                group.priming.cancel()
         if self._round is not None:
             self._round.cancel()
             await asyncio.gather(self._round, return_exceptions=True)
@@ -163,7 +154,7 @@ class Hub:
 
     def open(
         self,
-        query: Query,
+        view: View,
         start: Start,
         encode: Encode,
         behind_max: int = TAIL_BEHIND_ROWS_MAX,
@@ -173,16 +164,17 @@ class Hub:
 
         Raises OverQuota when the account has too many, QueryError when the query cannot be live.
         """
-        query.check_live()
+        view.query.check_live()
         if self._closed:
             raise Closed("the server is stopping", cure="Connect again in a moment.")
         if account is not None:
             account.open_tail(time.monotonic())
-        key = str(query)
+        key = view.key
         group = self._groups.get(key)
         if group is not None:
-            query, key = group.plan.query, group.key
-        viewer = Viewer(self, query, key, encode, self._now(), behind_max=behind_max)
+            view, key = group.view, group.key
+        viewer = Viewer(self, view, key, encode, self._now(), behind_max=behind_max)
+        viewer.bill(account)
         viewer.bill(account)
         self._viewers[viewer] = None
         if isinstance(start, Last):
@@ -204,9 +196,9 @@ class Hub:
         self.proceed(viewer)
         return viewer
 
-    def reader(self, query: Query) -> CatchUp:
+    def reader(self, view: View) -> CatchUp:
         """Return what reads for one tail that is behind."""
-        return CatchUp(self.bus, self._history, query)
+        return CatchUp(self.bus, self._history, view)
 
     def proceed(self, viewer: Viewer) -> None:
         """See to it that a tail that is behind gets on: it attaches, or a task reads for it."""
@@ -262,7 +254,9 @@ class Hub:
         at = self._attachable(viewer)
         group = self._groups.get(viewer.key)
         if group is None:
-            group = self._groups[viewer.key] = Group(viewer.query, viewer.key, at)
+            group = self._groups[viewer.key] = Group(viewer.view, viewer.key, at)
+            if group.view.context:
+                group.priming = asyncio.get_running_loop().create_task(self._prime(group))
             # What was committed before this group was made, and after ``at``, has to be read by a round.
             self._woken.set()
         group.viewers[viewer] = None
@@ -275,6 +269,16 @@ class Hub:
             if not group.viewers:
                 del self._groups[viewer.key]
                 self._report_progress()
+
+    async def _prime(self, group: Group) -> None:
+        """Read what came before a group, which then takes part in the rounds."""
+        try:
+            group.evaluation = await self._in_thread(self.reader(group.view).primed, group.position)
+        except TailraceError as error:
+            for viewer in group.viewers:
+                viewer.subscription.end(str(error))
+                viewer.on_news()
+        self._woken.set()
 
     async def _next_round(self) -> None:
         """Wait until the hub's position may have moved."""
@@ -320,19 +324,26 @@ class Hub:
         if batches is None or (batches and start < batches[0].first):
             self._lose_place()
             return True
-        if not batches:
-            return False
-        end = self._head = batches[-1].next
-        batch = Batch.concat(batches)
         groups = list(self._groups.values())
+        for group in groups:
+            group.waiting += batches
+        ready = [group for group in groups if group.is_ready]
+        if not batches and not ready:
+            return False
+        if batches:
+            self._head = batches[-1].next
         # Who attaches from here on, while this round is evaluated in a thread or handed out, begins at its end.
-        members = [list(group.viewers) for group in groups]
+        ready.sort(key=lambda group: group.plan is None)
+        members = [list(group.viewers) for group in ready]
+        for group in ready:
+            group.position = self._head
+        inline = sum(len(batch) for group in ready for batch in group.waiting) <= TAIL_INLINE_ROWS
+        await self._hand_out(evaluate_groups(ready, self._head), members, inline=inline)
+        for group in ready:
+            group.settled = group.position
         for group in groups:
-            group.position = end
-        found = evaluate_together([group.plan for group in groups], batch, start, end)
-        await self._hand_out(found, members, inline=len(batch) * len(groups) <= TAIL_INLINE_ROWS)
-        for group in groups:
-            group.settled = end
+            if sum(batch.nbytes for batch in group.waiting) > TAIL_ROUNDS_WAIT_BYTES:
+                self._let_go([group])
         self._rounds += 1
         self._report_progress()
         return True
@@ -355,13 +366,18 @@ class Hub:
 
     def _lose_place(self) -> None:
         """Go on at the end of the bus, because what follows is gone: each tail finds out for itself what it missed."""
-        lost = [viewer for group in self._groups.values() for viewer in group.viewers]
+        self._head = self.bus.next
+        self._let_go(list(self._groups.values()))
+
+    def _let_go(self, groups: list[Group]) -> None:
+        """Have all tails of some groups read for themselves."""
+        lost = [viewer for group in groups for viewer in group.viewers]
         for viewer in lost:
             self.settle(viewer)
             viewer.subscription.let_go()
         # All groups go before anybody goes on: who met the rest of its group would attach to it where it was lost.
-        self._groups.clear()
-        self._head = self.bus.next
+        for group in groups:
+            self._groups.pop(group.key, None)
         self._report_progress()
         for viewer in lost:
             self.proceed(viewer)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from tailrace.access.quota import Account
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import OverQuota
-from tailrace.query import Query
 from tailrace.tail.catchup import CatchUp
 from tailrace.tail.evaluate import Encode
 from tailrace.tail.subscription import State, Subscription
+from tailrace.tail.view import View
 
 if TYPE_CHECKING:
     from tailrace.tail.hub import Hub
@@ -28,11 +28,11 @@ class Viewer:
     """One client of the hub: a subscription, and the event loop's side of it. Made by ``Hub.open``."""
 
     __slots__ = ("_greet", "_hub", "_reader", "account", "behind_max", "charged", "key", "located", "on_news", "over",
-                 "query", "subscription", "task")  # fmt: skip
+                 "subscription", "task", "view")  # fmt: skip
 
-    def __init__(self, hub: Hub, query: Query, key: str, encode: Encode, position: Cursor, *, behind_max: int) -> None:
+    def __init__(self, hub: Hub, view: View, key: str, encode: Encode, position: Cursor, *, behind_max: int) -> None:
         self.behind_max = behind_max
-        self.query = query
+        self.view = view
         self.key = key
         self.subscription = Subscription(encode, position)
         self.task: asyncio.Task[None] | None = None
@@ -49,7 +49,7 @@ class Viewer:
     def reader(self) -> CatchUp:
         """What reads for this tail while it is behind: made when it is first needed, and after it was live."""
         if self._reader is None:
-            self._reader = self._hub.reader(self.query)
+            self._reader = self._hub.reader(self.view)
         return self._reader
 
     def take_reader(self) -> CatchUp | None:

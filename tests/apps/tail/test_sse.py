@@ -170,3 +170,40 @@ def test_a_poll_resumes_with_the_token_of_a_stream(serving: Serving) -> None:
     serving.history.append("two")
     _, answer = serving.json(f"/tail/poll?after={last_id}")
     assert [record["message"] for record in answer["frames"][0]["records"]] == ["two"]
+
+
+def test_lines_around_a_match_come_marked_and_are_not_counted(serving: Serving) -> None:
+    with serving.tail("/tail?q=payment&context=1") as frames:
+        next(frames)
+        serving.history.append("before", "a payment failed", "after", "later")
+        found: list[tuple[str, bool]] = []
+        while len(found) < 3:
+            _, _, data = next(frames)
+            found += [(record["message"], record.get("context", False)) for record in data["records"]]
+    assert found == [("before", True), ("a payment failed", False), ("after", True)]
+
+
+def test_counts_say_what_matched_without_showing_all_of_it(serving: Serving) -> None:
+    with serving.tail("/tail?rate_max=1&counts=true") as frames:
+        next(frames)
+        serving.history.append(*(f"order {number} done" for number in range(50)))
+        event, _, data = next(frames)
+    assert (event, len(data["records"])) == ("rows", 2)
+    assert data["counts"] == {
+        "levels": {"info": 50},
+        "facets": {"service": {"shop": 50}},
+        "patterns": {"order * done": 50},
+    }
+
+
+def test_an_answer_to_a_poll_declares_what_sampling_left_out_of_it(serving: Serving) -> None:
+    start = serving.history.append("first")
+    serving.history.append(*(f"order {number} done" for number in range(50)))
+    _, answer = serving.json(f"/tail/poll?after={start}&rate_max=1&wait=20")
+    rows, gap = answer["frames"]
+    assert len(rows["records"]) + gap["count"] == 50
+    assert (gap["event"], gap["why"], gap["to"]) == ("gap", "sampled", answer["next"])
+
+
+def test_more_context_than_the_bound_is_refused(serving: Serving) -> None:
+    assert serving.json("/tail/poll?context=101&wait=0")[0] == 400
