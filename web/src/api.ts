@@ -347,17 +347,19 @@ export interface components {
         };
         /**
          * RowsFrame
-         * @description Records that matched, and the checkpoint behind all that was looked at.
+         * @description Records that matched, and the checkpoint behind all that was looked at; what was asked for besides.
          */
         RowsFrame: {
-            records: components["schemas"]["Record"][];
+            records: components["schemas"]["TailRecord"][];
             next: string;
+            /** @default null */
+            counts?: components["schemas"]["CountsOfFrame"] | null;
         };
         /**
-         * Record
-         * @description One line. Labels of the stream stand beside the message; whatever else was parsed is in ``fields``.
+         * TailRecord
+         * @description A record of a tail; ``context``: it did not match, it stands around one that did.
          */
-        Record: {
+        TailRecord: {
             /** @description When it happened: RFC 3339, nine digits, UTC. */
             time: string;
             message: string;
@@ -385,17 +387,37 @@ export interface components {
             trace_id?: string | null;
             /** @default {} */
             fields?: Record<string, unknown>;
+            /** @default false */
+            context?: boolean;
+        };
+        /**
+         * CountsOfFrame
+         * @description What matched since the frame before, shown or not: by level, by label and value, by the shape of the message.
+         */
+        CountsOfFrame: {
+            levels: {
+                [key: string]: number;
+            };
+            facets: {
+                [key: string]: {
+                    [key: string]: number;
+                };
+            };
+            patterns: {
+                [key: string]: number;
+            };
         };
         /**
          * GapFrame
          * @description Records that were not sent: which range, how many when that is known, and why.
          *
-         *         With ``levels`` and ``digest`` these are the records that matched in the range and were left out.
+         *         With ``levels`` and ``digest`` these are the records that matched in the range and were left out; of a range that
+         *         was ``sampled``, others were sent.
          */
         GapFrame: {
             to: string;
             /** @enum {unknown} */
-            why: "damaged" | "expired" | "reset" | "slow";
+            why: "damaged" | "expired" | "reset" | "sampled" | "slow";
             /** @default null */
             from?: string | null;
             /** @default null */
@@ -488,6 +510,39 @@ export interface components {
             next: string | null;
             stats: components["schemas"]["Stats"];
             complete: boolean;
+        };
+        /**
+         * Record
+         * @description One line. Labels of the stream stand beside the message; whatever else was parsed is in ``fields``.
+         */
+        Record: {
+            /** @description When it happened: RFC 3339, nine digits, UTC. */
+            time: string;
+            message: string;
+            /** @description When Tailrace saw it. */
+            observed: string;
+            /** @description Its identity and position. */
+            cursor: string;
+            /** @default null */
+            level?: ("debug" | "error" | "fatal" | "info" | "trace" | "warn") | null;
+            /** @default null */
+            service?: string | null;
+            /** @default null */
+            host?: string | null;
+            /** @default null */
+            path?: string | null;
+            /** @default null */
+            container?: string | null;
+            /** @default null */
+            pod?: string | null;
+            /** @default null */
+            namespace?: string | null;
+            /** @default null */
+            source?: string | null;
+            /** @default null */
+            trace_id?: string | null;
+            /** @default {} */
+            fields?: Record<string, unknown>;
         };
         /**
          * Stats
@@ -1221,6 +1276,12 @@ export interface operations {
                 last?: number | null;
                 /** @description Further behind than so many records, skip to now and say so with a gap; 0: never. */
                 behind?: number;
+                /** @description Send so many lines of the same stream before and after a match. */
+                context?: number;
+                /** @description Of more lines a second show so many, besides warnings, errors and rare ones; 0: all. */
+                rate_max?: number;
+                /** @description Count what matches: levels, labels, patterns, in each frame. */
+                counts?: boolean;
             };
             header?: never;
             path?: never;
@@ -1258,6 +1319,12 @@ export interface operations {
                 last?: number | null;
                 /** @description Further behind than so many records, skip to now and say so with a gap; 0: never. */
                 behind?: number;
+                /** @description Send so many lines of the same stream before and after a match. */
+                context?: number;
+                /** @description Of more lines a second show so many, besides warnings, errors and rare ones; 0: all. */
+                rate_max?: number;
+                /** @description Count what matches: levels, labels, patterns, in each frame. */
+                counts?: boolean;
             };
             header?: never;
             path?: never;
@@ -1293,6 +1360,12 @@ export interface operations {
                 last?: number | null;
                 /** @description Further behind than so many records, skip to now and say so with a gap; 0: never. */
                 behind?: number;
+                /** @description Send so many lines of the same stream before and after a match. */
+                context?: number;
+                /** @description Of more lines a second show so many, besides warnings, errors and rare ones; 0: all. */
+                rate_max?: number;
+                /** @description Count what matches: levels, labels, patterns, in each frame. */
+                counts?: boolean;
                 /** @description Seconds to wait when there is nothing. */
                 wait?: number;
             };
