@@ -175,7 +175,6 @@ class Hub:
             view, key = group.view, group.key
         viewer = Viewer(self, view, key, encode, self._now(), behind_max=behind_max)
         viewer.bill(account)
-        viewer.bill(account)
         self._viewers[viewer] = None
         if isinstance(start, Last):
             viewer.task = asyncio.get_running_loop().create_task(self._begin_last(viewer, viewer.reader, start.count))
