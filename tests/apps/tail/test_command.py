@@ -243,3 +243,38 @@ def test_what_reads_no_more_ends_the_command_with_the_next_line(shop: Any) -> No
         tail.stdout.close()
         push(server, {"message": "one more", "service": "other"})
         assert tail.wait(20) == 0
+
+
+def test_lines_around_a_match_come_in_groups_as_grep_shows_them(start: Any) -> None:
+    server = start()
+    texts = [f"{'HIT' if n in (5, 6, 20) else 'line'} {n}" for n in range(30)]
+    push(server, *({"message": text, "service": "shop"} for text in texts))
+    cursor = server.get("/api/v1/search", order="arrival", limit=1)["records"][0]["cursor"]
+    grep = subprocess.run(["grep", "-C2", "HIT"], input="\n".join(texts), capture_output=True, text=True, check=True)
+    with running(server.url, "HIT", "--after", cursor, "-C2", "--template", "{message}", "--verify") as tail:
+        assert tail.stdout is not None
+        wanted = grep.stdout.splitlines(keepends=True)
+        assert [tail.stdout.readline() for _ in wanted] == wanted
+        tail.send_signal(signal.SIGINT)
+        _, said = tail.communicate(timeout=20)
+    assert (tail.returncode, "verified: 3 records" in said) == (0, True)
+
+
+def test_a_sampled_tail_says_what_it_left_out_how_to_fetch_it_and_is_verified(start: Any) -> None:
+    server = start()
+    push(server, {"message": "first"})
+    cursor = server.get("/api/v1/search", order="arrival", limit=1)["records"][0]["cursor"]
+    push(server, *({"message": f"busy {n}"} for n in range(2000)), {"message": "failed", "level": "error"})
+    with running(server.url, "--after", cursor, "--rate-max", "10", "--verify") as tail:
+        assert tail.stdout is not None
+        while "failed" not in tail.stdout.readline():
+            pass
+        assert tail.stderr is not None
+        gap, fetch = tail.stderr.readline(), tail.stderr.readline()
+        tail.send_signal(signal.SIGINT)
+        _, said = tail.communicate(timeout=20)
+    left_out = re.search(r"GAP: ([\d,]+) records .* from (\S+) to (\S+) ", gap)
+    assert left_out is not None
+    assert int(left_out[1].replace(",", "")) > 1900
+    assert fetch == f"-- to fetch them: tailrace tail --after {left_out[2]} --until {left_out[3]}\n"
+    assert (tail.returncode, "verified: 2,00" in said) == (0, True)
