@@ -110,8 +110,11 @@ class Store(Protocol):
         """Every record before it is stored, and durable."""
         ...
 
-    def held(self) -> list[tuple[Cursor, Cursor]]:
-        """Return the ranges [first, next) whose records are stored, in the order of the log; retention makes gaps."""
+    def held(self, since_ns: int = TIME_MIN_NS) -> list[tuple[Cursor, Cursor]]:
+        """Return the ranges [first, next) whose records are stored, in the order of the log; retention makes gaps.
+
+        Ranges of which everything happened before ``since_ns`` may be left out.
+        """
         ...
 
     def add(self, batch: Batch) -> None:

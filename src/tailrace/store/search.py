@@ -134,6 +134,16 @@ class History:
                 break
         return stretch or (self._bus.next, self._bus.next)
 
+    def stretches(self, since_ns: int) -> list[tuple[Cursor, Cursor]]:
+        """Return the ranges [first, next) that are held, of this log, in its order; the last ends with the bus.
+
+        Parts of which everything happened before ``since_ns`` are left out.
+        """
+        oldest = self._bus.first
+        with self._store.snapshot() as snapshot:
+            ranges = [held for held in self._store.held(since_ns) if held[0].epoch == oldest.epoch]
+            return [*ranges, (_behind(snapshot, oldest), self._bus.next)]
+
     def scan(self, search: Search, progress: Progress) -> Generator[Batch]:
         """Yield exactly the records that ``search`` asks for, as ``Snapshot.scan`` does, from store and bus.
 

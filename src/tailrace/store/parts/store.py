@@ -15,7 +15,7 @@ from tailrace.cursor import Cursor
 from tailrace.errors import Damaged, DataError, Locked
 from tailrace.limits import MAINTAIN_S, STORE_EVENTS_MAX
 from tailrace.record import Batch
-from tailrace.store import Cancelled, Progress, Search
+from tailrace.store import TIME_MIN_NS, Cancelled, Progress, Search
 from tailrace.store.parts import durable
 from tailrace.store.parts.manifest import Manifest
 from tailrace.store.parts.merge import choose, merge
@@ -88,9 +88,9 @@ class PartStore:
         """Records that were added and not yet flushed."""
         return sum(len(batch) for batch in self._waiting)
 
-    def held(self) -> list[tuple[Cursor, Cursor]]:
-        """Return the ranges [first, next) of the parts, in the order of the log."""
-        return [(part.first, part.next) for part in self._parts]
+    def held(self, since_ns: int = TIME_MIN_NS) -> list[tuple[Cursor, Cursor]]:
+        """Return the ranges [first, next) of the parts that hold anything since then, in the order of the log."""
+        return [(part.first, part.next) for part in self._parts if int(part.last_ns.max()) >= since_ns]
 
     # -- writing -------------------------------------------------------------------------------------------------
 
