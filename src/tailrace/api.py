@@ -112,7 +112,7 @@ class PingFrame(Struct):
     """Still here: the checkpoint, how far behind, how many came in, and how many of them matched.
 
     ``sent`` and ``digest`` are of the records that were sent since ``from``, ``levels`` too; ``/api/v1/verify`` says
-    what a search finds there.
+    what a search finds there. ``clock`` is the moment that a replay shows.
     """
 
     checkpoint: str
@@ -123,15 +123,20 @@ class PingFrame(Struct):
     levels: dict[str, Shown]
     in_: int = msgspec.field(name="in")
     from_: str = msgspec.field(name="from")
+    clock: str | None = None
 
 
 class EndFrame(Struct, omit_defaults=True):
-    """The tail is over. It goes on behind the checkpoint; when a ``limit`` ended it, in ``retry_s``."""
+    """The tail is over. It goes on behind the checkpoint; when a ``limit`` ended it, in ``retry_s``.
+
+    ``done`` is true when all that was asked for was sent: there is nothing to come back for.
+    """
 
     why: str
     checkpoint: str = ""
     retry_s: float | None = None
     limit: str | None = None
+    done: bool = False
 
 
 class NoParameters(Struct, forbid_unknown_fields=True):

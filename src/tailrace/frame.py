@@ -5,7 +5,8 @@
     Ping   still here: the position, how far behind, how many came in and matched so far, the digest of what was sent
     End    the last frame, and why it ended
 
-A client that sends back the newest checkpoint it has seen gets exactly what follows, on any transport.
+A client that sends back the newest checkpoint it has seen gets exactly what follows, on any transport. Frames of a
+replay (tail/pace.py) have its token in place of the checkpoint.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Rows:
     """
 
     records: tuple[bytes, ...]
-    next: Checkpoint
+    next: Checkpoint | str
     counts: bytes = b""
 
     def json(self) -> bytes:
@@ -59,11 +60,12 @@ class Gap:
     count: int | None
     why: str
     tally: int = NOTHING
+    token: str = ""
 
     @property
-    def next(self) -> Checkpoint:
-        """The checkpoint of a client that has seen this frame."""
-        return Checkpoint((self.end,))
+    def next(self) -> Checkpoint | str:
+        """What a client that has seen this frame comes back with."""
+        return self.token or Checkpoint((self.end,))
 
     def json(self) -> bytes:
         """Return the frame's data as JSON."""
@@ -79,48 +81,52 @@ class Ping:
     """Where the tail stands: ``lag_ms`` behind the newest record, ``taken`` records looked at.
 
     ``sent`` is the tally of the rows that were sent since ``start``, ``matched`` of all that matched there: the
-    difference is what gaps have declared.
+    difference is what gaps have declared. ``clock`` is the moment (RFC 3339) that a replay shows.
     """
 
-    next: Checkpoint
+    next: Checkpoint | str
     lag_ms: float
     taken: int
     start: Cursor
     sent: int
     matched: int
+    clock: str | None = None
 
     def json(self) -> bytes:
         """Return the frame's data as JSON."""
         sent, matched = by_level(self.sent), named(self.matched)
-        return orjson.dumps(
-            {
-                "checkpoint": str(self.next),
-                "lag_ms": self.lag_ms,
-                "in": self.taken,
-                "matched": count(self.matched),
-                "from": str(self.start),
-                "sent": sum(sent),
-                "digest": digest(self.sent),
-                "levels": {
-                    name: {"shown": shown, "total": matched.get(name, 0)}
-                    for name, shown in zip(NAMES, sent, strict=True)
-                    if name in matched
-                },
-            }
-        )
+        said: dict[str, object] = {
+            "checkpoint": str(self.next),
+            "lag_ms": self.lag_ms,
+            "in": self.taken,
+            "matched": count(self.matched),
+            "from": str(self.start),
+            "sent": sum(sent),
+            "digest": digest(self.sent),
+            "levels": {
+                name: {"shown": shown, "total": matched.get(name, 0)}
+                for name, shown in zip(NAMES, sent, strict=True)
+                if name in matched
+            },
+        }
+        if self.clock is not None:
+            said["clock"] = self.clock
+        return orjson.dumps(said)
 
 
 @dataclass(frozen=True, slots=True)
 class End:
     """The tail is over: ``why`` is a sentence for a person. It goes on behind ``next``: at once, or in ``retry_s``.
 
-    ``limit`` is the quota that ended it, a key in the section [quota] of the configuration.
+    ``limit`` is the quota that ended it, a key in the section [quota] of the configuration. ``done``: all that was asked
+    for was sent, and there is nothing to come back for.
     """
 
     why: str
-    next: Checkpoint = field(default=Checkpoint())
+    next: Checkpoint | str = field(default=Checkpoint())
     retry_s: float | None = None
     limit: str | None = None
+    done: bool = False
 
     def json(self) -> bytes:
         """Return the frame's data as JSON."""
@@ -129,6 +135,8 @@ class End:
             data["retry_s"] = self.retry_s
         if self.limit is not None:
             data["limit"] = self.limit
+        if self.done:
+            data["done"] = True
         return orjson.dumps(data)
 
 

@@ -338,6 +338,26 @@ TAIL_COUNTS_VALUES_MAX = 100
 """Values of a facet, or patterns, that one frame counts; the rest is counted together."""
 SHAPE_CHARS_MAX = 256
 """So much of a message tells its shape."""
+REPLAYS_MAX = 32
+"""Replays at once, each of which holds REPLAY_PAGES pages; the next is told to come back."""
+REPLAY_SPEED_MAX = 1_000
+REPLAY_PAGES = 2
+"""Pages that a replay has read ahead: one is shown while the next is there or being read."""
+REPLAY_PAGE_ROWS_MAX = 4_096
+REPLAY_PAGE_ROWS_FIRST = 128
+"""Rows of the first page, of which nothing is known; each may have four times as many as the one before ..."""
+REPLAY_PAGE_BYTES = 1 * MIB
+"""... until its JSON would be larger than about this: the rows of a page follow from the size of the last."""
+REPLAY_READS_MAX = 2
+"""Pages that are read at once, of all replays: a rare word may take a while, and searches need the cores, too."""
+REPLAY_TRIES_MAX = 4
+"""So often a page is read again when retention or damage came between; each time the store knows what is left."""
+REPLAY_COALESCE_S = 0.025
+"""Records that are due within this time are shown together: nobody sees the difference, and a frame costs as much."""
+REPLAY_PING_S = 1.0
+"""How often a replay says where its clock stands: a pause goes back by so much at most."""
+REPLAY_TOKEN_BYTES_MAX = 512
+"""The longest token of a replay that is looked at: ten numbers as JSON in base64."""
 POLL_WAIT_S_MAX = 60.0
 """The longest that a long-poll waits: under the usual idle time-outs of proxies."""
 PING_S = 10.0

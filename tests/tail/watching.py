@@ -47,8 +47,14 @@ class ListHistory:
     def held(self, start: Cursor) -> tuple[Cursor, Cursor]:
         return self.at(max(self.first, start.offset)), self.bus.next
 
+    def stretches(self, since_ns: int) -> list[tuple[Cursor, Cursor]]:  # noqa: ARG002 - one stretch, whatever its times
+        return [(self.at(self.first), self.bus.next)]
+
     def scan(self, search: Search, progress: Progress) -> Generator[Batch]:
         batches, first = list(self.batches), self.first
+        if search.order == "oldest":
+            yield from self._by_time(search)
+            return
         for batch in reversed(batches) if search.order == "arrival_newest" else batches:
             progress.check()
             assert batch.offsets is not None
@@ -60,6 +66,24 @@ class ListHistory:
             rows = np.flatnonzero(mask)
             if len(rows):
                 yield batch.take(rows[::-1] if search.order == "arrival_newest" else rows)
+
+    def _by_time(self, search: Search) -> Generator[Batch]:
+        if not self.batches:
+            return
+        everything = Batch.concat(self.batches)
+        times, offsets = everything.numpy("time"), everything.offsets
+        assert offsets is not None
+        assert search.start
+        assert search.stop
+        mask = search.filter.matches(everything) & (offsets >= max(self.first, search.start.offset))
+        mask &= (offsets < search.stop.offset) & (times >= search.first_ns) & (times <= search.last_ns)
+        if search.after:
+            time, offset = search.after
+            mask &= (times > time) | ((times == time) & (offsets > offset))
+        rows = np.flatnonzero(mask)
+        rows = rows[np.lexsort((offsets[rows], times[rows]))][: search.limit]
+        if len(rows):
+            yield everything.take(rows)
 
     def expected(self, query: Query, start: int, stop: int) -> list[int]:
         """Return the offsets of what ``query`` means in [start, stop), whatever retention removed."""

@@ -43,6 +43,13 @@ class History(Protocol):
         """
         ...
 
+    def stretches(self, since_ns: int) -> list[tuple[Cursor, Cursor]]:
+        """Return the ranges [first, next) that are held, in the order of the log; the last ends with the bus.
+
+        Ranges of which everything happened before ``since_ns`` may be left out.
+        """
+        ...
+
     def scan(self, search: Search, progress: Progress) -> Generator[Batch]:
         """Yield exactly the records that ``search`` asks for; the snapshot is taken when the first is asked for."""
         ...
@@ -163,6 +170,11 @@ class CatchUp:
         scan, self._scan = self._scan, None
         if scan is not None:
             scan.close()
+
+    @property
+    def progress(self) -> Progress:
+        """What stops a step, and whatever else reads for the same tail."""
+        return self._progress
 
     @property
     def is_open(self) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -20,14 +20,22 @@ from tailrace.api import FRAMES, JSON, PROBLEM, SSE, WEBSOCKET, Call, Problem, p
 from tailrace.cursor import Checkpoint
 from tailrace.errors import BadInput, OverQuota
 from tailrace.frame import End
-from tailrace.limits import POLL_WAIT_S_MAX, TAIL_BEHIND_ROWS_MAX, TAIL_CONTEXT_MAX, TAIL_LAST_MAX
+from tailrace.limits import (
+    POLL_WAIT_S_MAX,
+    REPLAY_SPEED_MAX,
+    TAIL_BEHIND_ROWS_MAX,
+    TAIL_CONTEXT_MAX,
+    TAIL_LAST_MAX,
+)
 from tailrace.query import parse
-from tailrace.query.times import parse_time
+from tailrace.query.times import parse_span, parse_time
 from tailrace.tail import poll, sse, websocket
 from tailrace.tail.connection import Connection, Connections
 from tailrace.tail.conversation import ANSWERS, Conversation, Message
 from tailrace.tail.evaluate import Encode
 from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
+from tailrace.tail.pace import PLACE, Place
+from tailrace.tail.replay import Replays
 from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
 
@@ -64,6 +72,27 @@ class PollParameters(TailParameters):
     wait: Annotated[float, Meta(ge=0, le=POLL_WAIT_S_MAX, description="Seconds to wait when there is nothing.")] = 30.0
 
 
+class ReplayParameters(Struct, forbid_unknown_fields=True):
+    """Which window to replay and how fast, or where to go on."""
+
+    q: Annotated[str, Meta(description="The query; empty for everything.")] = ""
+    from_: Annotated[str, Meta(description="Begin with what happened then: 10m (ago), or a time.")] | None = field(
+        name="from", default=None
+    )
+    to: (
+        Annotated[str, Meta(description="End with what happened then, now at most; without it, go on into live.")]
+        | None
+    ) = None
+    speed: Annotated[int, Meta(ge=1, le=REPLAY_SPEED_MAX)] | Literal["max"] = 1
+    after: (
+        Annotated[
+            str,
+            Meta(description="Go on behind the frame with this id, at any speed; `from` and `to` are those it had."),
+        ]
+        | None
+    ) = None
+
+
 class Frames(Struct):
     """Frames, each with its ``event``, and the checkpoint to send as ``after`` next time."""
 
@@ -93,7 +122,14 @@ SOCKET = Call(
     gives={WEBSOCKET: {**FRAMES, **ANSWERS}},
     hears=Message,
 )
-CALLS = [TAIL, SOCKET, POLL]
+REPLAY = Call(
+    "GET",
+    "/api/v1/replay",
+    "What happened in a window, in the order of time and at any speed, then live: the same events.",
+    takes=ReplayParameters,
+    gives={SSE: FRAMES},
+)
+CALLS = [TAIL, SOCKET, POLL, REPLAY]
 _EVENTS = {name.decode(): value.decode() for name, value in sse.HEADERS}
 
 AWAY = "tailrace.away"
@@ -160,11 +196,12 @@ class Away:
 
 def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> list[BaseRoute]:
     """Return the routes over one hub; streams are added to ``connections``, and who asks is held to ``quota``."""
+    replays = Replays(hub)
 
     def account(request: Request) -> Account | None:
         return quota.account(name_of(request.scope), time.monotonic()) if quota is not None else None
 
-    def stream(request: Request, start: Start, opened: Callable[[Encode, Account | None], Viewer]) -> Any:
+    def stream(request: Request, start: Start | Place, opened: Callable[[Encode, Account | None], Viewer]) -> Any:
         version = request.scope["http_version"]
         try:
             viewer = opened(sse.encoding(version), account(request))
@@ -218,11 +255,38 @@ def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> li
             left.cancel()
         return Response(body, headers={"cache-control": "no-store"}, media_type=JSON)
 
-    return [Route(TAIL.path, tail), Route(SOCKET.path, web_socket), Route(POLL.path, long_poll)]
+    async def replay(request: Request) -> Any:
+        given = parameters(ReplayParameters, request.query_params.multi_items())
+        query, place = parse(given.q, time.time_ns()), _place(replays, given, request.headers.get("last-event-id"))
+        query.check_live()
+        if request.method == "HEAD":
+            return Response(headers=_EVENTS)
+        speed = None if given.speed == "max" else given.speed
+        return stream(request, place, lambda encode, who: replays.open(query, place, speed, encode, who))
+
+    return [
+        Route(TAIL.path, tail),
+        Route(SOCKET.path, web_socket),
+        Route(POLL.path, long_poll),
+        Route(REPLAY.path, replay),
+    ]
 
 
-def _refusal(over: OverQuota, start: Start) -> End:
+def _place(replays: Replays, given: ReplayParameters, last_event_id: str | None) -> Place | After:
+    """Return where to go on, or to begin. Past the window, an id is the checkpoint of a tail."""
+    token = last_event_id or given.after
+    if token:
+        return Place.of(token) if token.startswith(PLACE) else After(Checkpoint.parse(token))
+    if given.from_ is None:
+        raise BadInput("where to begin is missing", cure="Give `from`, like 10m or 2026-11-20T08:00.")
+    now_ns = time.time_ns()
+    return replays.begin(parse_time(given.from_, now_ns), parse_span(given.to, now_ns)[1] if given.to else None)
+
+
+def _refusal(over: OverQuota, start: Start | Place) -> End:
     """Return the only frame of a tail that a quota does not let begin: it loses nothing by coming back later."""
+    if isinstance(start, Place):
+        return End(f"{over.message}. {over.cure}", start.token(), over.retry_s, over.limit)
     checkpoint = start.checkpoint if isinstance(start, After) else Checkpoint()
     return End(f"{over.message}. {over.cure}", checkpoint, over.retry_s, over.limit)
 

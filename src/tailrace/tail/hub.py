@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -85,7 +85,9 @@ class Last:
     count: int
 
 
-Start = Now | After | Since | Last
+Play = Callable[["Viewer"], Awaitable[Cursor]]
+"""Begin where it says when it is done: it may show the past in its own way before."""
+Start = Now | After | Since | Last | Play
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Hub:
     def __init__(self, bus: Bus, history: History) -> None:
         """Make a hub over a bus, and over the history that tails read to catch up."""
         self.bus = bus
-        self._history = history
+        self.history = history
         self._head = bus.next
         self._groups: dict[str, Group] = {}
         self._viewers: dict[Viewer, None] = {}
@@ -176,8 +178,8 @@ class Hub:
         viewer = Viewer(self, view, key, encode, self._now(), behind_max=behind_max)
         viewer.bill(account)
         self._viewers[viewer] = None
-        if isinstance(start, Last):
-            viewer.task = asyncio.get_running_loop().create_task(self._begin_last(viewer, viewer.reader, start.count))
+        if isinstance(start, Last) or callable(start):
+            viewer.task = asyncio.get_running_loop().create_task(self._begin_later(viewer, viewer.reader, start))
             return viewer
         if isinstance(start, After):
             position, gap = resume(start.checkpoint, Cursor(self.bus.epoch, 0), self.bus.next)
@@ -197,7 +199,7 @@ class Hub:
 
     def reader(self, view: View) -> CatchUp:
         """Return what reads for one tail that is behind."""
-        return CatchUp(self.bus, self._history, view)
+        return CatchUp(self.bus, self.history, view)
 
     def proceed(self, viewer: Viewer) -> None:
         """See to it that a tail that is behind gets on: it attaches, or a task reads for it."""
@@ -393,12 +395,14 @@ class Hub:
 
     # -- catching up -----------------------------------------------------------------------------------------------
 
-    async def _begin_last(self, viewer: Viewer, reader: CatchUp, count: int) -> None:
+    async def _begin_later(self, viewer: Viewer, reader: CatchUp, start: Last | Play) -> None:
         subscription = viewer.subscription
         try:
-            subscription.move(await self._in_thread(reader.last, count, subscription.position))
+            now = subscription.position
+            found = self._in_thread(reader.last, start.count, now) if isinstance(start, Last) else start(viewer)
+            subscription.move(await found)
         except Cancelled:
-            return  # The hub closes, or the client left.
+            return  # The hub closes, or the client left, or has all that it asked for.
         finally:
             self._task_done(viewer)
         viewer.begin()

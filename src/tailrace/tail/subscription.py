@@ -35,7 +35,7 @@ from collections import deque
 from enum import Enum
 
 from tailrace.cursor import Checkpoint, Cursor
-from tailrace.frame import End, Gap, Ping
+from tailrace.frame import End, Frame, Gap, Ping
 from tailrace.limits import TAIL_QUEUE_BYTES_MAX, TAIL_SEND_BYTES
 from tailrace.tail.evaluate import Chunk, Encode
 from tailrace.tally import NOTHING, count
@@ -73,7 +73,7 @@ class Subscription:
 
     __slots__ = ("_counted_from", "_encode", "_has_past", "_held", "_held_bytes", "_left_out", "_left_out_from",
                  "_left_out_ns", "_missing", "_queue", "_start", "joined_at", "matched", "observed_ns", "position",
-                 "queued_bytes", "sent", "state", "was_live")  # fmt: skip
+                 "queued_bytes", "sent", "state", "token", "was_live")  # fmt: skip
 
     def __init__(self, encode: Encode, position: Cursor) -> None:
         """Begin at ``position``: records before it are of no interest or have been seen."""
@@ -81,6 +81,7 @@ class Subscription:
         self.position = position
         self.joined_at: Cursor | None = None
         self.was_live = False
+        self.token = ""
         self.sent = self.matched = NOTHING
         self.observed_ns = 0
         self.queued_bytes = 0
@@ -105,9 +106,16 @@ class Subscription:
 
         What is sent from ``counted_from`` on is counted: before it, the time of a record decides whether it is sent.
         """
+        self.token = ""
         self.position = self._start = position
         self._counted_from = counted_from or position
         self._has_past = counted_from is not None
+
+    def replayed(self, frame: Frame) -> None:
+        """Queue a frame of a replay, which comes before ``position`` and is resumed with a token of its own."""
+        if self.state is not State.ENDED:
+            self._put(self._encode(frame))
+            self.token = str(frame.next)
 
     def attached(self, at: Cursor) -> None:
         """Note that the hub publishes to this tail from ``at`` on (not before ``position``)."""
@@ -174,11 +182,15 @@ class Subscription:
             here = Checkpoint((self.position,))
             self._put(self._encode(Ping(here, lag_ms, self.taken, self._counted_from, self.sent, self.matched)))
 
-    def end(self, why: str, retry_s: float | None = None, limit: str | None = None) -> None:
-        """Queue the last frame; a quota says when to come back, and which ``limit`` it was."""
+    def end(self, why: str, retry_s: float | None = None, limit: str | None = None, *, done: bool = False) -> None:
+        """Queue the last frame; a quota says when to come back, and which ``limit`` it was.
+
+        ``done``: all that was asked for was sent.
+        """
         if self.state is not State.ENDED:
             self._declare()
-            self._put(self._encode(End(why, Checkpoint((self.position,)), retry_s, limit)))
+            here = self.token or Checkpoint((self.position,))
+            self._put(self._encode(End(why, here, retry_s, limit, done)))
             self.state = State.ENDED
             self._held.clear()
 
