@@ -38,6 +38,7 @@ TESTED_ELSEWHERE = {
     "cli/check.py": "cli/test_cli.py",
     "cli/completion.py": "cli/test_cli.py",
     "cli/redact.py": "cli/test_cli.py",
+    "cli/replay.py": "apps/tail/test_replay.py",
     "cli/search.py": "cli/test_cli.py",
     "cli/serve.py": "server/test_process.py",
     "cli/status.py": "cli/test_cli.py",

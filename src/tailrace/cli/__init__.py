@@ -21,6 +21,7 @@ COMMANDS = {
     "serve": "the server alone: takes pushes, search and tail",
     "agent": "follow, and ship to servers, through a spool on this disk",
     "tail": "watch what matches, live",
+    "replay": "watch what happened in a window, at any speed",
     "search": "find records",
     "pipe": "ship standard input, and pass it through unchanged",
     "redact": "show what would be masked in lines, and by which rule",

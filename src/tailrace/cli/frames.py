@@ -128,8 +128,9 @@ def _reached(checkpoint: str, stop: Cursor) -> bool:
 class Reader:
     """See the head of this module. One thread takes frames with ``next``."""
 
-    def __init__(self, server: Client, parameters: dict[str, Any]) -> None:
-        """Read ``/api/v1/tail`` with these parameters, from where they say."""
+    def __init__(self, server: Client, parameters: dict[str, Any], path: str = "/api/v1/tail") -> None:
+        """Read a tail, or a replay, with these parameters, from where they say."""
+        self._path = path
         self._server = server
         self._parameters = parameters
         self._waiting: queue.Queue[Frame | Note | TailraceError] = queue.Queue(TAIL_FRAMES_WAITING_MAX)
@@ -167,7 +168,7 @@ class Reader:
         while not self._closed.is_set():
             wait_s = None
             try:
-                with self._server.open("GET", "/api/v1/tail", self._parameters, timeout_s=_SILENCE_S) as answer:
+                with self._server.open("GET", self._path, self._parameters, timeout_s=_SILENCE_S) as answer:
                     self._answer = answer
                     if failures:
                         self._put(
@@ -183,6 +184,8 @@ class Reader:
                 cause, wait_s = error.message, getattr(error, "retry_s", None)
             finally:
                 self._answer = None
+            if self._closed.is_set():
+                return
             if not failures:
                 when = f"in {wait_s:g} s" if wait_s else "now"
                 self._put(Note("lost", f"{cause.rstrip('.')}; connecting again {when}{self._at()}"))
@@ -196,6 +199,9 @@ class Reader:
                 self._parameters = {**self._parameters, "after": frame.checkpoint, "last": None, "since": None}
             if frame.event == "end":
                 end = frame.json()
+                if end.get("done"):
+                    self._put(frame)
+                    self._closed.set()
                 return end["why"], end.get("retry_s")
             self._put(frame)
         return "the server closed the connection", None
@@ -210,6 +216,8 @@ class Reader:
 
     def _at(self) -> str:
         after = self._parameters.get("after")
+        if after and after.startswith("replay."):
+            return " where it was"  # a token says nothing to a person
         return f" at {after}" if after else ""
 
 

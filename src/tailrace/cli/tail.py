@@ -52,15 +52,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--order", choices=("arrival", "event"), default="arrival", help="event: wait 1 s to sort by time"
     )
+    add_looks(parser)
+    parser.add_argument("--verify", action="store_true", help="compare with a search; exit code 1 if they differ")
+    parser.add_argument("--ui", action="store_true", help="full screen: search, pause, filter, details")
+    client.add_arguments(parser)
+
+
+def add_looks(parser: argparse.ArgumentParser) -> None:
+    """Take how records look."""
     parser.add_argument(
         "--highlight", action="append", metavar="WORD", default=[], help="mark WORD or /regex/; repeatable"
     )
     parser.add_argument("--fields", metavar="A,B", help="show these fields behind the message")
     parser.add_argument("--template", help="like '{time} {level:5} {message} {user.id}'")
     parser.add_argument("--output", choices=("text", "json", "raw"), default="text", help="raw: messages as they are")
-    parser.add_argument("--verify", action="store_true", help="compare with a search; exit code 1 if they differ")
-    parser.add_argument("--ui", action="store_true", help="full screen: search, pause, filter, details")
-    client.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,14 +78,14 @@ def run(args: argparse.Namespace) -> int:
         from tailrace.cli import ui
 
         return ui.run(args)
-    tail = _Tail(args)
+    tail = Printer(args)
     server = client.Client(args.server)
     if args.until:
         for frame in stretch(server, tail.query or None, args.after, args.until):
             tail.take(frame)
         tail.finish()
         return tail.verdict(server) if args.verify else 0
-    with _until_interrupted(Reader(server, parameters_of(args))) as events:
+    with until_interrupted(Reader(server, parameters_of(args))) as events:
         for event in events:
             tail.take(event)
     tail.finish()
@@ -101,7 +106,7 @@ def parameters_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 @contextmanager
-def _until_interrupted(reader: Reader) -> Iterator[Iterator[Frame | Note | None]]:
+def until_interrupted(reader: Reader) -> Iterator[Iterator[Frame | Note | None]]:
     """Give what comes, with None now and then, until the first interrupt; a second one ends it at once."""
     stopping = False
 
@@ -123,7 +128,7 @@ def _until_interrupted(reader: Reader) -> Iterator[Iterator[Frame | Note | None]
         reader.close()
 
 
-class _Tail:
+class Printer:
     """Prints what comes: records to stdout, what a person has to know to stderr."""
 
     def __init__(self, args: argparse.Namespace) -> None:
@@ -144,7 +149,7 @@ class _Tail:
         self._is_sampled = bool(args.rate_max)
         self._differs = False
         self._sampled = Sampled()
-        self._checkpoint = args.after or ""
+        self.checkpoint = args.after or ""
         self._until = Cursor.parse(args.until) if args.until else None
         # Bytes that only pass through are not looked into.
         self._passes = args.output == "json" and args.order == "arrival" and not args.verify and not args.until
@@ -158,7 +163,7 @@ class _Tail:
             if event.kind == "found" and self._tally:
                 self._tally = Tally() if self._is_sampled else self._tally
                 self._tally.connected()
-            _say(event.text)
+            say(event.text)
             return
         if event.event == "rows":
             self._rows(event)
@@ -168,7 +173,7 @@ class _Tail:
             self._missing(self._sampled.take())
             if self._tally:
                 self._complain(self._tally.ping(event.json()))
-        self._checkpoint = event.checkpoint or self._checkpoint
+        self.checkpoint = event.checkpoint or self.checkpoint
 
     def finish(self) -> None:
         """Print what waits for its order."""
@@ -178,23 +183,23 @@ class _Tail:
     def verdict(self, server: client.Client) -> int:
         """Compare everything that came with what a search over the same cursors finds; say it, and return the code."""
         tally = self._tally
-        if tally is None or not (tally.start and self._checkpoint):
-            _say("nothing to verify: the server has not said yet where this tail began")
+        if tally is None or not (tally.start and self.checkpoint):
+            say("nothing to verify: the server has not said yet where this tail began")
             return 1
-        ours, end = (tally.all.count, str(tally.all)), str(self._until or self._checkpoint)
+        ours, end = (tally.all.count, str(tally.all)), str(self._until or self.checkpoint)
         if self._is_sampled:
             *_, end = tally.settled
             ours = tally.settled[:2]
         found = server.json("/api/v1/verify", {"q": self.query or None, "from": tally.start, "to": end})
         self._complain(differs("a search finds", (found["count"], found["digest"]), (ours[0], ours[1])))
         if not self._differs:
-            _say(f"verified: {ours[0]:,} records from {tally.start} to {end}, digest {ours[1]}", "32")
+            say(f"verified: {ours[0]:,} records from {tally.start} to {end}, digest {ours[1]}", "32")
         return 1 if self._differs else 0
 
     def _complain(self, difference: str) -> None:
         if difference:
             self._differs = True
-            _say(f"NOT VERIFIED: {difference}", "1;31")
+            say(f"NOT VERIFIED: {difference}", "1;31")
 
     def _rows(self, frame: Frame) -> None:
         if self._passes:
@@ -237,10 +242,10 @@ class _Tail:
         """Say what is missing and, when it can be had, how."""
         if not gap:
             return
-        _say(gap_text(gap), "33")
+        say(gap_text(gap), "33")
         if gap["why"] in ("slow", "sampled"):
             asked = f" {quote(self.query)}" if self.query else ""
-            _say(f"to fetch them: tailrace tail{asked} --after {gap['from']} --until {gap['to']}")
+            say(f"to fetch them: tailrace tail{asked} --after {gap['from']} --until {gap['to']}")
 
 
 def gap_text(gap: Mapping[str, Any], *, where: bool = True) -> str:
@@ -252,6 +257,7 @@ def gap_text(gap: Mapping[str, Any], *, where: bool = True) -> str:
     return f"GAP: {count} records{f' ({levels})' if levels else ''}{place} are not shown: {why}"
 
 
-def _say(what: str, colour: str = "2") -> None:
+def say(what: str, colour: str = "2") -> None:
+    """Tell a person something that is not a record."""
     text = f"-- {escape(what)}"
     print(f"\x1b[{colour}m{text}\x1b[0m" if wants_colours(sys.stderr) else text, file=sys.stderr, flush=True)
