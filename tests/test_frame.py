@@ -5,7 +5,7 @@ import orjson
 
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.frame import End, Gap, Ping, Rows
-from tailrace.tally import tally
+from tailrace.tally import NOTHING, tally
 
 HERE = Checkpoint((Cursor(0x7F, 5),))
 
@@ -53,6 +53,18 @@ def test_a_ping_says_where_the_tail_stands_and_what_was_sent():
             "error": {"shown": 0, "total": 1},
         },
     }
+
+
+def test_a_frame_of_a_replay_carries_its_token_and_the_moment_that_it_shows():
+    assert Gap(Cursor(0x7F, 2), Cursor(0x7F, 5), 3, "expired", token="replay.x").next == "replay.x"
+    assert orjson.loads(Rows((), "replay.x").json())["next"] == "replay.x"
+    ping = Ping("replay.x", 0.0, 0, Cursor(0x7F, 2), NOTHING, NOTHING, clock="2026-11-20T08:00:00.000000000Z")
+    assert orjson.loads(ping.json())["clock"] == "2026-11-20T08:00:00.000000000Z"
+
+
+def test_an_end_with_nothing_left_to_send_says_so():
+    assert orjson.loads(End("over", HERE, done=True).json())["done"] is True
+    assert "done" not in orjson.loads(End("stopping", HERE).json())
 
 
 def test_the_end_says_why():

@@ -77,6 +77,32 @@ def test_an_end_says_when_to_come_back_and_the_tail_goes_on_where_it_was():
     assert asked[:2] == ["/api/v1/tail?last=5", "/api/v1/tail?after=7f-3"]
 
 
+def test_an_end_with_nothing_left_to_send_is_the_last_frame_and_nobody_comes_back():
+    asked = []
+
+    class Done(BaseHTTPRequestHandler):
+        """Ends a replay."""
+
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'event: end\nid: replay.x\ndata: {"why":"over","done":true}\n\n')
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Done) as peer:
+        threading.Thread(target=peer.serve_forever, daemon=True).start()
+        reader = Reader(Client(f"http://127.0.0.1:{peer.server_port}"), {"from": "1h"}, "/api/v1/replay")
+        last = until(lambda: reader.next(0.1))
+        until(lambda: not reader._thread.is_alive())
+        peer.shutdown()
+    assert isinstance(last, Frame)
+    assert last.event == "end"
+    assert asked == ["/api/v1/replay?from=1h"]
+
+
 def test_a_first_connection_that_fails_is_raised():
     reader = Reader(Client("http://127.0.0.1:1"), {})
     with pytest.raises(Unreachable):

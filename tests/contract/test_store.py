@@ -161,3 +161,11 @@ def test_held_are_the_ranges_that_are_stored(open_store):
     log = fill(store)
     store.flush()
     assert store.held() == [(log[0].first, log[-1].next)]
+
+
+def test_held_since_a_moment_leaves_out_nothing_that_happened_later(open_store):
+    store = open_store()
+    log = fill(store)
+    store.flush()
+    newest = max(int(batch.numpy("time").max()) for batch in log)
+    assert store.held(newest) == [(log[0].first, log[-1].next)]

@@ -190,6 +190,13 @@ def test_held_is_everything_when_nothing_was_removed(made):
     assert History(bus, store).held(log[0].first + 3) == (log[0].first + 3, bus.next)
 
 
+def test_stretches_are_the_parts_with_something_since_and_the_bus(made):
+    bus, store, _ = made
+    history = History(bus, store)
+    assert history.stretches(-(2**63)) == [*store.held(), (store.checkpoint, bus.next)]
+    assert history.stretches(2**63 - 1) == [(store.checkpoint, bus.next)]
+
+
 def test_held_begins_behind_what_retention_removed(made, tmp_path):
     bus, store, log = made
     store.close()

@@ -9,6 +9,8 @@
     viewer.py        one client of the hub: what is queued for it, and where it stands
     connection.py    thousands of clients outside the web framework: writing, pings, who has stalled, the end
     conversation.py  a tail whose client changes the query, pauses and resumes
+    pace.py          one replay as a pure state machine: pages and moments in, frames out
+    replay.py        reads the pages of a replay in threads, and puts its frames into the queue of a tail to be
     sse.py poll.py websocket.py  the frames as bytes on three transports
     http.py          the routes
 

@@ -11,6 +11,7 @@ from tailrace.errors import Damaged, DataError, Locked
 from tailrace.store import Search
 from tailrace.store.parts import merge, part
 from tailrace.store.parts.store import PartStore
+from tests.batches import batch_of
 from tests.store.logs import Everything, Word, expected, progress, random_batch, rows_of
 
 
@@ -112,6 +113,21 @@ def test_parts_whose_newest_observation_is_too_old_go(tmp_path):
     assert store.maintain(150)
     assert store.held() == [(store.parts[0].first, store.checkpoint)]
     assert store.rows == 10
+    store.close()
+
+
+def test_parts_of_which_everything_happened_before_a_moment_are_not_held_since(tmp_path):
+    store = PartStore(tmp_path)
+    for number, first_ns in enumerate((500, 100, 900)):
+        store.add(batch_of(["a", "b"], time=first_ns).placed(1, 2 * number))
+        store.flush()
+    ranges = store.held()
+    assert [store.held(since) for since in (101, 102, 501, 902)] == [
+        ranges,
+        [ranges[0], ranges[2]],
+        [ranges[0], ranges[2]],
+        [],
+    ]
     store.close()
 
 
