@@ -154,7 +154,8 @@ class Reader:
         self._closed.set()
         answer = self._answer
         if answer is not None:
-            with suppress(OSError, ValueError), socket.socket(fileno=os.dup(answer.fileno())) as same:
+            # An answer that its reader has closed by now has no descriptor, nor a file that could have one.
+            with suppress(OSError, ValueError, AttributeError), socket.socket(fileno=os.dup(answer.fileno())) as same:
                 same.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:

@@ -83,7 +83,10 @@ class ReplayParameters(Struct, forbid_unknown_fields=True):
         Annotated[str, Meta(description="End with what happened then, now at most; without it, go on into live.")]
         | None
     ) = None
-    speed: Annotated[int, Meta(ge=1, le=REPLAY_SPEED_MAX)] | Literal["max"] = 1
+    speed: Annotated[
+        Annotated[int, Meta(ge=1, le=REPLAY_SPEED_MAX)] | Literal["max"],
+        Meta(description=f"1 to {REPLAY_SPEED_MAX} times as fast as it happened, or `max`: as fast as it is taken."),
+    ] = 1
     after: (
         Annotated[
             str,
@@ -125,7 +128,7 @@ SOCKET = Call(
 REPLAY = Call(
     "GET",
     "/api/v1/replay",
-    "What happened in a window, in the order of time and at any speed, then live: the same events.",
+    "What happened in a window, in the order of time and at any speed, then live: the same events",
     takes=ReplayParameters,
     gives={SSE: FRAMES},
 )
