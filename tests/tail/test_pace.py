@@ -309,6 +309,7 @@ ACTIONS = st.one_of(
 )
 
 
+@example([60], None, None, [("step", 1), ("cut", 0, 0, 10), ("step", 1)])
 @given(st.lists(MOMENTS, max_size=12), SPEEDS, st.none() | st.integers(0, 40), st.lists(ACTIONS, max_size=25))
 def test_whatever_happens_each_record_of_the_window_is_shown_once(
     moments: list[int], speed: int | None, to: int | None, actions: list[tuple]
@@ -325,7 +326,7 @@ def test_whatever_happens_each_record_of_the_window_is_shown_once(
             show.now_ns += how[0] * SECOND
         elif action == "step":
             _step(show, how[0])
-        elif show.pace.state is State.SHOWING:
+        else:
             lost, away, speed = how
             came = show.frames[: max(0, len(show.frames) - lost)]
             got += offsets(came)
