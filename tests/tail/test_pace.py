@@ -194,6 +194,19 @@ def test_a_replay_goes_on_behind_the_last_frame_at_another_speed() -> None:
     assert again.now_ns == at(5002), "ten seconds at x5"
 
 
+def test_a_speed_after_none_goes_on_at_the_moment_of_the_last_record() -> None:
+    log = Log(at(0), at(50), at(60))
+    pace = Pace(Place.begin(FROM, None, log.next), None, at(1000))
+    span = pace.wanted()
+    assert span is not None
+    pace.read(log.page(span, 2))
+    (frame,) = pace.step(at(1000), 3, ROOM)
+    show = Show(log, 10, at(1000), place=Place.of(str(frame.next)))
+    assert show.step() == []
+    assert show.wait() == [2]
+    assert show.now_ns == at(1001)
+
+
 def test_a_pause_in_a_quiet_stretch_goes_on_in_it() -> None:
     log = Log(at(0), at(100))
     show = Show(log, 10, at(1000))
@@ -309,7 +322,7 @@ ACTIONS = st.one_of(
 )
 
 
-@example([60], None, None, [("step", 1), ("cut", 0, 0, 10), ("step", 1)])
+@example([60], None, None, [("step", 1), ("cut", 0, 0, 10), ("wait", 30), ("step", 1)])
 @given(st.lists(MOMENTS, max_size=12), SPEEDS, st.none() | st.integers(0, 40), st.lists(ACTIONS, max_size=25))
 def test_whatever_happens_each_record_of_the_window_is_shown_once(
     moments: list[int], speed: int | None, to: int | None, actions: list[tuple]

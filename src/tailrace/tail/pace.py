@@ -188,7 +188,7 @@ class Pace:
     def clock(self, now_ns: int) -> int:
         """Return the moment of the past that is shown now."""
         if self._speed is None:
-            return max(self.place.clock_ns, self.place.after[0] if self.place.after else TIME_MIN_NS)
+            return self.place.clock_ns
         return min(now_ns, self._clock_ns + (now_ns - self._began_ns) * self._speed)
 
     def wanted(self) -> Span | None:
@@ -273,7 +273,9 @@ class Pace:
             size += len(page.rows[at])
             at += 1
         if at > self._at:
-            self.place = replace(self.place, after=(int(page.times[at - 1]), int(page.offsets[at - 1])))
+            time_ns = int(page.times[at - 1])
+            clock_ns = self.place.clock_ns if self.paced else max(self.place.clock_ns, time_ns)
+            self.place = replace(self.place, after=(time_ns, int(page.offsets[at - 1])), clock_ns=clock_ns)
             frames.append(Rows(tuple(page.rows[self._at : at]), self.place.token()))
             self.shown += at - self._at
             self._at = at
