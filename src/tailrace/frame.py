@@ -118,8 +118,8 @@ class Ping:
 class End:
     """The tail is over: ``why`` is a sentence for a person. It goes on behind ``next``: at once, or in ``retry_s``.
 
-    ``limit`` is the quota that ended it, a key in the section [quota] of the configuration. ``done``: all that was asked
-    for was sent, and there is nothing to come back for.
+    ``limit`` is the quota that ended it, a key in the section [quota] of the configuration. ``done``: all that was
+    asked for was sent, and there is nothing to come back for.
     """
 
     why: str

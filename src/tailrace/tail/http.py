@@ -197,7 +197,7 @@ class Away:
                 self._connection.source.close()
 
 
-def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> list[BaseRoute]:
+def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> list[BaseRoute]:  # noqa: C901
     """Return the routes over one hub; streams are added to ``connections``, and who asks is held to ``quota``."""
     replays = Replays(hub)
 

@@ -29,7 +29,7 @@ import numpy as np
 from tailrace.access.quota import Account
 from tailrace.cursor import Cursor
 from tailrace.errors import BadInput, Busy, Damaged, Gone, TailraceError
-from tailrace.frame import Gap, Ping
+from tailrace.frame import Frame, Gap, Ping, Rows
 from tailrace.limits import (
     REPLAY_COALESCE_S,
     REPLAY_PAGE_BYTES,
@@ -131,7 +131,7 @@ class _Replay:
                 now_ns = self._now()
                 frames = pace.step(now_ns, self._bus.next.offset, TAIL_QUEUE_BYTES_MAX - subscription.queued_bytes)
                 for frame in frames:
-                    subscription.replayed(frame)
+                    self._queue(frame)
                 self._have_read()
                 self._ping(now_ns)
                 self._viewer.on_news()
@@ -146,6 +146,16 @@ class _Replay:
             if self._reading is not None:
                 self._reading.cancel()
         raise Cancelled
+
+    def _queue(self, frame: Frame) -> None:
+        """Queue a frame, unless the account of the client does not pay for it: then the tail has ended."""
+        viewer = self._viewer
+        if viewer.charged and isinstance(frame, Rows):
+            size = sum(map(len, frame.records))
+            if not viewer.charge(len(frame.records), size, time.monotonic()):
+                viewer.on_news()
+                raise Cancelled
+        viewer.subscription.replayed(frame)
 
     def _now(self) -> int:
         return time.monotonic_ns() + self._ahead_ns

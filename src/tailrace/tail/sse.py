@@ -29,7 +29,8 @@ def encode(frame: Frame) -> bytes:
     """Return a frame as one event."""
     event = EVENTS[type(frame)].encode()
     # An empty id would have the browser forget the one it has.
-    place = b"id: %b\n" % str(frame.next).encode() if frame.next.cursors else b""
+    here = str(frame.next).encode()
+    place = b"id: %b\n" % here if here else b""
     retry = b""
     if isinstance(frame, End) and frame.retry_s is not None:
         retry = b"retry: %d\n" % round(frame.retry_s * 1000)
