@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_looks(parser)
     client.add_arguments(parser)
-    parser.set_defaults(context=None, order="arrival", verify=False, until=None)
+    parser.set_defaults(context=None, rate_max=None, order="arrival", verify=False, until=None)
 
 
 def run(args: argparse.Namespace) -> int:
