@@ -26,8 +26,9 @@ from tailrace import errors
 from tailrace.api import JSON, TEXT
 from tailrace.config import Config, address
 from tailrace.following import Following
+from tailrace.listener import listening, url
 from tailrace.metrics import MEDIA_TYPE, Registry
-from tailrace.server import listening, problem, url
+from tailrace.server import problem
 from tailrace.ship.output import OutputStatus
 
 

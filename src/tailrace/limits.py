@@ -410,6 +410,8 @@ BREAKER_S = 300.0
 """... within so long is not run for as long: the threads are for those that get an answer."""
 BREAKER_QUERIES_MAX = 1_000
 """Queries that ran out of their time and are remembered, about 200 bytes each; each took SEARCH_SECONDS_MAX."""
+LISTEN_BACKLOG = 1_024
+"""Connections that wait to be accepted: all clients come back at once when a server starts again."""
 STOP_SECONDS_MAX = 5.0
 """After that, a stop no longer waits for clients to take what they were sent."""
 

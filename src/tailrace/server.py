@@ -35,12 +35,14 @@ import tailrace.ship.http
 import tailrace.sources.http
 import tailrace.store.http
 import tailrace.tail.http
+import tailrace.tail.words
 from tailrace import errors
 from tailrace.api import PROBLEM, Call, Problem
 from tailrace.config import Settings
 from tailrace.directory import held
 from tailrace.following import raise_files_max
 from tailrace.limits import STOP_SECONDS_MAX
+from tailrace.listener import listening, url
 from tailrace.memory import few_arenas
 from tailrace.process import Process
 
@@ -48,7 +50,7 @@ CALLS: list[Call] = [
     *tailrace.sources.http.CALLS,
     *tailrace.ship.http.CALLS,
     *tailrace.store.http.CALLS.values(),
-    *tailrace.tail.http.CALLS,
+    *tailrace.tail.words.CALLS,
     *tailrace.collect.words.CALLS,
     *tailrace.http.CALLS,
 ]
@@ -174,27 +176,3 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-@contextlib.contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Bind the address. Raises ConfigError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-            listener.listen(1024)
-        except OSError as error:
-            raise errors.Refused(
-                f"cannot listen on {host}:{port}: {error.strerror}",
-                cure="Is another tailrace running? Choose another address with --listen HOST:PORT.",
-            ) from error
-        yield listener
-
-
-def url(listener: socket.socket) -> str:
-    """Return the address of the page."""
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{host}:{port}"

@@ -21,6 +21,7 @@ from tailrace.tail.pace import PLACE, Place
 from tailrace.tail.replay import Ranges, Replays, without
 from tailrace.tail.sse import encode
 from tailrace.tail.subscription import State
+from tailrace.tail.view import View
 from tests.tail.test_history import Machine
 from tests.tail.test_join import BOUNDS, QUERIES, WORDS
 from tests.tail.watching import Client
@@ -73,7 +74,7 @@ class Past:
         return self.replays.begin(self.first_ns, None if to is None else self.first_ns + int(to * SECOND))
 
     def show(self, query: str, place: Place, speed: int | None) -> Watcher:
-        viewer = self.replays.open(parse(query, 0), place, speed, encode)
+        viewer = self.replays.open(View(parse(query, 0)), place, speed, encode)
         viewer.ping()
         return Watcher(viewer, last_id=place.token(), oldest=place.oldest)
 
@@ -82,7 +83,7 @@ class Past:
         client.viewer.close()
         replaying = client.last_id.startswith(PLACE)
         place = Place.of(client.last_id) if replaying else After(Checkpoint.parse(client.last_id))
-        viewer = self.replays.open(parse(query, 0), place, speed, encode)
+        viewer = self.replays.open(View(parse(query, 0)), place, speed, encode)
         viewer.ping()
         return replace(client, viewer=viewer)
 

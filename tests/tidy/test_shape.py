@@ -26,6 +26,7 @@ TESTED_ELSEWHERE = {
     "http.py": "server/test_http.py",
     "memory.py": "apps/agent/test_life.py",
     "process.py": "server/test_process.py",
+    "listener.py": "server/test_process.py",
     "server.py": "server/test_process.py",
     "ship/output.py": "ship/test_shipping.py",
     "agent_server.py": "apps/agent/test_asked.py",
@@ -62,6 +63,7 @@ TESTED_ELSEWHERE = {
     "tail/sse.py": "apps/tail/test_sse.py",
     "tail/viewer.py": "tail/test_hub.py",
     "tail/websocket.py": "apps/tail/test_websocket.py",
+    "tail/words.py": "apps/tail/test_sse.py",
 }
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct, field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -16,123 +15,23 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tailrace.access.quota import Account, Quota, name_of
-from tailrace.api import FRAMES, JSON, PROBLEM, SSE, WEBSOCKET, Call, Problem, parameters
+from tailrace.api import JSON, PROBLEM, SSE, Problem, parameters
 from tailrace.cursor import Checkpoint
 from tailrace.errors import BadInput, OverQuota
 from tailrace.frame import End
-from tailrace.limits import (
-    POLL_WAIT_S_MAX,
-    REPLAY_SPEED_MAX,
-    TAIL_BEHIND_ROWS_MAX,
-    TAIL_CONTEXT_MAX,
-    TAIL_LAST_MAX,
-)
-from tailrace.query import parse
+from tailrace.query import Query, parse
 from tailrace.query.times import parse_span, parse_time
 from tailrace.tail import poll, sse, websocket
 from tailrace.tail.connection import Connection, Connections
-from tailrace.tail.conversation import ANSWERS, Conversation, Message
+from tailrace.tail.conversation import Conversation
 from tailrace.tail.evaluate import Encode
 from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
 from tailrace.tail.pace import PLACE, Place
 from tailrace.tail.replay import Replays
 from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
+from tailrace.tail.words import POLL, REPLAY, SOCKET, TAIL, PollParameters, ReplayParameters, TailParameters
 
-Position = Annotated[str, Meta(description="Begin behind this checkpoint: a cursor, or several joined by dots.")]
-
-
-class TailParameters(Struct, forbid_unknown_fields=True):
-    """What to watch, and from where; without a start, from now."""
-
-    q: Annotated[str, Meta(description="The query; empty for everything.")] = ""
-    after: Position | None = None
-    since: Annotated[str, Meta(description="Begin with what happened since: 10m, or a time.")] | None = None
-    last: Annotated[int, Meta(ge=0, le=TAIL_LAST_MAX, description="Begin with the newest so many matches.")] | None = (
-        None
-    )
-    behind: Annotated[
-        int,
-        Meta(ge=0, description="Further behind than so many records, skip to now and say so with a gap; 0: never."),
-    ] = TAIL_BEHIND_ROWS_MAX
-    context: Annotated[
-        int,
-        Meta(ge=0, le=TAIL_CONTEXT_MAX, description="Send so many lines of the same stream before and after a match."),
-    ] = 0
-    rate_max: Annotated[
-        int,
-        Meta(ge=0, description="Of more lines a second show so many, besides warnings, errors and rare ones; 0: all."),
-    ] = 0
-    counts: Annotated[bool, Meta(description="Count what matches: levels, labels, patterns, in each frame.")] = False
-
-
-class PollParameters(TailParameters):
-    """The same, and how long to wait."""
-
-    wait: Annotated[float, Meta(ge=0, le=POLL_WAIT_S_MAX, description="Seconds to wait when there is nothing.")] = 30.0
-
-
-class ReplayParameters(Struct, forbid_unknown_fields=True):
-    """Which window to replay and how fast, or where to go on."""
-
-    q: Annotated[str, Meta(description="The query; empty for everything.")] = ""
-    from_: Annotated[str, Meta(description="Begin with what happened then: 10m (ago), or a time.")] | None = field(
-        name="from", default=None
-    )
-    to: (
-        Annotated[str, Meta(description="End with what happened then, now at most; without it, go on into live.")]
-        | None
-    ) = None
-    speed: Annotated[
-        Annotated[int, Meta(ge=1, le=REPLAY_SPEED_MAX)] | Literal["max"],
-        Meta(description=f"1 to {REPLAY_SPEED_MAX} times as fast as it happened, or `max`: as fast as it is taken."),
-    ] = 1
-    after: (
-        Annotated[
-            str,
-            Meta(description="Go on behind the frame with this id, at any speed; `from` and `to` are those it had."),
-        ]
-        | None
-    ) = None
-
-
-class Frames(Struct):
-    """Frames, each with its ``event``, and the checkpoint to send as ``after`` next time."""
-
-    frames: list[dict[str, Any]]
-    next: str
-
-
-TAIL = Call(
-    "GET",
-    "/api/v1/tail",
-    "Records as they arrive, from any position: server-sent events.",
-    takes=TailParameters,
-    gives={SSE: FRAMES},
-)
-POLL = Call(
-    "GET",
-    "/api/v1/tail/poll",
-    "The same frames, one answer at a time: at once when there is something, else when there is.",
-    takes=PollParameters,
-    gives={JSON: Frames},
-)
-SOCKET = Call(
-    "GET",
-    "/api/v1/tail/ws",
-    "The same as a WebSocket, whose client may change the query, pause and resume",
-    takes=TailParameters,
-    gives={WEBSOCKET: {**FRAMES, **ANSWERS}},
-    hears=Message,
-)
-REPLAY = Call(
-    "GET",
-    "/api/v1/replay",
-    "What happened in a window, in the order of time and at any speed, then live: the same events",
-    takes=ReplayParameters,
-    gives={SSE: FRAMES},
-)
-CALLS = [TAIL, SOCKET, POLL, REPLAY]
 _EVENTS = {name.decode(): value.decode() for name, value in sse.HEADERS}
 
 AWAY = "tailrace.away"
@@ -197,31 +96,30 @@ class Away:
                 self._connection.source.close()
 
 
-def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> list[BaseRoute]:  # noqa: C901
-    """Return the routes over one hub; streams are added to ``connections``, and who asks is held to ``quota``."""
-    replays = Replays(hub)
+class Tails:
+    """The calls over one hub; streams are added to ``connections``, and who asks is held to ``quota``."""
 
-    def account(request: Request) -> Account | None:
-        return quota.account(name_of(request.scope), time.monotonic()) if quota is not None else None
+    def __init__(self, hub: Hub, connections: Connections, quota: Quota | None) -> None:
+        self._hub = hub
+        self._connections = connections
+        self._quota = quota
+        self._replays = Replays(hub)
 
-    def stream(request: Request, start: Start | Place, opened: Callable[[Encode, Account | None], Viewer]) -> Any:
-        version = request.scope["http_version"]
-        try:
-            viewer = opened(sse.encoding(version), account(request))
-        except OverQuota as over:
-            if SSE not in request.headers.get("accept", ""):
-                raise
-            return Response(sse.encode(_refusal(over, start)), headers=_EVENTS)
-        return Away(200, sse.HEADERS, sse.EventStream(connections, viewer, version))
-
-    async def tail(request: Request) -> Any:
+    async def tail(self, request: Request) -> Any:
+        """Answer with a stream of what arrives."""
         given = parameters(TailParameters, request.query_params.multi_items())
         view, start = _view(given), _start(given, request.headers.get("last-event-id"))
-        if request.method == "HEAD":
-            return Response(headers=_EVENTS)
-        return stream(request, start, lambda encode, who: hub.open(view, start, encode, given.behind, who))
+        return self._stream(request, start, lambda encode, who: self._hub.open(view, start, encode, given.behind, who))
 
-    async def web_socket(request: Request) -> Any:
+    async def replay(self, request: Request) -> Any:
+        """Answer with a stream of what was, at the speed that is asked for."""
+        given = parameters(ReplayParameters, request.query_params.multi_items())
+        view, place = View(_query(given.q)), _place(self._replays, given, request.headers.get("last-event-id"))
+        speed = None if given.speed == "max" else given.speed
+        return self._stream(request, place, lambda encode, who: self._replays.open(view, place, speed, encode, who))
+
+    async def web_socket(self, request: Request) -> Any:
+        """Answer with a WebSocket."""
         given = parameters(TailParameters, request.query_params.multi_items())
         status, headers, why = websocket.handshake(request.scope["http_version"], request.headers.items())
         if status != 101:
@@ -231,22 +129,23 @@ def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> li
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         try:
             conversation = Conversation(
-                hub,
+                self._hub,
                 view,
                 start,
                 behind_max=given.behind,
                 encode=websocket.encode,
                 write=websocket.message,
-                account=account(request),
+                account=self._account(request),
             )
         except OverQuota as over:
-            return Away(status, raw, websocket.Refusal(connections, _refusal(over, start)))
-        return Away(status, raw, websocket.WebSocket(connections, conversation))
+            return Away(status, raw, websocket.Refusal(self._connections, _refusal(over, start)))
+        return Away(status, raw, websocket.WebSocket(self._connections, conversation))
 
-    async def long_poll(request: Request) -> Response:
+    async def long_poll(self, request: Request) -> Response:
+        """Answer with what there is, or what comes while it waits."""
         given = parameters(PollParameters, request.query_params.multi_items())
         view, start = _view(given), _start(given, None)
-        viewer = hub.open(view, start, poll.encode, given.behind, account(request))
+        viewer = self._hub.open(view, start, poll.encode, given.behind, self._account(request))
         answer = asyncio.create_task(poll.answer(viewer, given.wait))
         left = asyncio.create_task(_left(request))
         try:
@@ -258,20 +157,32 @@ def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> li
             left.cancel()
         return Response(body, headers={"cache-control": "no-store"}, media_type=JSON)
 
-    async def replay(request: Request) -> Any:
-        given = parameters(ReplayParameters, request.query_params.multi_items())
-        query, place = parse(given.q, time.time_ns()), _place(replays, given, request.headers.get("last-event-id"))
-        query.check_live()
+    def _account(self, request: Request) -> Account | None:
+        return self._quota.account(name_of(request.scope), time.monotonic()) if self._quota is not None else None
+
+    def _stream(
+        self, request: Request, start: Start | Place, opened: Callable[[Encode, Account | None], Viewer]
+    ) -> Any:
         if request.method == "HEAD":
             return Response(headers=_EVENTS)
-        speed = None if given.speed == "max" else given.speed
-        return stream(request, place, lambda encode, who: replays.open(query, place, speed, encode, who))
+        version = request.scope["http_version"]
+        try:
+            viewer = opened(sse.encoding(version), self._account(request))
+        except OverQuota as over:
+            if SSE not in request.headers.get("accept", ""):
+                raise
+            return Response(sse.encode(_refusal(over, start)), headers=_EVENTS)
+        return Away(200, sse.HEADERS, sse.EventStream(self._connections, viewer, version))
 
+
+def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> list[BaseRoute]:
+    """Return the routes over one hub; streams are added to ``connections``, and who asks is held to ``quota``."""
+    tails = Tails(hub, connections, quota)
     return [
-        Route(TAIL.path, tail),
-        Route(SOCKET.path, web_socket),
-        Route(POLL.path, long_poll),
-        Route(REPLAY.path, replay),
+        Route(TAIL.path, tails.tail),
+        Route(SOCKET.path, tails.web_socket),
+        Route(POLL.path, tails.long_poll),
+        Route(REPLAY.path, tails.replay),
     ]
 
 
@@ -294,10 +205,14 @@ def _refusal(over: OverQuota, start: Start | Place) -> End:
     return End(f"{over.message}. {over.cure}", checkpoint, over.retry_s, over.limit)
 
 
-def _view(given: TailParameters) -> View:
-    query = parse(given.q, time.time_ns())
+def _query(text: str) -> Query:
+    query = parse(text, time.time_ns())
     query.check_live()
-    return View(query, given.context, given.rate_max, given.counts)
+    return query
+
+
+def _view(given: TailParameters) -> View:
+    return View(_query(given.q), given.context, given.rate_max, given.counts)
 
 
 def _start(given: TailParameters, last_event_id: str | None) -> Start:

@@ -47,9 +47,11 @@ from tailrace.record import Batch, rfc3339
 from tailrace.store import TIME_MIN_NS, Cancelled, Progress, Search
 from tailrace.tail.catchup import History
 from tailrace.tail.evaluate import Encode
-from tailrace.tail.hub import After, Hub, Viewer
+from tailrace.tail.hub import After, Hub
 from tailrace.tail.pace import OFFSET_MAX, Pace, Page, Place, Span, State, resume
 from tailrace.tail.subscription import State as Tail
+from tailrace.tail.view import View
+from tailrace.tail.viewer import Viewer
 
 Ranges = list[tuple[int, int]]
 
