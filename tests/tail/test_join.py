@@ -1,7 +1,8 @@
 """The join rule as a property: whatever happens, a tail's rows plus its gaps are the filter over its cursors, in order.
 
-Random appends, queries, starts, speeds, disconnects, retention and restarts of the hub, on a real bus, against a plain
-list. Bounds are made small, so that tails fall behind, catch up and join again all the time.
+Random appends, queries, starts, speeds, patience, disconnects, retention and restarts of the hub, on a real bus,
+against a plain list: what was sent, what each ping proves of it, what each gap says of what was skipped. Bounds are
+made small, so that tails fall behind, catch up and join again all the time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from hypothesis import settings
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tailrace.bus.disk import DiskBus
-from tailrace.cursor import Checkpoint
+from tailrace.cursor import Checkpoint, Cursor
 from tailrace.query import parse
 from tailrace.tail.hub import After, Hub, Last, Now
 from tailrace.tail.view import View
@@ -55,17 +57,42 @@ class Tail:
     client: Client
     offsets: list[int] = field(default_factory=list)
     missed: list[tuple[int, int]] = field(default_factory=list)
+    behind: int = 0
 
-    def gather(self) -> None:
+    def gather(self, history: ListHistory) -> None:
+        self.check(history)
         self.offsets += self.client.offsets
         self.missed += self.client.missed
-        self.client.offsets, self.client.gaps = [], []
+        self.client.offsets, self.client.hits, self.client.gaps, self.client.pinged = [], [], [], []
+
+    def check(self, history: ListHistory) -> None:
+        """Compare what this connection was told with what it was sent, and with what it was not sent."""
+        query, counted = parse(self.query, 0), lambda gap: "digest" in gap
+        for ping, rows, gaps in self.client.pinged:
+            sent, declared = self.client.hits[:rows], self.client.gaps[:gaps]
+            assert (ping["sent"], ping["digest"]) == (rows, history.digest(sent)), (sent, ping)
+            assert ping["matched"] == rows + sum(gap["count"] for gap in filter(counted, declared)), (sent, ping)
+            first, stop = (Cursor.parse(ping[name]).offset for name in ("from", "checkpoint"))
+            lost = [range_of(gap) for gap in declared if not counted(gap) and gap["count"] is not None]
+            meant = [n for n in history.expected(query, first, stop) if not any(a <= n < b for a, b in lost)]
+            digests = [ping["digest"], *(gap["digest"] for gap in filter(counted, declared))]
+            assert f"{sum(int(one, 16) for one in digests) % 2**64:016x}" == history.digest(meant), (sent, ping)
+        for gap in self.client.gaps:
+            if gap["why"] == "slow":
+                skipped = history.expected(query, *range_of(gap))
+                assert (gap["count"], gap["digest"]) == (len(skipped), history.digest(skipped)), gap
+
+
+def range_of(gap: dict[str, Any]) -> tuple[int, int]:
+    return Cursor.parse(gap["from"]).offset, Cursor.parse(gap["to"]).offset
 
 
 class TailMachine(RuleBasedStateMachine):
     """Drives a hub, a bus and clients; ``teardown`` compares."""
 
     bus_bytes_max = 1_000
+    behinds = (0, 5, 20)
+    """How far behind a tail may be that skips; 0: it never does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,9 +128,9 @@ class TailMachine(RuleBasedStateMachine):
     def view(self, query: str) -> View:
         return View(parse(query, 0))
 
-    @rule(query=st.sampled_from(QUERIES))
-    def watch_from_now(self, query: str) -> None:
-        self.add(query, Now())
+    @rule(query=st.sampled_from(QUERIES), data=st.data())
+    def watch_from_now(self, query: str, data: st.DataObject) -> None:
+        self.add(query, Now(), data.draw(st.sampled_from(self.behinds)))
 
     @rule(query=st.sampled_from(QUERIES), behind=st.integers(0, 60))
     def watch_after(self, query: str, behind: int) -> None:
@@ -112,6 +139,7 @@ class TailMachine(RuleBasedStateMachine):
     @rule(query=st.sampled_from(QUERIES), count=st.integers(1, 20))
     def watch_last(self, query: str, count: int) -> None:
         held = self.history.expected(parse(query, 0), self.history.first, self.bus.next.offset)
+        at_rest = self.hub.stats().queries == 0
 
         async def begin() -> Tail:
             client = watch(self.hub, self.view(query), Last(count))
@@ -119,15 +147,15 @@ class TailMachine(RuleBasedStateMachine):
             return Tail(query, client.viewer.subscription.position.offset, client)
 
         tail = self.loop.run_until_complete(begin())
-        if self.hub.stats().queries == 0 and len(held) >= count:
+        if at_rest and len(held) >= count:
             assert tail.start == held[-count]
         self.tails.append(tail)
 
-    def add(self, query: str, start: Now | After) -> None:
+    def add(self, query: str, start: Now | After, behind: int = 0) -> None:
         async def begin() -> Tail:
-            client = watch(self.hub, self.view(query), start)
+            client = watch(self.hub, self.view(query), start, behind)
             offset = client.viewer.subscription.position.offset
-            return Tail(query, offset, client)
+            return Tail(query, offset, client, behind=behind)
 
         self.tails.append(self.loop.run_until_complete(begin()))
 
@@ -144,6 +172,16 @@ class TailMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(take())
 
     @precondition(lambda self: self.tails)
+    @rule(data=st.data())
+    def a_client_is_pinged(self, data: st.DataObject) -> None:
+        tail = data.draw(st.sampled_from(self.tails))
+
+        async def ping() -> None:
+            tail.client.viewer.ping()
+
+        self.loop.run_until_complete(ping())
+
+    @precondition(lambda self: self.tails)
     @rule(data=st.data(), ping=st.booleans())
     def a_client_connects_again(self, data: st.DataObject, ping: bool) -> None:
         tail = data.draw(st.sampled_from(self.tails))
@@ -158,11 +196,11 @@ class TailMachine(RuleBasedStateMachine):
 
     def resume(self, tail: Tail) -> None:
         """Drop the connection with all that is queued, and come back with the last id that was seen."""
-        tail.gather()
+        tail.gather(self.history)
         tail.client.viewer.close()
         seen = checkpoint(tail.client.last_id) if tail.client.last_id else Checkpoint((self.history.at(tail.start),))
         last_id = tail.client.last_id
-        tail.client = watch(self.hub, self.view(tail.query), After(seen))
+        tail.client = watch(self.hub, self.view(tail.query), After(seen), tail.behind)
         tail.client.last_id = last_id
 
     @rule()
@@ -198,9 +236,15 @@ class TailMachine(RuleBasedStateMachine):
     async def compare(self) -> None:
         for tail in self.tails:
             await tail.client.until_now()
-            tail.gather()
-            assert tail.offsets == self.wanted(tail), (tail.query, tail.start, tail.missed)
+            tail.client.viewer.ping()
+            await tail.client.until(lambda tail=tail: not tail.client.viewer.subscription.queued_bytes)
+            tail.gather(self.history)
+            self.judge(tail)
         await self.hub.close()
+
+    def judge(self, tail: Tail) -> None:
+        """Compare all that a tail was sent with what the log holds."""
+        assert tail.offsets == self.wanted(tail), (tail.query, tail.start, tail.missed)
 
     def wanted(self, tail: Tail) -> list[int]:
         wanted = self.history.expected(parse(tail.query, 0), tail.start, self.bus.next.offset)
@@ -211,6 +255,7 @@ class ContextMachine(TailMachine):
     """The same with lines around the matches, of two services, where nothing is removed."""
 
     bus_bytes_max = 1_000_000
+    behinds = (0,)
 
     @rule(
         words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=9),
@@ -235,7 +280,20 @@ class ContextMachine(TailMachine):
         return [offset for sent_at, offset, _ in grep(lines, around, 8) if sent_at >= tail.start]
 
 
+class SampledMachine(TailMachine):
+    """The same with tails that are shown a part: each connection's gaps say what it was not shown."""
+
+    def view(self, query: str) -> View:
+        return View(parse(query, 0), rate_max=1 + QUERIES.index(query))
+
+    def judge(self, tail: Tail) -> None:
+        meant = self.history.expected(parse(tail.query, 0), tail.start, self.bus.next.offset)
+        assert tail.offsets == sorted(set(tail.offsets) & set(meant))
+
+
 TestJoin = TailMachine.TestCase
 TestJoin.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestContext = ContextMachine.TestCase
 TestContext.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestSampled = SampledMachine.TestCase
+TestSampled.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)

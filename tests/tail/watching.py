@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import orjson
 
 from tailrace.bus.disk import DiskBus
 from tailrace.cursor import Checkpoint, Cursor
+from tailrace.limits import TAIL_BEHIND_ROWS_MAX
 from tailrace.query import Query
 from tailrace.record import Batch
 from tailrace.store import Progress, Search
@@ -93,6 +95,15 @@ class ListHistory:
             found += batch.offsets[query.filter.matches(batch)].tolist()
         return [offset for offset in found if start <= offset < stop]
 
+    def digest(self, offsets: list[int]) -> str:
+        """Return the digest of records by its definition, in plain arithmetic."""
+        messages = [message for batch in self.batches for message in batch.array("message").to_pylist()]
+        total = 0
+        for offset in offsets:
+            mixed = (offset * 0x9E3779B97F4A7C15 + crc32(messages[offset].encode()) * 0xC2B2AE3D27D4EB4F) % 2**64
+            total += mixed ^ mixed >> 32
+        return f"{total % 2**64:016x}"
+
 
 @dataclass
 class Client:
@@ -100,12 +111,16 @@ class Client:
 
     viewer: Viewer
     offsets: list[int] = field(default_factory=list)
+    hits: list[int] = field(default_factory=list)
+    """The same without the lines around them."""
     gaps: list[dict[str, Any]] = field(default_factory=list)
     counts: list[dict[str, Any]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     ended: str | None = None
     last_id: str = ""
     ping: dict[str, Any] = field(default_factory=dict[str, Any])
+    pinged: list[tuple[dict[str, Any], int, int]] = field(default_factory=list)
+    """Each ping, and how many hits and gaps had come before it."""
 
     def take(self) -> bool:
         """Take what one send would carry; tell whether there was anything."""
@@ -121,10 +136,14 @@ class Client:
         if event == "rows":
             self.counts += [data["counts"]] if "counts" in data else []
             self.offsets += [Cursor.parse(record["cursor"]).offset for record in data["records"]]
+            self.hits += [
+                Cursor.parse(record["cursor"]).offset for record in data["records"] if "context" not in record
+            ]
         elif event == "gap":
             self.gaps.append(data)
         elif event == "ping":
             self.ping = data
+            self.pinged.append((data, len(self.hits), len(self.gaps)))
         elif event == "end":
             self.ended = data["why"]
 
@@ -171,8 +190,8 @@ class Client:
         ]
 
 
-def watch(hub: Hub, view: View | Query, start: Start) -> Client:
-    return Client(hub.open(view if isinstance(view, View) else View(view), start, encode))
+def watch(hub: Hub, view: View | Query, start: Start, behind_max: int = TAIL_BEHIND_ROWS_MAX) -> Client:
+    return Client(hub.open(view if isinstance(view, View) else View(view), start, encode, behind_max))
 
 
 def checkpoint(text: str) -> Checkpoint:

@@ -417,12 +417,12 @@ class Hub:
                 if at < subscription.position:
                     # The client knows of a commit that the hub has not come to yet.
                     await self._next_round()
-                elif subscription.state is State.BEHIND and at - subscription.position <= TAIL_CATCH_UP_ROWS:
-                    self._attach(viewer)
                 elif self._too_far_behind(viewer, at):
                     for skipped in await self._in_thread(viewer.reader.skip, subscription.position, at):
                         self._take(viewer, skipped)
                     viewer.on_news()
+                elif subscription.state is State.BEHIND and at - subscription.position <= TAIL_CATCH_UP_ROWS:
+                    self._attach(viewer)
                 else:
                     stop = at if subscription.joined_at is None else subscription.joined_at
                     found = await self._in_thread(viewer.reader.step, subscription.position, stop)
@@ -433,9 +433,9 @@ class Hub:
             pass  # The hub closes, or the client left.
         except TailraceError as error:
             subscription.end(str(error))
-            viewer.on_news()
         finally:
             self._task_done(viewer)
+        viewer.on_news()  # It is over, or live: both are news, though nothing may be queued.
         self.proceed(viewer)
 
     def _too_far_behind(self, viewer: Viewer, at: Cursor) -> bool:

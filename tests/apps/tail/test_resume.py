@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def verdict(numbers: list[int]) -> dict[str, object]:
     return {
         "missing": sorted(set(range(LINES)) - set(times))[:5],
         "twice": [number for number, count in times.items() if count > 1][:5],
-        "order": [b for a, b in zip(numbers, numbers[1:], strict=False) if b != a + 1][:5],
+        "order": [b for a, b in pairwise(numbers) if b != a + 1][:5],
         "came": len(numbers),
     }
 
@@ -80,7 +81,7 @@ def test_over_cuts_and_kills_each_way_out_gives_every_line_once_and_in_order(tmp
         for point in sorted(chance.randrange(LINES // 20, LINES * 19 // 20) for _ in range(KILLS)):
             writer.let(point + LINES // 20)
             watched = chance.choice(list(ways.values()))
-            until(lambda: len(watched.numbers) > point, SECONDS_MAX)
+            until(lambda watched=watched, point=point: len(watched.numbers) > point, SECONDS_MAX)
             server.stop(signal.SIGKILL)
             server = Server(tmp_path / "data", log, "--no-discover", command="up")
             for wire in wires.values():
