@@ -10,7 +10,7 @@ import argparse
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -224,22 +224,27 @@ def _keys(kind: type[Struct]) -> str:
     return "\n".join(["| key | meaning |\n|---|---|", *(f"| `{n}` | {_cell(text)}{must} |" for n, text, must in rows)])
 
 
-def collection() -> str:
-    """Return the page of the scenarios."""
-    spec = importlib.util.spec_from_file_location("scenarios", Path(__file__).with_name("scenarios.py"))
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for it
-    spec.loader.exec_module(module)
-    return module.page()
+def _page_of(name: str) -> Callable[[], str]:
+    """Return what makes the page of a module beside this one, which reads the tests."""
+
+    def page() -> str:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where dataclasses look for it
+        spec.loader.exec_module(module)
+        return module.page()
+
+    return page
 
 
 PAGES = {
     "cli.md": cli,
     "api.md": api,
     "configuration.md": configuration,
-    "collection.md": collection,
+    "collection.md": _page_of("scenarios"),
+    "live-tail.md": _page_of("promises"),
     "layouts.md": layouts,
 }
 

@@ -62,6 +62,7 @@ def verdict(numbers: list[int]) -> dict[str, object]:
     }
 
 
+@pytest.mark.promise(2)
 @pytest.mark.slow
 @pytest.mark.timeout(2 * SECONDS_MAX)
 def test_over_cuts_and_kills_each_way_out_gives_every_line_once_and_in_order(tmp_path: Path) -> None:
