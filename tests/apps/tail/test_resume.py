@@ -92,6 +92,7 @@ def test_over_cuts_and_kills_each_way_out_gives_every_line_once_and_in_order(tmp
             way.join(SECONDS_MAX)
         assert {name: verdict(way.numbers) for name, way in ways.items()} == {name: {} for name in ways}
         assert {name: way.gaps for name, way in ways.items()} == {name: [] for name in ways}
+        assert "Traceback" not in (tmp_path / "data.stderr").read_text()
         assert {name: wire.cuts for name, wire in wires.items()} == dict.fromkeys(ways, CUTS)
     finally:
         for way in ways.values():

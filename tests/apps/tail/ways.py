@@ -14,6 +14,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
 from tests.apps.programs import TAILRACE, environment
 
 _NUMBER = re.compile(rb'line (\d+)"')
@@ -106,6 +110,30 @@ class Polls(Way):
         self.believe(b"rows" if not frames else frames[0], body, checkpoint)
 
 
+class Sockets(Way):
+    """WebSocket messages, resumed by ``after``."""
+
+    def watch(self) -> None:
+        url = f"ws://127.0.0.1:{self.port}/api/v1/tail/ws?after={self.after}"
+        try:
+            with connect(url, compression=None, max_size=None, open_timeout=_TIMEOUT_S, close_timeout=0) as socket:
+                while not self.done:
+                    message = socket.recv(_TIMEOUT_S, decode=False)
+                    said = msgspec.json.decode(message, type=Said)
+                    self.believe(said.event.encode(), message, (said.next or said.checkpoint or said.to).encode())
+        except WebSocketException as error:
+            raise ConnectionError from error
+
+
+class Said(msgspec.Struct):
+    """What a message says beside its records."""
+
+    event: str
+    next: str = ""
+    checkpoint: str = ""
+    to: str = ""
+
+
 class Command(Way):
     """``tailrace tail``, which comes back by itself."""
 
@@ -135,4 +163,4 @@ class Command(Way):
                 self.gaps.append(line)
 
 
-WAYS: dict[str, type[Way]] = {"sse": Events, "poll": Polls, "cli": Command}
+WAYS: dict[str, type[Way]] = {"sse": Events, "websocket": Sockets, "poll": Polls, "cli": Command}
