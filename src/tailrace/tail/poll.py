@@ -1,17 +1,22 @@
 """Long-poll: the frames of a tail, one answer at a time, for clients that cannot hold a stream.
 
 Each call is a tail of its own that begins at ``after`` and ends with its answer: what there is at once, else what comes
-within ``wait`` seconds, else nothing. ``next`` is where the following call begins; nothing is kept in between.
+within ``wait`` seconds, else nothing. What is there already is read first, so that an answer without frames has got on,
+or stands at the end. ``next`` is where the following call begins; nothing is kept in between.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import orjson
 
+from tailrace.cursor import Cursor
 from tailrace.frame import EVENTS, Frame
+from tailrace.limits import POLL_WAIT_S_MAX
+from tailrace.tail.subscription import Subscription
 from tailrace.tail.viewer import Viewer
 
 
@@ -22,15 +27,25 @@ def encode(frame: Frame) -> bytes:
 
 async def answer(viewer: Viewer, wait_s: float) -> bytes:
     """Return the answer of one call: ``{"frames":[...],"next":"..."}``."""
-    news = asyncio.Event()
+    subscription, news = viewer.subscription, asyncio.Event()
     viewer.listen(news.set)
-    with contextlib.suppress(TimeoutError):  # Nothing came: the answer is empty, and says from where to go on.
-        async with asyncio.timeout(wait_s):
-            while not viewer.subscription.queued_bytes:
-                await news.wait()
-                news.clear()
-    while not viewer.located:
-        await news.wait()
-        news.clear()
+    await _while(lambda: not viewer.located, news, None)
+    start = subscription.position
+    # What is there already is read first, however short the wait: who does not wait gets on all the same.
+    await _while(lambda: _unread(subscription, start), news, POLL_WAIT_S_MAX)
+    await _while(lambda: not subscription.queued_bytes, news, wait_s)
     frames = viewer.take_frames()
     return b'{"frames":[%b],"next":%b}' % (b",".join(frames), orjson.dumps(str(viewer.checkpoint)))
+
+
+def _unread(subscription: Subscription, start: Cursor) -> bool:
+    return not subscription.queued_bytes and subscription.reading and subscription.position == start
+
+
+async def _while(holds: Callable[[], bool], news: asyncio.Event, seconds_max: float | None) -> None:
+    """Wait for news while this holds, or until the time is up."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds_max):
+            while holds():
+                await news.wait()
+                news.clear()

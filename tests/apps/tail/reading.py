@@ -111,7 +111,7 @@ def polled(server: Any, after: str, stop: str, **parameters: object) -> list[byt
     """Return the records in [after, stop) by polls, as a client fetches what it has skipped."""
     found: list[bytes] = []
     while Cursor.parse(after) < Cursor.parse(stop):
-        _, _, body = server.call("GET", "/api/v1/tail/poll", {"after": after, "wait": 5, **parameters})
+        _, _, body = server.call("GET", "/api/v1/tail/poll", {"after": after, "wait": 0, **parameters})
         answer = msgspec.json.decode(body, type=Answer)
         found += [bytes(record) for frame in answer.frames for record in frame.records]
         after = answer.next

@@ -152,6 +152,22 @@ def test_a_poll_without_news_is_empty_and_says_where_to_go_on(serving: Serving) 
     assert serving.json("/tail/poll?wait=0") == (200, {"frames": [], "next": str(end)})
 
 
+def test_polls_that_do_not_wait_get_all_that_is_there(serving: Serving) -> None:
+    end = serving.history.append(*[f"line {number}" for number in range(9_000)])
+    after, found = str(serving.history.at(0)), []
+    while after != str(end):
+        _, answer = serving.json(f"/tail/poll?after={after}&wait=0")
+        assert answer["next"] != after
+        after = answer["next"]
+        found += [record["message"] for frame in answer["frames"] for record in frame["records"]]
+    assert found == [f"line {number}" for number in range(9_000)]
+
+
+def test_a_poll_that_does_not_wait_answers_from_the_end_at_once(serving: Serving) -> None:
+    end = serving.history.append("one")
+    assert serving.json(f"/tail/poll?after={end}&wait=0") == (200, {"frames": [], "next": str(end)})
+
+
 def test_a_poll_waits_for_what_comes(serving: Serving) -> None:
     answers: list[dict] = []
     thread = threading.Thread(target=lambda: answers.append(serving.json("/tail/poll?wait=20")[1]))
