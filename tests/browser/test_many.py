@@ -61,6 +61,7 @@ def offsets(numbers):
     return {number - row for row, number in numbers}
 
 
+@pytest.mark.promise(7)
 def test_a_pause_that_is_longer_than_the_page_goes_on_without_loss(full):
     page, last = full
     page.get_by_role("button", name="Go on from here").click()
@@ -71,6 +72,7 @@ def test_a_pause_that_is_longer_than_the_page_goes_on_without_loss(full):
     assert numbers[-1][1] == last
 
 
+@pytest.mark.promise(4)
 def test_a_jump_to_now_leaves_a_gap_that_can_be_filled(full):
     page, last = full
     page.get_by_role("button", name="Jump to now").click()
@@ -86,6 +88,7 @@ def test_a_jump_to_now_leaves_a_gap_that_can_be_filled(full):
     assert numbers[-1][1] == last
 
 
+@pytest.mark.promise(14)
 def test_ten_thousand_lines_a_second_arrive_all(server, open_page):
     server.push(lines("the first"))
     page = open_page()
@@ -105,6 +108,7 @@ def test_ten_thousand_lines_a_second_arrive_all(server, open_page):
     sys.stdout.write(f"long tasks: {len(tasks)}, the longest {max(tasks, default=0)} ms\n")
 
 
+@pytest.mark.promise(14)
 def test_large_lines_do_not_stop_the_page(server, open_page):
     large = {"payload": {f"key{number}": "x" * 100 for number in range(110)}}
     server.push(lines(*("large" for _ in range(200)), **large) + b"\n" + lines("m" * 1_000_000))
@@ -118,6 +122,7 @@ def test_large_lines_do_not_stop_the_page(server, open_page):
     expect(page.get_by_role("rowheader", name="payload.key109")).to_be_attached()
 
 
+@pytest.mark.promise(6)
 def test_a_line_that_is_late_says_how_late(server, open_page):
     server.push(lines("in time"))
     page = open_page()

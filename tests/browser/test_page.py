@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.apps.programs import Server
@@ -103,6 +104,7 @@ def test_a_query_that_is_wrong_is_pointed_at_under_the_character(open_page):
     assert abs(caret["x"] + padding - bad["x"]) < 10
 
 
+@pytest.mark.promise(18)
 def test_a_permalink_shows_the_line_again(server, open_page):
     server.push(lines(*(f"line {number:03}" for number in range(300))))
     page = open_page()

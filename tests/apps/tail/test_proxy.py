@@ -56,6 +56,7 @@ def documented() -> str:
     return GUIDE.read_text().partition("```nginx\n")[2].partition("proxy_pass")[2].partition(";")[2].partition("}")[0]
 
 
+@pytest.mark.promise(17)
 def test_a_stream_is_not_held_back_by_the_defaults_of_nginx(serving: Serving, tmp_path: Path) -> None:
     with proxied(serving, tmp_path), serving.tail() as frames:
         assert next(frames)[0] == "ping"
@@ -80,6 +81,7 @@ def test_a_stream_through_nginx_ends_cleanly_and_resumes_directly(serving: Servi
         assert messages(frames, 1)[0] == ["two"]
 
 
+@pytest.mark.promise(17)
 def test_a_long_poll_passes_nginx(serving: Serving, tmp_path: Path) -> None:
     end = serving.history.append("one")
     with proxied(serving, tmp_path):
@@ -89,6 +91,7 @@ def test_a_long_poll_passes_nginx(serving: Serving, tmp_path: Path) -> None:
         connection.close()
 
 
+@pytest.mark.promise(17)
 def test_with_the_lines_of_the_guide_a_websocket_passes_nginx_and_so_does_a_stream(
     serving: Serving, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_it_resumes_with_the_token_of_a_stream(serving: Serving) -> None:
         assert client.messages(1) == ["two"]
 
 
+@pytest.mark.promise(8)
 def test_a_narrower_query_begins_where_the_other_stopped(serving: Serving) -> None:
     with watching(serving) as client:
         client.next("ping")
@@ -91,6 +92,7 @@ def test_a_narrower_query_begins_where_the_other_stopped(serving: Serving) -> No
         assert client.messages(1) == ["apple again"]
 
 
+@pytest.mark.promise(8)
 def test_a_query_can_be_widened_over_what_was_seen_already(serving: Serving) -> None:
     begin = serving.history.append("before")
     with watching(serving, "?q=apple") as client:
@@ -103,6 +105,7 @@ def test_a_query_can_be_widened_over_what_was_seen_already(serving: Serving) -> 
         assert client.messages(4) == ["pear", "apple", "pear too", "live"]
 
 
+@pytest.mark.promise(7)
 def test_a_pause_sends_no_rows_counts_what_matches_and_loses_nothing(tmp_path: Path) -> None:
     serving = Serving(tmp_path, ping_s=0.1)
     with watching(serving, "?q=apple") as client:
@@ -191,6 +194,7 @@ def test_a_stop_of_the_server_ends_the_tail_with_a_checkpoint(serving: Serving) 
     serving.start()
 
 
+@pytest.mark.promise(15)
 def test_a_client_that_never_reads_holds_nobody_up_and_is_cut_off(tmp_path: Path) -> None:
     serving = Serving(tmp_path, ping_s=0.05, stall_s=0.3)
     stuck = socket.create_connection(("127.0.0.1", serving.port))
