@@ -96,10 +96,9 @@ def test_of_500_tails_the_5_that_stall_hold_nobody_up(server) -> None:
 
 
 @pytest.mark.promise(16)
-def test_a_tail_has_no_age_at_which_it_ends(tmp_path: Path, monkeypatch) -> None:
+def test_a_tail_has_no_age_at_which_it_ends(tmp_path: Path) -> None:
     """A thousand signs of life are three hours; neither a clock nor a count ends it."""
-    monkeypatch.setattr("tailrace.tail.sse.PING_S", 0.002)
-    serving = Serving(tmp_path)
+    serving = Serving(tmp_path, ping_s=0.002)
     try:
         with tailing(serving) as tail:
             tail.until(lambda: len(tail.pings) > 1_000)
