@@ -27,13 +27,15 @@ class Frame(msgspec.Struct):
 
     records: list[msgspec.Raw] = []
     next: str = ""
+    counts: dict[str, Any] | None = None
 
 
 class Tail:
-    """One tail over server-sent events: ``records`` in the order they came, ``gaps``, and the newest ``ping``."""
+    """One tail over server-sent events: ``records`` and ``counts`` in the order they came, ``gaps``, and ``pings``."""
 
     def __init__(self, answer: http.client.HTTPResponse) -> None:
         self.records: list[bytes] = []
+        self.counts: list[dict[str, Any]] = []
         self.gaps: list[dict[str, Any]] = []
         self.pings: list[dict[str, Any]] = []
         self.ended: dict[str, Any] | None = None
@@ -75,7 +77,9 @@ class Tail:
         self.last_id = event[b"id"].decode()
         kind, data = event[b"event"], event[b"data"]
         if kind == b"rows":
-            self.records += map(bytes, msgspec.json.decode(data, type=Frame).records)
+            frame = msgspec.json.decode(data, type=Frame)
+            self.records += map(bytes, frame.records)
+            self.counts += [frame.counts] if frame.counts else []
         elif kind == b"gap":
             self.gaps.append(msgspec.json.decode(data))
         elif kind == b"ping":
