@@ -1,6 +1,8 @@
 """What the page keeps, follows and gives away."""
 
 import json
+import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
@@ -25,6 +27,65 @@ def test_a_filter_that_changes_while_live_goes_on_live(server, open_page):
     page.keyboard.press("Enter")
     server.push(lines("red 3", "blue 3"))
     expect(messages(page)).to_have_text(["blue 1", "blue 2", "blue 3"])
+
+
+def test_what_a_filter_hid_while_live_comes_back_when_it_goes(server, open_page):
+    server.push(lines(*(f"old {number}" for number in range(400))))
+    page = open_page()
+    expect(messages(page).last).to_have_text("old 399")
+    server.push(lines("red 1", "blue 1"))
+    expect(messages(page).last).to_have_text("blue 1")
+    ask(page, "red")
+    expect(messages(page)).to_have_text(["red 1"])
+    server.push(lines(*(f"blue {number}" for number in range(2, 700)), "red 2"))
+    expect(messages(page)).to_have_text(["red 1", "red 2"])
+    ask(page, "red or blue")
+    expect(page.locator("footer")).to_contain_text("701 lines")
+    expect(messages(page).last).to_have_text("red 2")
+
+
+def test_a_filter_that_nothing_matched_since_the_tail_began_shows_what_was_before(server, open_page):
+    server.push(lines("red", *(f"blue {number}" for number in range(400))))
+    page = open_page()
+    expect(messages(page).last).to_have_text("blue 399")
+    ask(page, "red")
+    expect(messages(page)).to_have_text(["red"])
+    server.push(lines("red again"))
+    expect(messages(page)).to_have_text(["red", "red again"])
+
+
+def test_lines_that_are_older_than_the_range_can_be_shown(server, open_page):
+    server.push(json.dumps({"time": "2026-01-01T00:00:00Z", "message": "red"}).encode())
+    server.push(lines(*(f"blue {number}" for number in range(400))))
+    page = open_page()
+    expect(messages(page).last).to_have_text("blue 399")
+    ask(page, "red")
+    page.get_by_role("button", name="Show older lines").click()
+    expect(messages(page)).to_have_text(["red"])
+
+
+def test_a_late_line_stands_where_it_came_or_in_its_place(server, open_page):
+    at = datetime.now(UTC) - timedelta(seconds=60)
+
+    def line(seconds, message):
+        server.push(json.dumps({"time": (at + timedelta(seconds=seconds)).isoformat(), "message": message}).encode())
+
+    for second in (0, 20, 40):
+        line(second, f"at {second}")
+    page = open_page("?order=event")
+    expect(messages(page)).to_have_text(["at 0", "at 20", "at 40"])
+    line(10, "at 10")
+    expect(messages(page)).to_have_text(["at 0", re.compile("late .* sat 10$"), "at 20", "at 40"])
+    page.get_by_role("button", name="by time").click()
+    expect(messages(page)).to_have_text(["at 0", "at 20", "at 40", re.compile("late .* sat 10$")])
+    assert "order" not in page.url
+    page.get_by_role("button", name="as they arrive").click()
+    expect(messages(page)).to_have_text(["at 0", re.compile("late .* sat 10$"), "at 20", "at 40"])
+
+
+def ask(page, query):
+    page.get_by_role("combobox").fill(query)
+    page.keyboard.press("Enter")
 
 
 def test_a_reload_keeps_the_view(server, open_page):

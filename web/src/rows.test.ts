@@ -46,3 +46,31 @@ test("the end of an empty ring is at its top", () => {
   const rows = new Rows<number>(8);
   expect([rows.top(0, 10), rows.at(50, 10)]).toEqual([0, 0]);
 });
+
+test("merged lines stand where a sort would put them, and only those behind them get higher ids", () => {
+  const held = [1, 4, 9, 16, 25];
+  for (const batch of [[5], [0, 2], [30], [9, 10, 40]]) {
+    const rows = new Rows<number>(16);
+    for (const value of held) rows.push(value);
+    rows.merge(batch, (one, other) => one - other);
+    const found = Array.from({ length: rows.size }, (_, id) => rows.get(id));
+    expect(found).toEqual([...held, ...batch].sort((one, other) => one - other));
+    expect(rows.first).toBe(0);
+  }
+});
+
+test("a line that is merged into a full ring pushes the oldest out", () => {
+  const rows = new Rows<number>(4);
+  for (const value of [10, 20, 30, 40]) rows.push(value);
+  rows.merge([25], (one, other) => one - other);
+  expect([rows.first, rows.get(1), rows.get(2), rows.get(4)]).toEqual([1, 20, 25, 40]);
+});
+
+test("a sort keeps the ids dense and forgets the heights", () => {
+  const rows = new Rows<number>(4);
+  for (const value of [7, 3, 9, 1, 5]) rows.push(value);
+  rows.setExtra(2, 50);
+  rows.sort((one, other) => one - other);
+  expect([1, 2, 3, 4].map((id) => rows.get(id))).toEqual([1, 3, 5, 9]);
+  expect(rows.top(rows.next, 10)).toBe(40);
+});

@@ -63,6 +63,35 @@ export class Rows<T> {
     for (const row of newer) this.push(row);
   }
 
+  /**
+   * Put lines in their places: those held stand in the order of `compare`, and so do these. What stands behind the
+   * first of them gets a higher id, by as many as were put before it; the oldest go when the ring is full.
+   */
+  merge(rows: readonly T[], compare: (one: T, other: T) => number): void {
+    const first = rows[0];
+    if (first === undefined) return;
+    const newer: T[] = [];
+    while (this.size > 0 && compare(this.get(this.next - 1) as T, first) > 0) {
+      this.next--;
+      newer.push(this.#slots[this.next & this.#mask] as T);
+      this.#forget(this.next);
+    }
+    for (const row of rows) {
+      while (newer.length > 0 && compare(newer.at(-1) as T, row) <= 0) this.push(newer.pop() as T);
+      this.push(row);
+    }
+    while (newer.length > 0) this.push(newer.pop() as T);
+  }
+
+  /** Put everything held in another order. */
+  sort(compare: (one: T, other: T) => number): void {
+    const all: T[] = [];
+    for (let id = this.first; id < this.next; id++) all.push(this.get(id) as T);
+    all.sort(compare);
+    this.resetHeights();
+    for (const [index, row] of all.entries()) this.#slots[(this.first + index) & this.#mask] = row;
+  }
+
   dropFirst(count: number): void {
     for (let left = Math.min(count, this.size); left > 0; left--) {
       this.#forget(this.first);

@@ -3,37 +3,22 @@ What the page knows and does: the view (kept in the address), the lines it holds
 feeds them, and what goes with them (histogram, figures).
 
 Rules
-  - Lines stand oldest first; a search fills the end and pages towards the beginning, a live stream adds at the end.
-  - While a person reads (not following), nothing that is on the page leaves it. New lines are kept below, up to the
-    capacity; beyond it they are only counted (`held`), and fetched again from the checkpoint of the last line kept
-    when the person goes on. So pausing loses nothing and memory stays bounded.
+  - Lines stand oldest first; a search fills the end and pages towards the beginning; what arrives live comes from the
+    feed (feed.svelte.ts).
   - A run replaces everything: answers to an earlier run are cancelled, and ignored if they come all the same.
 */
 import { untrack } from "svelte";
 import { behind, CallError, type Histogram, histogram, search } from "./client";
+import { Feed } from "./feed.svelte";
+import { before, line, type Row } from "./line";
 import { aggregates, split } from "./query";
 import { Rows } from "./rows";
-import { type Connection, Tail } from "./tail";
 import { span } from "./time";
-import type { Gap, LogRecord, Ping, Problem, SearchStats, Row as TableRow } from "./types";
+import type { LogRecord, Problem, SearchStats, Row as TableRow } from "./types";
 import { fromAddress, type Range, toAddress, type View } from "./view";
-
-export interface Line {
-  kind: "line";
-  record: LogRecord;
-  at: number;
-}
-
-export interface Hole {
-  kind: "gap";
-  gap: Gap;
-}
-
-export type Row = Line | Hole;
 
 const ROWS_MAX = 65_536;
 const PAGE_ROWS = 500;
-const TAIL_LAST = 300;
 const TABLE_ROWS = 1000;
 const HISTORY_MAX = 50;
 const BUCKETS = 120;
@@ -41,21 +26,12 @@ const FIGURES_MS = 250;
 const HISTOGRAM_MS = 15_000;
 const HISTORY = "tailrace.history";
 
-const isError = (record: LogRecord) => record.level === "error" || record.level === "fatal";
-
 export class Session {
   view = $state<View>(fromAddress(location.search));
   /** The text in the query box, which is not yet run. */
   draft = $state("");
   problem = $state.raw<Problem | null>(null);
-  following = $state(true);
-  waiting = $state.raw({ lines: 0, errors: 0 });
-  /** New lines are only counted: the page is full. */
-  held = $state(false);
   busy = $state<"" | "search" | "older" | "newer">("");
-  connection = $state<Connection>("off");
-  ended = $state("");
-  ping = $state.raw<Ping | null>(null);
   figures = $state.raw({ held: 0, perSecond: 0, latencyMs: -1 });
   stats = $state.raw<SearchStats | null>(null);
   complete = $state(true);
@@ -68,20 +44,15 @@ export class Session {
   asked = $state(Date.now());
 
   readonly rows = new Rows<Row>(ROWS_MAX);
+  readonly feed = new Feed(this);
   /** Set by the list: called when rows came or went. */
   draw: () => void = () => {};
   /** Set by the list: bring a line into view. */
   reveal: (id: number) => void = () => {};
 
   #abort = new AbortController();
-  #tail: Tail | undefined;
-  #stored = "";
-  #older: string | null | undefined;
+  #older = $state.raw<string | null>();
   #newer: string | null = null;
-  #arrived = 0;
-  #latencyMs = -1;
-  /** When the stream was opened, as the beginning of the text of a time: what was observed later has arrived live. */
-  #opened = "";
   #histogramChanged = false;
   #histogramAt = 0;
 
@@ -93,15 +64,6 @@ export class Session {
       this.draft = this.view.query;
       this.start();
     });
-  }
-
-  get paused(): boolean {
-    return this.view.live && !this.following;
-  }
-
-  /** What a person must know first: live, paused, or why it is neither. */
-  get state(): Connection | "paused" {
-    return this.paused && this.connection === "open" ? "paused" : this.connection;
   }
 
   /** Whether older pages may exist. */
@@ -143,14 +105,13 @@ export class Session {
   #start(): void {
     this.#abort.abort();
     this.#abort = new AbortController();
-    this.#tail?.close();
-    this.#tail = undefined;
+    const { view } = this;
+    if (view.live && (view.range.kind === "between" || aggregates(view.query))) view.live = false;
+    this.feed.stop(view.live);
     this.#forget();
     this.asked = Date.now();
     this.run++;
-    const { view } = this;
-    if (view.live && (view.range.kind === "between" || aggregates(view.query))) view.live = false;
-    if (view.live) this.#startTail({ last: TAIL_LAST });
+    if (view.live) this.feed.start();
     else if (aggregates(view.query)) void this.#do("search", () => this.#searchTable());
     else void this.#do("search", () => (view.cursor ? this.#searchAround() : this.#searchNewest()));
     void this.#loadHistogram();
@@ -159,20 +120,12 @@ export class Session {
 
   #forget(): void {
     this.rows.clear();
-    this.following = true;
-    this.held = false;
-    this.waiting = { lines: 0, errors: 0 };
     this.problem = null;
-    this.ping = null;
     this.stats = null;
     this.table = null;
     this.complete = true;
-    this.ended = "";
     this.#older = undefined;
     this.#newer = null;
-    this.#stored = "";
-    this.#latencyMs = -1;
-    this.#arrived = 0;
   }
 
   #remember(query: string): void {
@@ -215,7 +168,7 @@ export class Session {
       search({ q, from, to: at, order: "newest", limit: PAGE_ROWS }, signal),
       search({ q, from: at, to, order: "oldest", limit: PAGE_ROWS }, signal),
     ]);
-    this.following = false;
+    this.feed.following = false;
     this.#older = before.next;
     this.#newer = behind.next;
     this.stats = before.stats;
@@ -236,10 +189,10 @@ export class Session {
 
   /** Load the page before the oldest line, when there is one and room for it. */
   loadOlder(): void {
-    if (this.busy || this.#older === null || this.rows.size === 0 || this.table) return;
-    if (this.rows.free < PAGE_ROWS) return;
+    if (this.busy || this.#older === null || this.table) return;
+    if (this.rows.free < PAGE_ROWS || (this.rows.size === 0 && !this.feed.first)) return;
     void this.#do("older", async () => {
-      // A live stream that began with its last lines has no token yet: the first page begins at the oldest line.
+      // A live stream has no token yet: the first page begins at the oldest line, if there is one.
       const oldest = this.rows.get(this.rows.first);
       const where =
         this.#older === undefined && oldest?.kind === "line"
@@ -250,8 +203,17 @@ export class Session {
         this.#abort.signal,
       );
       this.#older = page.next;
-      this.#prepend(this.#fresh(page.records));
+      const older = oldest
+        ? page.records
+        : page.records.filter(({ cursor }) => before(cursor, this.feed.first));
+      this.#prepend(this.#fresh(older));
     });
+  }
+
+  /** Let lines go that stand well above the one that is read; they can be loaded again. */
+  makeRoom(reading: number): void {
+    this.rows.dropFirst(Math.min(ROWS_MAX / 2, Math.max(0, reading - this.rows.first - PAGE_ROWS)));
+    this.#older = undefined;
   }
 
   /** Load the page behind the newest line of a view that began in the middle. */
@@ -286,92 +248,7 @@ export class Session {
     for (const record of records) this.rows.push(line(record));
   }
 
-  // -- live -----------------------------------------------------------------------------------------------------
-
-  #startTail(start: { last?: number; after?: string }): void {
-    this.#opened = new Date().toISOString().slice(0, 23);
-    this.#tail = new Tail(
-      { query: this.view.query, ...start },
-      {
-        rows: (records, checkpoint) => this.#onRows(records, checkpoint),
-        gap: (gap) => this.#onGap(gap),
-        ping: (ping) => {
-          this.ping = ping;
-        },
-        connection: (state, why) => {
-          this.connection = state;
-          this.ended = why ?? "";
-        },
-      },
-    );
-  }
-
-  #onRows(records: LogRecord[], checkpoint: string): void {
-    const newest = records.at(-1);
-    if (!newest) return;
-    const fresh = records.filter((record) => record.observed > this.#opened);
-    if (fresh.length > 0) this.#latencyMs = Math.max(0, Date.now() - Date.parse(newest.observed));
-    this.#arrived += fresh.length;
-    for (const record of fresh) this.#countInHistogram(record);
-    if (!this.following) {
-      const errors = records.filter(isError).length;
-      this.waiting = { lines: this.waiting.lines + records.length, errors: this.waiting.errors + errors };
-      if (this.held || this.rows.free < records.length) {
-        this.held = true;
-        return;
-      }
-    }
-    this.#stored = checkpoint;
-    for (const record of records) this.rows.push(line(record));
-    this.draw();
-  }
-
-  #onGap(gap: Gap): void {
-    if (!this.held) this.rows.push({ kind: "gap", gap });
-    this.draw();
-  }
-
-  pause(): void {
-    this.following = false;
-    this.waiting = { lines: 0, errors: 0 };
-  }
-
-  /** Follow again; with nothing held that is all there is to it. */
-  resume(): void {
-    if (this.held) this.goOn(this.rows.next);
-    this.following = true;
-    this.waiting = { lines: 0, errors: 0 };
-    this.draw();
-  }
-
-  /** Fetch what was only counted, from where the page is full; lines well above `reading` make room. */
-  goOn(reading: number): void {
-    if (!this.held) return;
-    this.rows.dropFirst(Math.min(ROWS_MAX / 2, Math.max(0, reading - this.rows.first - PAGE_ROWS)));
-    this.#older = undefined;
-    this.held = false;
-    this.waiting = { lines: 0, errors: 0 };
-    this.#tail?.close();
-    this.#startTail({ after: this.#stored });
-    this.draw();
-  }
-
-  /** Leave out what was only counted, say so in a row from which it can be fetched, and follow. */
-  jumpToNow(): void {
-    if (!this.held) {
-      this.resume();
-      return;
-    }
-    this.#tail?.close();
-    this.rows.dropFirst(ROWS_MAX / 2);
-    this.rows.push({ kind: "gap", gap: { from: this.#stored, to: "", count: null, why: "jumped" } });
-    this.held = false;
-    this.#older = undefined;
-    this.following = true;
-    this.waiting = { lines: 0, errors: 0 };
-    this.#startTail({ last: TAIL_LAST });
-    this.draw();
-  }
+  // -- gaps -----------------------------------------------------------------------------------------------------
 
   /** Fetch the lines of a gap from the live log and put them in its place, as far as there is room and they are there. */
   async fill(id: number): Promise<void> {
@@ -393,8 +270,8 @@ export class Session {
       }
       const shown = found.slice(0, room);
       const from = found[shown.length]?.cursor ?? at;
-      const rest: Row[] = before(from, stop) ? [{ kind: "gap", gap: { ...gap, from, count: null } }] : [];
-      if (this.rows.get(id) === row) this.rows.replace(id, [...shown.map(line), ...rest]);
+      const rest: Row[] = before(from, stop) ? [{ ...row, gap: { ...gap, from, count: null } }] : [];
+      if (this.rows.get(id) === row) this.rows.replace(id, [...shown.map((record) => line(record)), ...rest]);
     });
   }
 
@@ -415,7 +292,7 @@ export class Session {
       this.histogram = null;
       // A search reports its own problem; a live stream cannot, so this answer speaks for both.
       this.problem ??= error.problem;
-      if (this.view.live && error.problem.status >= 400 && error.problem.status < 500) this.#tail?.close();
+      if (this.view.live && error.problem.status >= 400 && error.problem.status < 500) this.feed.close();
     }
   }
 
@@ -433,7 +310,8 @@ export class Session {
     this.#histogramChanged = true;
   }
 
-  #countInHistogram(record: LogRecord): void {
+  /** A line arrived. */
+  countInHistogram(record: LogRecord): void {
     const known = this.histogram;
     if (!known || known.buckets.length === 0) return;
     const at = Date.parse(record.time);
@@ -446,13 +324,12 @@ export class Session {
   }
 
   #tick(): void {
-    const perSecond = (this.#arrived * 1000) / FIGURES_MS;
-    this.#arrived = 0;
+    const perSecond = (this.feed.takeArrived() * 1000) / FIGURES_MS;
     const smooth = this.figures.perSecond * 0.75 + perSecond * 0.25;
     this.figures = {
       held: this.rows.size,
       perSecond: smooth < 0.05 ? 0 : smooth,
-      latencyMs: this.#latencyMs,
+      latencyMs: this.feed.latencyMs,
     };
     if (this.view.live && this.histogram?.buckets.length) this.#reach(this.histogram, Date.now());
     if (this.#histogramChanged && this.histogram) {
@@ -462,22 +339,13 @@ export class Session {
     if (
       this.view.live &&
       !document.hidden &&
-      this.connection === "open" &&
+      this.feed.connection === "open" &&
       Date.now() - this.#histogramAt > HISTOGRAM_MS
     ) {
       this.asked = Date.now();
       void this.#loadHistogram();
     }
   }
-}
-
-/** Whether one cursor of a log stands before another of the same log. */
-function before(one: string, other: string): boolean {
-  return Number(one.split("-")[1]) < Number(other.split("-")[1]);
-}
-
-function line(record: LogRecord): Line {
-  return { kind: "line", record, at: Date.parse(record.time) };
 }
 
 /** The range that a zoom into the histogram asks for. */

@@ -10,7 +10,7 @@ export type Connection = "off" | "connecting" | "open" | "lost";
 
 export interface Listener {
   rows(records: LogRecord[], checkpoint: string): void;
-  gap(gap: Gap): void;
+  gap(gap: Gap, checkpoint: string): void;
   ping(ping: Ping): void;
   connection(state: Connection, why?: string): void;
 }
@@ -68,7 +68,10 @@ export class Tail {
       const { records } = seen(event);
       this.#listener.rows(records, this.#after);
     });
-    source.addEventListener("gap", (event) => this.#listener.gap(seen(event)));
+    source.addEventListener("gap", (event) => {
+      const gap: Gap = seen(event);
+      this.#listener.gap(gap, this.#after);
+    });
     source.addEventListener("ping", (event) => {
       const ping: Ping = seen(event);
       this.#after = ping.checkpoint || this.#after;

@@ -8,6 +8,7 @@ test("an address gives back the view it was made of", () => {
       ...START,
       query: 'a="b c" & d',
       live: false,
+      order: "event",
       wrap: true,
       utc: true,
       columns: ["host", "user.id"],

@@ -1,4 +1,6 @@
 /* What the page shows, as text in its address: a link reproduces the view. */
+import type { Order } from "./line";
+
 export type Range =
   | { kind: "last"; span: string }
   | { kind: "all" }
@@ -8,6 +10,8 @@ export interface View {
   query: string;
   range: Range;
   live: boolean;
+  /** In which order a live stream stands. */
+  order: Order;
   wrap: boolean;
   utc: boolean;
   columns: string[];
@@ -22,6 +26,7 @@ export const START: View = {
   query: "",
   range: { kind: "last", span: "1h" },
   live: true,
+  order: "arrival",
   wrap: false,
   utc: false,
   columns: ["service"],
@@ -39,6 +44,7 @@ export function toAddress(view: View): string {
     parameters.set("to", new Date(range.to).toISOString());
   } else parameters.set("range", range.kind === "all" ? "all" : range.span);
   parameters.set("live", view.live ? "1" : "0");
+  if (view.order !== START.order) parameters.set("order", view.order);
   if (view.wrap) parameters.set("wrap", "1");
   if (view.utc) parameters.set("utc", "1");
   if (view.columns.join() !== START.columns.join()) parameters.set("columns", view.columns.join(","));
@@ -57,6 +63,7 @@ export function fromAddress(search: string): View {
     query: parameters.get("q") ?? "",
     range: rangeOf(parameters),
     live: !parameters.has("cursor") && (parameters.get("live") ?? "1") === "1",
+    order: parameters.get("order") === "event" ? "event" : "arrival",
     wrap: parameters.get("wrap") === "1",
     utc: parameters.get("utc") === "1",
     columns: columns === null ? [...START.columns] : columns.split(",").filter(Boolean),

@@ -1,0 +1,233 @@
+/*
+The live end of the page: what arrives, where it is put, and what is only counted.
+
+Rules
+  - A tail has a beginning (`#origin`): the position of its first stream. Another question while live begins there
+    again, so what a filter hid comes back when it goes. When that is too long ago, the newest lines are asked for
+    instead; older ones come as the person scrolls up.
+  - While a person reads (not following), nothing that is on the page leaves it. New lines are kept below, up to the
+    capacity; beyond it they are only counted (`held`), and fetched again from the checkpoint of the last line kept
+    when the person goes on. So pausing loses nothing and memory stays bounded.
+  - A line is late when it arrives after lines that are much newer; it says so in either order. In the order of events
+    it is put among the lines held, in the order of arrival it stands where it came.
+*/
+import { compare, type Line, line, offset, type Row } from "./line";
+import type { Session } from "./session.svelte";
+import { type Connection, Tail } from "./tail";
+import type { Gap, LogRecord, Ping } from "./types";
+
+const TAIL_LAST = 300;
+const LATE_MS = 5000;
+/** Records of the log that another question goes back over; a tail that began before shows its newest lines. */
+const STRETCH_MAX = 262_144;
+const STRETCH_LAST = 32_768;
+const NONE = { lines: 0, errors: 0, warnings: 0 };
+
+const isError = (record: LogRecord) => record.level === "error" || record.level === "fatal";
+const isWarning = (record: LogRecord) => record.level === "warn";
+
+export class Feed {
+  following = $state(true);
+  /** What arrived while the person reads. */
+  waiting = $state.raw(NONE);
+  /** New lines are only counted: the page is full. */
+  held = $state(false);
+  connection = $state<Connection>("off");
+  ended = $state("");
+  ping = $state.raw<Ping | null>(null);
+  /** Milliseconds from when the newest line was read to when it was here; -1 while unknown. */
+  latencyMs = -1;
+  /** Where the stream began: what stands before it comes from a search. */
+  first = "";
+
+  #session: Session;
+  #tail: Tail | undefined;
+  #origin = "";
+  /** Behind the last record that the page took, and behind the last that arrived. */
+  #stored = "";
+  #newest = "";
+  #newestAt = 0;
+  #arrived = 0;
+  /** When the stream was opened, as the beginning of the text of a time: what was observed later has arrived live. */
+  #opened = "";
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  get paused(): boolean {
+    return this.#session.view.live && !this.following;
+  }
+
+  /** What a person must know first: live, paused, or why it is neither. */
+  get state(): Connection | "paused" {
+    return this.paused && this.connection === "open" ? "paused" : this.connection;
+  }
+
+  /** Begin a run: where this tail began, or with the last lines. */
+  start(): void {
+    const stretch = offset(this.#newest) - offset(this.#origin);
+    if (!this.#origin) this.#open({ last: TAIL_LAST });
+    else if (stretch <= STRETCH_MAX) this.#open({ after: this.#origin });
+    else this.#open({ last: STRETCH_LAST });
+  }
+
+  /** End the run; a tail that goes on with another question keeps its beginning. */
+  stop(goesOn: boolean): void {
+    this.close();
+    if (!goesOn) this.#origin = this.#newest = "";
+    this.following = true;
+    this.held = false;
+    this.waiting = NONE;
+    this.ping = null;
+    this.ended = "";
+    this.latencyMs = -1;
+    this.#stored = "";
+    this.#newestAt = 0;
+    this.#arrived = 0;
+  }
+
+  close(): void {
+    this.#tail?.close();
+    this.#tail = undefined;
+  }
+
+  /** How many lines arrived since the last call. */
+  takeArrived(): number {
+    const arrived = this.#arrived;
+    this.#arrived = 0;
+    return arrived;
+  }
+
+  pause(): void {
+    this.following = false;
+    this.waiting = NONE;
+  }
+
+  /** Follow again; with nothing held that is all there is to it. */
+  resume(): void {
+    if (this.held) this.goOn(this.#session.rows.next);
+    this.following = true;
+    this.waiting = NONE;
+    this.#session.draw();
+  }
+
+  /** Fetch what was only counted, from where the page is full; lines well above `reading` make room. */
+  goOn(reading: number): void {
+    if (!this.held) return;
+    this.#session.makeRoom(reading);
+    this.held = false;
+    this.waiting = NONE;
+    this.close();
+    this.#open({ after: this.#stored });
+    this.#session.draw();
+  }
+
+  /** Leave out what was only counted, say so in a row from which it can be fetched, and follow. */
+  jumpToNow(): void {
+    if (!this.held) {
+      this.resume();
+      return;
+    }
+    const { rows } = this.#session;
+    this.close();
+    this.#session.makeRoom(rows.next);
+    this.#pushGap({ from: this.#stored, to: "", count: null, why: "jumped" });
+    this.held = false;
+    this.following = true;
+    this.waiting = NONE;
+    this.#open({ last: TAIL_LAST });
+    this.#session.draw();
+  }
+
+  /** Put what is held in the order of the view. */
+  sort(): void {
+    const { order } = this.#session.view;
+    this.#session.rows.sort((one, other) => compare(one, other, order));
+    this.#session.draw();
+  }
+
+  #open(start: { last?: number; after?: string }): void {
+    this.#opened = new Date().toISOString().slice(0, 23);
+    this.first = start.after ?? "";
+    this.#tail = new Tail(
+      { query: this.#session.view.query, ...start },
+      {
+        rows: (records, checkpoint) => this.#onRows(records, checkpoint),
+        gap: (gap, checkpoint) => this.#onGap(gap, checkpoint),
+        ping: (ping) => this.#onPing(ping),
+        connection: (state, why) => {
+          this.connection = state;
+          this.ended = why ?? "";
+        },
+      },
+    );
+  }
+
+  /** Note where a stream begins, and how far it has come. */
+  #reach(from: string, checkpoint: string): void {
+    this.first ||= from;
+    this.#origin ||= from;
+    this.#newest = checkpoint;
+  }
+
+  #onPing(ping: Ping): void {
+    this.#reach(ping.checkpoint, ping.checkpoint);
+    this.ping = ping;
+    this.#session.draw();
+  }
+
+  #onRows(records: LogRecord[], checkpoint: string): void {
+    const [oldest, newest] = [records[0], records.at(-1)];
+    if (!oldest || !newest) return;
+    this.#reach(oldest.cursor, checkpoint);
+    const fresh = records.filter((record) => record.observed > this.#opened);
+    if (fresh.length > 0) this.latencyMs = Math.max(0, Date.now() - Date.parse(newest.observed));
+    this.#arrived += fresh.length;
+    for (const record of fresh) this.#session.countInHistogram(record);
+    if (!this.following) this.#wait(records);
+    if (this.held) return;
+    this.#stored = checkpoint;
+    this.#put(records.map((record) => this.#line(record)));
+    this.#session.draw();
+  }
+
+  /** Count what arrives while the person reads; when it does not fit any more, counting is all that is done with it. */
+  #wait(records: LogRecord[]): void {
+    this.held ||= this.#session.rows.free < records.length;
+    this.waiting = {
+      lines: this.waiting.lines + records.length,
+      errors: this.waiting.errors + records.filter(isError).length,
+      warnings: this.waiting.warnings + records.filter(isWarning).length,
+    };
+  }
+
+  #line(record: LogRecord): Line {
+    const made = line(record);
+    made.late = this.#newestAt - made.at > LATE_MS;
+    // A time that lies in the future makes nothing late.
+    this.#newestAt = Math.max(this.#newestAt, Math.min(made.at, Date.parse(record.observed)));
+    return made;
+  }
+
+  #put(lines: Line[]): void {
+    const { rows, view } = this.#session;
+    if (view.order === "arrival") for (const one of lines) rows.push(one);
+    else {
+      const order = (one: Row, other: Row) => compare(one, other, "event");
+      rows.merge(lines.sort(order), order);
+    }
+  }
+
+  #onGap(gap: Gap, checkpoint: string): void {
+    if (gap.why === "reset") this.#origin = this.first = "";
+    this.#reach(checkpoint, checkpoint);
+    if (!this.held) this.#pushGap(gap);
+    this.#session.draw();
+  }
+
+  #pushGap(gap: Gap): void {
+    const { rows } = this.#session;
+    rows.push({ kind: "gap", gap, at: rows.get(rows.next - 1)?.at ?? 0 });
+  }
+}
