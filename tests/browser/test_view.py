@@ -83,6 +83,17 @@ def test_a_late_line_stands_where_it_came_or_in_its_place(server, open_page):
     expect(messages(page)).to_have_text(["at 0", re.compile("late .* sat 10$"), "at 20", "at 40"])
 
 
+def test_what_came_live_is_proved_to_be_what_a_search_finds(server, open_page):
+    server.push(lines(*(f"old {number}" for number in range(400))))
+    page = open_page("?q=-odd")
+    expect(messages(page).last).to_have_text("old 399")
+    for number in range(20):
+        server.push(lines(f"支付 {number}", "odd", level="warn"))
+    expect(messages(page).last).to_have_text("支付 19")
+    page.get_by_role("button", name="Compare with a search").click()
+    expect(page.get_by_role("status").filter(has_text="identical")).to_contain_text("320 lines, identical to the search")
+
+
 def ask(page, query):
     page.get_by_role("combobox").fill(query)
     page.keyboard.press("Enter")

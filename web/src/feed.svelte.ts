@@ -10,10 +10,13 @@ Rules
     when the person goes on. So pausing loses nothing and memory stays bounded.
   - A line is late when it arrives after lines that are much newer; it says so in either order. In the order of events
     it is put among the lines held, in the order of arrival it stands where it came.
+  - What came is tallied, compared with what each ping says was sent, and on demand with what a search finds.
 */
+import { get } from "./client";
 import { compare, type Line, line, offset, type Row } from "./line";
 import type { Session } from "./session.svelte";
 import { type Connection, Tail } from "./tail";
+import { Tally } from "./tally";
 import type { Gap, LogRecord, Ping } from "./types";
 
 const TAIL_LAST = 300;
@@ -26,6 +29,14 @@ const NONE = { lines: 0, errors: 0, warnings: 0 };
 const isError = (record: LogRecord) => record.level === "error" || record.level === "fatal";
 const isWarning = (record: LogRecord) => record.level === "warn";
 
+/** What a comparison with a search gave. */
+export interface Verdict {
+  same: boolean;
+  came: number;
+  skipped: number;
+  found: number;
+}
+
 export class Feed {
   following = $state(true);
   /** What arrived while the person reads. */
@@ -35,6 +46,9 @@ export class Feed {
   connection = $state<Connection>("off");
   ended = $state("");
   ping = $state.raw<Ping | null>(null);
+  /** Whether all came that was sent, as far as pings say; null while there was none to compare with. */
+  complete = $state<boolean | null>(null);
+  verdict = $state.raw<Verdict | null>(null);
   /** Milliseconds from when the newest line was read to when it was here; -1 while unknown. */
   latencyMs = -1;
   /** Where the stream began: what stands before it comes from a search. */
@@ -47,6 +61,7 @@ export class Feed {
   #stored = "";
   #newest = "";
   #newestAt = 0;
+  #tally = new Tally();
   #arrived = 0;
   /** When the stream was opened, as the beginning of the text of a time: what was observed later has arrived live. */
   #opened = "";
@@ -80,6 +95,9 @@ export class Feed {
     this.held = false;
     this.waiting = NONE;
     this.ping = null;
+    this.complete = null;
+    this.verdict = null;
+    this.#tally.begin("");
     this.ended = "";
     this.latencyMs = -1;
     this.#stored = "";
@@ -133,6 +151,7 @@ export class Feed {
     this.close();
     this.#session.makeRoom(rows.next);
     this.#pushGap({ from: this.#stored, to: "", count: null, why: "jumped" });
+    this.#tally.begin("");
     this.held = false;
     this.following = true;
     this.waiting = NONE;
@@ -145,6 +164,17 @@ export class Feed {
     const { order } = this.#session.view;
     this.#session.rows.sort((one, other) => compare(one, other, order));
     this.#session.draw();
+  }
+
+  /** Compare what came with what a search finds over the same positions. */
+  async verify(): Promise<void> {
+    const { from, to, count, skipped, digest } = this.#tally;
+    const tail = this.#tail;
+    this.verdict = null;
+    const found = await this.#session.try(() => get("verify", { q: this.#session.view.query, from, to }));
+    if (!found || this.#tail !== tail) return;
+    const same = found.count === count + skipped && found.digest === digest;
+    this.verdict = { same, came: count, skipped, found: found.count };
   }
 
   #open(start: { last?: number; after?: string }): void {
@@ -167,13 +197,19 @@ export class Feed {
   /** Note where a stream begins, and how far it has come. */
   #reach(from: string, checkpoint: string): void {
     this.first ||= from;
+    if (!this.#tally.from) this.#tally.begin(from);
     this.#origin ||= from;
     this.#newest = checkpoint;
   }
 
   #onPing(ping: Ping): void {
-    this.#reach(ping.checkpoint, ping.checkpoint);
+    this.#reach(ping.from, ping.checkpoint);
     this.ping = ping;
+    if (!this.held) {
+      this.#stored = ping.checkpoint;
+      const agrees = this.#tally.agrees(ping);
+      if (agrees !== null) this.complete = agrees && this.complete !== false;
+    }
     this.#session.draw();
   }
 
@@ -188,6 +224,7 @@ export class Feed {
     if (!this.following) this.#wait(records);
     if (this.held) return;
     this.#stored = checkpoint;
+    this.#tally.add(records, checkpoint);
     this.#put(records.map((record) => this.#line(record)));
     this.#session.draw();
   }
@@ -222,7 +259,11 @@ export class Feed {
   #onGap(gap: Gap, checkpoint: string): void {
     if (gap.why === "reset") this.#origin = this.first = "";
     this.#reach(checkpoint, checkpoint);
-    if (!this.held) this.#pushGap(gap);
+    if (!this.held) {
+      this.#stored = checkpoint;
+      this.#tally.skip(gap, checkpoint);
+      this.#pushGap(gap);
+    }
     this.#session.draw();
   }
 

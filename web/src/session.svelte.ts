@@ -134,6 +134,17 @@ export class Session {
     localStorage.setItem(HISTORY, JSON.stringify(this.history));
   }
 
+  /** Make a call whose failure is told under the query; undefined then. */
+  async try<Answer>(call: () => Promise<Answer>): Promise<Answer | undefined> {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+      this.problem = error.problem;
+      return undefined;
+    }
+  }
+
   // -- search ---------------------------------------------------------------------------------------------------
 
   async #do(what: "search" | "older" | "newer", work: () => Promise<void>): Promise<void> {

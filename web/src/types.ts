@@ -21,6 +21,7 @@ export interface Answers {
   values: Schemas["Values"];
   context: Context;
   tail_poll: Schemas["Frames"];
+  verify: Schemas["Verified"];
 }
 export type Call = keyof Answers;
 export type Parameters<Name extends Call> = NonNullable<operations[Name]["parameters"]["query"]>;
