@@ -45,11 +45,12 @@ def open_page(browser, server):
     """Open the page at an address; whatever it says on its console as an error fails the test.
 
     ``forgive`` is a pattern of what belongs to the test: the browser itself writes down every answer that is an error.
+    With ``clock`` the time of the page can be put forward.
     """
     contexts = []
     faults = []
 
-    def open_at(address="", *, forgive=r"(?!)", height=700, **options):
+    def open_at(address="", *, forgive=r"(?!)", height=700, clock=False, **options):
         context = browser.new_context(locale="en-US", viewport={"width": 1200, "height": height}, **options)
 
         def heard(said):
@@ -61,7 +62,9 @@ def open_page(browser, server):
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", heard)
-        page.goto(f"{server.url}/{address}")
+        if clock:
+            page.clock.install()
+        page.goto(address if ":" in address else f"{server.url}/{address}")
         return page
 
     yield open_at

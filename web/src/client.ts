@@ -1,5 +1,5 @@
 /* Calls to the server. Addresses are relative to the page. */
-import type { Answers, Call, Counted, LogRecord, Page, Parameters, Problem } from "./types";
+import type { Answers, Call, Counted, Page, Parameters, Problem } from "./types";
 
 export const API = "api/v1";
 
@@ -44,16 +44,6 @@ async function problemOf(response: Response): Promise<Problem> {
 
 export function search(parameters: Parameters<"search">, signal?: AbortSignal): Promise<Page> {
   return get("search", parameters, signal);
-}
-
-/** One answer of the long-poll: the records behind a checkpoint, and the next checkpoint. */
-export async function behind(
-  q: string,
-  after: string,
-  signal: AbortSignal,
-): Promise<{ records: LogRecord[]; next: string }> {
-  const { frames, next } = await get("tail_poll", { q, after, wait: 0.2 }, signal);
-  return { records: frames.flatMap((frame) => (frame.records ?? []) as LogRecord[]), next };
 }
 
 export interface Bucket {

@@ -13,6 +13,7 @@ Rules
   - What came is tallied, compared with what each ping says was sent, and on demand with what a search finds.
 */
 import { get } from "./client";
+import { behind, type Frame, type Start } from "./frames";
 import { compare, type Line, line, offset, type Row } from "./line";
 import type { Session } from "./session.svelte";
 import { type Connection, Tail } from "./tail";
@@ -44,7 +45,8 @@ export class Feed {
   /** New lines are only counted: the page is full. */
   held = $state(false);
   connection = $state<Connection>("off");
-  ended = $state("");
+  /** Why the stream is not open, when the server said so, and when it goes on (milliseconds, 0: soon). */
+  ended = $state.raw<{ why: string; limit: string; backAt: number } | null>(null);
   ping = $state.raw<Ping | null>(null);
   /** Whether all came that was sent, as far as pings say; null while there was none to compare with. */
   complete = $state<boolean | null>(null);
@@ -98,7 +100,7 @@ export class Feed {
     this.complete = null;
     this.verdict = null;
     this.#tally.begin("");
-    this.ended = "";
+    this.ended = null;
     this.latencyMs = -1;
     this.#stored = "";
     this.#newestAt = 0;
@@ -177,21 +179,24 @@ export class Feed {
     this.verdict = { same, came: count, skipped, found: found.count };
   }
 
-  #open(start: { last?: number; after?: string }): void {
+  #open(start: Start): void {
     this.#opened = new Date().toISOString().slice(0, 23);
-    this.first = start.after ?? "";
-    this.#tail = new Tail(
-      { query: this.#session.view.query, ...start },
-      {
-        rows: (records, checkpoint) => this.#onRows(records, checkpoint),
-        gap: (gap, checkpoint) => this.#onGap(gap, checkpoint),
-        ping: (ping) => this.#onPing(ping),
-        connection: (state, why) => {
-          this.connection = state;
-          this.ended = why ?? "";
-        },
+    this.first = "after" in start ? start.after : "";
+    this.#tail = new Tail({ q: this.#session.view.query }, start, {
+      frame: (frame) => this.#onFrame(frame),
+      connection: (state, end) => {
+        this.connection = state;
+        const backAt = end?.retry_s ? Date.now() + end.retry_s * 1000 : 0;
+        this.ended = end ? { why: end.why, limit: end.limit ?? "", backAt } : null;
       },
-    );
+    });
+  }
+
+  #onFrame(frame: Frame): void {
+    if (frame.event === "rows") this.#onRows(frame.records, frame.next);
+    else if (frame.event === "gap") this.#onGap(frame);
+    else if (frame.event === "ping") this.#onPing(frame);
+    else this.#onPosition(behind(frame));
   }
 
   /** Note where a stream begins, and how far it has come. */
@@ -200,6 +205,12 @@ export class Feed {
     if (!this.#tally.from) this.#tally.begin(from);
     this.#origin ||= from;
     this.#newest = checkpoint;
+  }
+
+  #onPosition(checkpoint: string): void {
+    this.#reach(checkpoint, checkpoint);
+    if (!this.held) this.#stored = checkpoint;
+    this.#session.draw();
   }
 
   #onPing(ping: Ping): void {
@@ -215,7 +226,10 @@ export class Feed {
 
   #onRows(records: LogRecord[], checkpoint: string): void {
     const [oldest, newest] = [records[0], records.at(-1)];
-    if (!oldest || !newest) return;
+    if (!oldest || !newest) {
+      this.#onPosition(checkpoint);
+      return;
+    }
     this.#reach(oldest.cursor, checkpoint);
     const fresh = records.filter((record) => record.observed > this.#opened);
     if (fresh.length > 0) this.latencyMs = Math.max(0, Date.now() - Date.parse(newest.observed));
@@ -256,7 +270,8 @@ export class Feed {
     }
   }
 
-  #onGap(gap: Gap, checkpoint: string): void {
+  #onGap(gap: Gap): void {
+    const checkpoint = gap.to;
     if (gap.why === "reset") this.#origin = this.first = "";
     this.#reach(checkpoint, checkpoint);
     if (!this.held) {

@@ -8,8 +8,9 @@ Rules
   - A run replaces everything: answers to an earlier run are cancelled, and ignored if they come all the same.
 */
 import { untrack } from "svelte";
-import { behind, CallError, type Histogram, histogram, search } from "./client";
+import { CallError, type Histogram, histogram, search } from "./client";
 import { Feed } from "./feed.svelte";
+import { behind, poll } from "./frames";
 import { before, line, type Row } from "./line";
 import { aggregates, split } from "./query";
 import { Rows } from "./rows";
@@ -273,10 +274,12 @@ export class Session {
       let at = gap.from ?? "";
       let room = this.rows.free;
       while (before(at, stop) && found.length < room) {
-        const { records, next } = await behind(this.view.query, at, this.#abort.signal);
+        const frames = await poll({ q: this.view.query }, { after: at }, 0.2, this.#abort.signal);
+        const records = frames.flatMap((frame) => (frame.event === "rows" ? frame.records : []));
         found.push(...records.filter((record) => before(record.cursor, stop)));
-        if (next === at) break;
-        at = next;
+        const next = frames.at(-1);
+        if (!next || behind(next) === at) break;
+        at = behind(next);
         room = this.rows.free;
       }
       const shown = found.slice(0, room);

@@ -1,0 +1,38 @@
+/* The frames of a tail, as every transport brings them: JSON objects that name their event. */
+import { get } from "./client";
+import type { End, Gap, LogRecord, Parameters, Ping } from "./types";
+
+/** What is watched: what a stream answers depends on nothing else. */
+export interface Question {
+  q: string;
+}
+
+/** Where a stream begins: behind a checkpoint, or with so many of the newest records. */
+export type Start = { after: string } | { last: number };
+
+export type Rows = { event: "rows"; records: LogRecord[]; next: string };
+export type Frame =
+  | Rows
+  | ({ event: "gap" } & Gap)
+  | ({ event: "ping" } & Ping)
+  | ({ event: "end" } & End)
+  /** Nothing but the position: an answer to a poll that found nothing. */
+  | { event: "at"; next: string };
+
+/** The position behind a frame. */
+export function behind(frame: Frame): string {
+  if (frame.event === "rows" || frame.event === "at") return frame.next;
+  return frame.event === "gap" ? frame.to : (frame.checkpoint ?? "");
+}
+
+/** One answer of the long-poll: at once what there is, else what comes within so many seconds. */
+export async function poll(
+  question: Question,
+  start: Start,
+  wait: number,
+  signal: AbortSignal,
+): Promise<Frame[]> {
+  const parameters: Parameters<"tail_poll"> = { ...question, ...start, wait };
+  const { frames, next } = await get("tail_poll", parameters, signal);
+  return [...(frames as unknown as Frame[]), { event: "at", next }];
+}
