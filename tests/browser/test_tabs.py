@@ -69,6 +69,18 @@ def test_when_the_tab_with_the_stream_closes_another_goes_on_without_loss(server
             expect(messages(left)).to_have_text(expected)
 
 
+def test_more_questions_than_a_browser_has_connections_leave_the_page_usable(server, open_page):
+    server.push(lines(*(f"word{number}" for number in range(TABS))))
+    page = open_page("?q=word0")
+    tabs = tabs_of(page, [f"{server.url}/?q=word{number}" for number in range(1, TABS)])
+    until(lambda: viewers(server) == TABS)
+    server.push(lines(*(f"word{number} again" for number in range(TABS))))
+    for number, tab in enumerate(tabs):
+        expect(messages(tab)).to_have_text([f"word{number}", f"word{number} again"])
+    tabs[-1].get_by_role("button", name="Live").click()
+    expect(messages(tabs[-1])).to_have_count(2)
+
+
 class Proxy:
     """Passes connections on, until those that are there are frozen: open, but nothing comes any more."""
 
