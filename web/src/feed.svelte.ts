@@ -13,7 +13,8 @@ Rules
   - What came is tallied, compared with what each ping says was sent, and on demand with what a search finds.
 */
 import { get } from "./client";
-import { behind, type Frame, type Start } from "./frames";
+import { Counts } from "./counts";
+import { behind, type Frame, type Question, type Rows, type Start } from "./frames";
 import { compare, type Line, line, offset, type Row } from "./line";
 import type { Session } from "./session.svelte";
 import { type Connection, Tail } from "./tail";
@@ -51,6 +52,8 @@ export class Feed {
   /** Whether all came that was sent, as far as pings say; null while there was none to compare with. */
   complete = $state<boolean | null>(null);
   verdict = $state.raw<Verdict | null>(null);
+  /** What came, counted; null while nobody looks at it. */
+  counts = $state.raw<{ of: Counts } | null>(null);
   /** Milliseconds from when the newest line was read to when it was here; -1 while unknown. */
   latencyMs = -1;
   /** Where the stream began: what stands before it comes from a search. */
@@ -64,6 +67,7 @@ export class Feed {
   #newest = "";
   #newestAt = 0;
   #tally = new Tally();
+  #counting = false;
   #arrived = 0;
   /** When the stream was opened, as the beginning of the text of a time: what was observed later has arrived live. */
   #opened = "";
@@ -100,6 +104,7 @@ export class Feed {
     this.complete = null;
     this.verdict = null;
     this.#tally.begin("");
+    this.counts = this.#counting ? { of: new Counts() } : null;
     this.ended = null;
     this.latencyMs = -1;
     this.#stored = "";
@@ -110,6 +115,19 @@ export class Feed {
   close(): void {
     this.#tail?.close();
     this.#tail = undefined;
+  }
+
+  /** Whether what comes is to be counted; from where the tail began. */
+  count(on: boolean): void {
+    if (on === this.#counting) return;
+    this.#counting = on;
+    if (on && this.#tail) this.#session.start();
+  }
+
+  /** So many seconds have passed: show what was counted. */
+  showCounts(seconds: number): void {
+    this.counts?.of.tick(seconds);
+    if (this.counts) this.counts = { ...this.counts };
   }
 
   /** How many lines arrived since the last call. */
@@ -182,7 +200,9 @@ export class Feed {
   #open(start: Start): void {
     this.#opened = new Date().toISOString().slice(0, 23);
     this.first = "after" in start ? start.after : "";
-    this.#tail = new Tail({ q: this.#session.view.query }, start, {
+    const { query: q, context } = this.#session.view;
+    const question: Question = { q, context: context || undefined, counts: this.#counting || undefined };
+    this.#tail = new Tail(question, start, {
       frame: (frame) => this.#onFrame(frame),
       connection: (state, end) => {
         this.connection = state;
@@ -193,7 +213,7 @@ export class Feed {
   }
 
   #onFrame(frame: Frame): void {
-    if (frame.event === "rows") this.#onRows(frame.records, frame.next);
+    if (frame.event === "rows") this.#onRows(frame);
     else if (frame.event === "gap") this.#onGap(frame);
     else if (frame.event === "ping") this.#onPing(frame);
     else this.#onPosition(behind(frame));
@@ -224,38 +244,36 @@ export class Feed {
     this.#session.draw();
   }
 
-  #onRows(records: LogRecord[], checkpoint: string): void {
+  #onRows({ records, next: checkpoint, counts }: Rows): void {
     const [oldest, newest] = [records[0], records.at(-1)];
-    if (!oldest || !newest) {
-      this.#onPosition(checkpoint);
-      return;
-    }
-    this.#reach(oldest.cursor, checkpoint);
-    const fresh = records.filter((record) => record.observed > this.#opened);
-    if (fresh.length > 0) this.latencyMs = Math.max(0, Date.now() - Date.parse(newest.observed));
+    this.#reach(oldest?.cursor ?? checkpoint, checkpoint);
+    const matches = records.filter((record) => !record.context);
+    const fresh = matches.filter((record) => record.observed > this.#opened);
+    if (newest && fresh.length > 0) this.latencyMs = Math.max(0, Date.now() - Date.parse(newest.observed));
     this.#arrived += fresh.length;
     for (const record of fresh) this.#session.countInHistogram(record);
-    if (!this.following) this.#wait(records);
+    if (!this.following) this.#wait(records.length, matches);
     if (this.held) return;
     this.#stored = checkpoint;
     this.#tally.add(records, checkpoint);
+    if (counts) this.counts?.of.add(counts, fresh.length > 0);
     this.#put(records.map((record) => this.#line(record)));
     this.#session.draw();
   }
 
   /** Count what arrives while the person reads; when it does not fit any more, counting is all that is done with it. */
-  #wait(records: LogRecord[]): void {
-    this.held ||= this.#session.rows.free < records.length;
+  #wait(rows: number, matches: LogRecord[]): void {
+    this.held ||= this.#session.rows.free < rows;
     this.waiting = {
-      lines: this.waiting.lines + records.length,
-      errors: this.waiting.errors + records.filter(isError).length,
-      warnings: this.waiting.warnings + records.filter(isWarning).length,
+      lines: this.waiting.lines + matches.length,
+      errors: this.waiting.errors + matches.filter(isError).length,
+      warnings: this.waiting.warnings + matches.filter(isWarning).length,
     };
   }
 
   #line(record: LogRecord): Line {
     const made = line(record);
-    made.late = this.#newestAt - made.at > LATE_MS;
+    made.late = !record.context && this.#newestAt - made.at > LATE_MS;
     // A time that lies in the future makes nothing late.
     this.#newestAt = Math.max(this.#newestAt, Math.min(made.at, Date.parse(record.observed)));
     return made;

@@ -1,16 +1,21 @@
 /* The frames of a tail, as every transport brings them: JSON objects that name their event. */
 import { get } from "./client";
+import type { Delta } from "./counts";
 import type { End, Gap, LogRecord, Parameters, Ping } from "./types";
 
 /** What is watched: what a stream answers depends on nothing else. */
 export interface Question {
   q: string;
+  /** Lines of the same stream around each match. */
+  context?: number;
+  /** Count what matched. */
+  counts?: true;
 }
 
 /** Where a stream begins: behind a checkpoint, or with so many of the newest records. */
 export type Start = { after: string } | { last: number };
 
-export type Rows = { event: "rows"; records: LogRecord[]; next: string };
+export type Rows = { event: "rows"; records: LogRecord[]; next: string; counts?: Delta };
 export type Frame =
   | Rows
   | ({ event: "gap" } & Gap)

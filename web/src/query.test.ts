@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { aggregates, asks, marks, split, toggle, tokens } from "./query";
+import { aggregates, asks, marks, split, toggle, toggleShape, tokens } from "./query";
 
 test("tokens put together are the query", () => {
   for (const query of [
@@ -38,6 +38,13 @@ test("asking against a value replaces asking for it", () => {
 
 test("an or at the top is put in brackets", () => {
   expect(toggle("a or b", "level", "error", true)).toBe("(a or b) level=error");
+});
+
+test("a shape is asked for as a pattern of its fixed parts, and again takes it back", () => {
+  const asked = toggleShape("", "GET /orders/* * in * ms (ok)", true);
+  expect(asked).toBe("/^GET \\/orders\\/.* .* in .* ms \\(ok\\)/");
+  expect(toggleShape("level=info", "user * *", false)).toBe("level=info -/^user .* /");
+  expect(toggleShape(asked, "GET /orders/* * in * ms (ok)", true)).toBe("");
 });
 
 test("what is asked is known", () => {

@@ -100,9 +100,19 @@ export function asks(query: string, field: string, value: string): -1 | 0 | 1 {
 
 /** Ask for a value, or against it; asking again for what is asked already takes it back. */
 export function toggle(query: string, field: string, value: string, wanted: boolean): string {
+  return put(query, clause(field, value), wanted);
+}
+
+/** Ask for messages of a shape (`user * logged in`), or against them. */
+export function toggleShape(query: string, shape: string, wanted: boolean): string {
+  const pieces = shape.split("*").map((piece) => piece.replace(/[.+?^${}()|[\]\\/]/g, "\\$&"));
+  return put(query, `/^${pieces.join(".*").replace(/(\.\*)+$/, "")}/`, wanted);
+}
+
+function put(query: string, asked: string, wanted: boolean): string {
   const [filter, pipes] = split(query);
-  const wish = `${wanted ? "" : "-"}${clause(field, value)}`;
-  const opposite = `${wanted ? "-" : ""}${clause(field, value)}`;
+  const wish = `${wanted ? "" : "-"}${asked}`;
+  const opposite = `${wanted ? "-" : ""}${asked}`;
   let kept = parts(filter);
   if (kept.includes(wish)) kept = kept.filter((part) => part !== wish);
   else {

@@ -24,6 +24,8 @@ const TABLE_ROWS = 1000;
 const HISTORY_MAX = 50;
 const BUCKETS = 120;
 const FIGURES_MS = 250;
+/** Ticks of the figures after which counts are shown again: more often they could not be read. */
+const COUNTS_TICKS = 4;
 const HISTOGRAM_MS = 15_000;
 const HISTORY = "tailrace.history";
 
@@ -56,6 +58,7 @@ export class Session {
   #newer: string | null = null;
   #histogramChanged = false;
   #histogramAt = 0;
+  #ticks = 0;
 
   constructor() {
     this.draft = this.view.query;
@@ -345,6 +348,7 @@ export class Session {
       perSecond: smooth < 0.05 ? 0 : smooth,
       latencyMs: this.feed.latencyMs,
     };
+    if (++this.#ticks % COUNTS_TICKS === 0) this.feed.showCounts((COUNTS_TICKS * FIGURES_MS) / 1000);
     if (this.view.live && this.histogram?.buckets.length) this.#reach(this.histogram, Date.now());
     if (this.#histogramChanged && this.histogram) {
       this.#histogramChanged = false;

@@ -170,7 +170,9 @@ export class Tail {
     }
     const known = this.#position;
     if (frame.event === "rows") {
-      const records = frame.records.filter(({ cursor }) => !before(cursor, known));
+      // Lines around a match may stand before what the frame covers: only what was seen already is left out.
+      const seen = (cursor: string) => before(from, known) && before(cursor, known);
+      const records = frame.records.filter(({ cursor }) => !seen(cursor));
       if (before(known, frame.next)) this.#deliver({ ...frame, records }, known);
     } else if (!before(behind(frame), known)) this.#deliver(frame, known);
   }

@@ -79,9 +79,12 @@ export class Tally {
     this.#said = null;
   }
 
+  /** Records that came; those that only stand around a match are none of it. */
   add(records: readonly LogRecord[], to: string): void {
-    // Pipes may have left the message out.
-    for (const { cursor, message } of records) this.#add(offset(cursor), message ?? "");
+    for (const { cursor, message, context } of records) {
+      // Pipes may have left the message out.
+      if (!context) this.#add(offset(cursor), message ?? "");
+    }
     this.to = to;
   }
 

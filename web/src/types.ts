@@ -3,7 +3,7 @@ import type { components, operations } from "./api";
 
 type Schemas = components["schemas"];
 
-export type LogRecord = Schemas["Record"];
+export type LogRecord = Schemas["Record"] & { context?: boolean };
 export type Problem = Schemas["Problem"] & { limit?: string | null; until?: string | null };
 export type Page = Schemas["Found"];
 export type SearchStats = Schemas["Stats"];

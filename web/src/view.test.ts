@@ -9,6 +9,8 @@ test("an address gives back the view it was made of", () => {
       query: 'a="b c" & d',
       live: false,
       order: "event",
+      context: 5,
+      patterns: true,
       wrap: true,
       utc: true,
       columns: ["host", "user.id"],

@@ -12,6 +12,10 @@ export interface View {
   live: boolean;
   /** In which order a live stream stands. */
   order: Order;
+  /** Lines of the same stream shown around each match while live. */
+  context: number;
+  /** The shapes of messages instead of lines, while live. */
+  patterns: boolean;
   wrap: boolean;
   utc: boolean;
   columns: string[];
@@ -22,11 +26,16 @@ export interface View {
   at: string;
 }
 
+/** Lines around a match that can be chosen. */
+export const CONTEXTS = [0, 2, 5, 10];
+
 export const START: View = {
   query: "",
   range: { kind: "last", span: "1h" },
   live: true,
   order: "arrival",
+  context: 0,
+  patterns: false,
   wrap: false,
   utc: false,
   columns: ["service"],
@@ -45,6 +54,8 @@ export function toAddress(view: View): string {
   } else parameters.set("range", range.kind === "all" ? "all" : range.span);
   parameters.set("live", view.live ? "1" : "0");
   if (view.order !== START.order) parameters.set("order", view.order);
+  if (view.context) parameters.set("context", String(view.context));
+  if (view.patterns) parameters.set("patterns", "1");
   if (view.wrap) parameters.set("wrap", "1");
   if (view.utc) parameters.set("utc", "1");
   if (view.columns.join() !== START.columns.join()) parameters.set("columns", view.columns.join(","));
@@ -64,6 +75,8 @@ export function fromAddress(search: string): View {
     range: rangeOf(parameters),
     live: !parameters.has("cursor") && (parameters.get("live") ?? "1") === "1",
     order: parameters.get("order") === "event" ? "event" : "arrival",
+    context: CONTEXTS.find((lines) => String(lines) === parameters.get("context")) ?? 0,
+    patterns: parameters.get("patterns") === "1",
     wrap: parameters.get("wrap") === "1",
     utc: parameters.get("utc") === "1",
     columns: columns === null ? [...START.columns] : columns.split(",").filter(Boolean),
