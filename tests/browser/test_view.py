@@ -181,3 +181,25 @@ def test_the_page_can_be_used_without_a_mouse(server, open_page):
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_messages_of_one_shape_are_one_row_and_what_the_tail_did_not_begin_with_is_new(server, open_page):
+    server.push(lines(*(f"user {number} logged in" for number in range(50)), service="web"))
+    page = open_page("?patterns=1")
+    rows = page.locator(".patterns [role=row]")
+    expect(rows).to_have_text([re.compile(r"\u00d7 50\s+user \* logged in")])
+    server.push(lines("disk 7 is full", *(f"user {number} logged in" for number in range(3)), service="db"))
+    expect(rows).to_have_text([re.compile(r"\u00d7 1\s.*new\s*disk \* is full"), re.compile(r"\u00d7 53\s+.*user")])
+    expect(page.locator(".facets").get_by_role("button", name="db 4", exact=True)).to_be_visible()
+    rows.first.click()
+    expect(messages(page)).to_have_text(["disk 7 is full"])
+
+
+def test_lines_around_a_match_are_shown_while_live(server, open_page):
+    server.push(lines(*(f"step {number}" for number in range(9)), service="web"))
+    page = open_page("?q=5")
+    expect(messages(page)).to_have_text(["step 5"])
+    page.get_by_role("button", name="±0").click()
+    expect(messages(page)).to_have_text([f"step {number}" for number in range(3, 8)])
+    expect(page.locator(".line.context")).to_have_count(4)
+    assert "context=2" in page.url

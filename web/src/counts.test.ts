@@ -28,6 +28,7 @@ test("a shape is new when it comes live and was not in what the tail began with"
 
 test("the rate of a shape comes near to what it is, and ends", () => {
   const counts = new Counts();
+  counts.add(delta({ patterns: { a: 1e9 } }), false);
   for (let second = 0; second < 30; second++) {
     counts.add(delta({ patterns: { a: 10 } }), true);
     counts.tick(1);

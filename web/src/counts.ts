@@ -27,13 +27,16 @@ export class Counts {
   #fields = new Map<string, Map<string, number>>();
   #patterns = new Map<string, Pattern & { before: number }>();
 
+  /** `live`: all of it arrived while somebody watches. */
   add(delta: Delta, live: boolean): void {
     this.#count("level", delta.levels);
     for (const [field, values] of Object.entries(delta.facets)) this.#count(field, values);
     for (const [text, count] of Object.entries(delta.patterns)) {
-      const known = this.#patterns.get(text);
-      if (known) known.count += count;
-      else this.#patterns.set(text, { text, count, perSecond: 0, isNew: live && text !== REST, before: 0 });
+      const isNew = live && text !== REST;
+      const known = this.#patterns.get(text) ?? { text, count: 0, perSecond: 0, isNew, before: 0 };
+      known.count += count;
+      if (!live) known.before += count;
+      this.#patterns.set(text, known);
     }
     if (this.#patterns.size > VALUES_MAX) this.#foldPatterns();
   }
@@ -51,7 +54,7 @@ export class Counts {
 
   /** The most frequent shapes; what is new stands before what was there. */
   patterns(most: number): Pattern[] {
-    const all = [...this.#patterns.values()];
+    const all = [...this.#patterns.values()].map((pattern) => ({ ...pattern }));
     return all
       .sort((one, other) => Number(other.isNew) - Number(one.isNew) || byCount(one, other))
       .slice(0, most);

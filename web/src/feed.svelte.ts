@@ -16,8 +16,10 @@ import { get } from "./client";
 import { Counts } from "./counts";
 import { behind, type Frame, type Question, type Rows, type Start } from "./frames";
 import { compare, type Line, line, offset, type Row } from "./line";
+import { Replay } from "./replay.svelte";
 import type { Session } from "./session.svelte";
-import { type Connection, Tail } from "./tail";
+import type { Connection, Listener } from "./stream";
+import { Tail } from "./tail";
 import { Tally } from "./tally";
 import type { Gap, LogRecord, Ping } from "./types";
 
@@ -59,6 +61,9 @@ export class Feed {
   /** Where the stream began: what stands before it comes from a search. */
   first = "";
 
+  /** The past that is being played; null while it is not. */
+  replay = $state.raw<Replay | null>(null);
+
   #session: Session;
   #tail: Tail | undefined;
   #origin = "";
@@ -87,6 +92,10 @@ export class Feed {
 
   /** Begin a run: where this tail began, or with the last lines. */
   start(): void {
+    if (this.#session.view.replay) {
+      this.#startReplay();
+      return;
+    }
     const stretch = offset(this.#newest) - offset(this.#origin);
     if (!this.#origin) this.#open({ last: TAIL_LAST });
     else if (stretch <= STRETCH_MAX) this.#open({ after: this.#origin });
@@ -96,7 +105,8 @@ export class Feed {
   /** End the run; a tail that goes on with another question keeps its beginning. */
   stop(goesOn: boolean): void {
     this.close();
-    if (!goesOn) this.#origin = this.#newest = "";
+    if (!goesOn || this.#session.view.replay) this.#origin = this.#newest = "";
+    if (!this.#session.view.replay) this.replay = null;
     this.following = true;
     this.held = false;
     this.waiting = NONE;
@@ -115,6 +125,22 @@ export class Feed {
   close(): void {
     this.#tail?.close();
     this.#tail = undefined;
+    this.replay?.close();
+  }
+
+  /** Play from the beginning of the replay, or, with another question, from where its clock stands. */
+  #startReplay(): void {
+    const { view } = this.#session;
+    const to = view.range.kind === "between" ? view.range.to : 0;
+    this.#opened = new Date().toISOString().slice(0, 23);
+    if (this.replay?.from !== view.replay) this.replay = new Replay(view.replay, to);
+    this.replay.open(view.query, this.#listener());
+  }
+
+  /** Go on from another moment of the replay. */
+  seek(at: number): void {
+    this.#session.clear();
+    this.replay?.seek(at);
   }
 
   /** Whether what comes is to be counted; from where the tail began. */
@@ -142,6 +168,13 @@ export class Feed {
     this.waiting = NONE;
   }
 
+  /** Pause or go on, whatever is on. */
+  flip(): void {
+    if (this.replay) this.replay.playing ? this.replay.pause() : this.replay.go();
+    else if (this.#session.view.live && this.following) this.pause();
+    else this.resume();
+  }
+
   /** Follow again; with nothing held that is all there is to it. */
   resume(): void {
     if (this.held) this.goOn(this.#session.rows.next);
@@ -157,13 +190,14 @@ export class Feed {
     this.held = false;
     this.waiting = NONE;
     this.close();
-    this.#open({ after: this.#stored });
+    if (this.replay) this.replay.goOn(this.#stored);
+    else this.#open({ after: this.#stored });
     this.#session.draw();
   }
 
   /** Leave out what was only counted, say so in a row from which it can be fetched, and follow. */
   jumpToNow(): void {
-    if (!this.held) {
+    if (!this.held || this.replay) {
       this.resume();
       return;
     }
@@ -202,14 +236,18 @@ export class Feed {
     this.first = "after" in start ? start.after : "";
     const { query: q, context } = this.#session.view;
     const question: Question = { q, context: context || undefined, counts: this.#counting || undefined };
-    this.#tail = new Tail(question, start, {
+    this.#tail = new Tail(question, start, this.#listener());
+  }
+
+  #listener(): Listener {
+    return {
       frame: (frame) => this.#onFrame(frame),
       connection: (state, end) => {
         this.connection = state;
         const backAt = end?.retry_s ? Date.now() + end.retry_s * 1000 : 0;
         this.ended = end ? { why: end.why, limit: end.limit ?? "", backAt } : null;
       },
-    });
+    };
   }
 
   #onFrame(frame: Frame): void {
@@ -227,6 +265,16 @@ export class Feed {
     this.#newest = checkpoint;
   }
 
+  /** The replay has come to now. */
+  #goLive(after: string): void {
+    this.close();
+    this.replay = null;
+    this.#session.show({ replay: 0 });
+    this.#origin = this.#newest = "";
+    this.#tally.begin("");
+    this.#open({ after });
+  }
+
   #onPosition(checkpoint: string): void {
     this.#reach(checkpoint, checkpoint);
     if (!this.held) this.#stored = checkpoint;
@@ -234,6 +282,10 @@ export class Feed {
   }
 
   #onPing(ping: Ping): void {
+    if (this.replay) {
+      if (!ping.clock) this.#goLive(ping.checkpoint);
+      return;
+    }
     this.#reach(ping.from, ping.checkpoint);
     this.ping = ping;
     if (!this.held) {
@@ -250,13 +302,13 @@ export class Feed {
     const matches = records.filter((record) => !record.context);
     const fresh = matches.filter((record) => record.observed > this.#opened);
     if (newest && fresh.length > 0) this.latencyMs = Math.max(0, Date.now() - Date.parse(newest.observed));
-    this.#arrived += fresh.length;
+    this.#arrived += this.replay ? matches.length : fresh.length;
     for (const record of fresh) this.#session.countInHistogram(record);
     if (!this.following) this.#wait(records.length, matches);
     if (this.held) return;
     this.#stored = checkpoint;
     this.#tally.add(records, checkpoint);
-    if (counts) this.counts?.of.add(counts, fresh.length > 0);
+    if (counts) this.counts?.of.add(counts, fresh.length === matches.length);
     this.#put(records.map((record) => this.#line(record)));
     this.#session.draw();
   }

@@ -12,8 +12,11 @@ export interface Question {
   counts?: true;
 }
 
-/** Where a stream begins: behind a checkpoint, or with so many of the newest records. */
-export type Start = { after: string } | { last: number };
+/** Where a stream begins: behind a checkpoint, with so many of the newest records, or (a replay) at a time. */
+export type Start = { after: string } | { last: number } | { from: string; to?: string };
+
+/** What a connection is opened with: the question, and where it begins. */
+export type Opening = Record<string, string | number | boolean | undefined>;
 
 export type Rows = { event: "rows"; records: LogRecord[]; next: string; counts?: Delta };
 export type Frame =
@@ -31,13 +34,7 @@ export function behind(frame: Frame): string {
 }
 
 /** One answer of the long-poll: at once what there is, else what comes within so many seconds. */
-export async function poll(
-  question: Question,
-  start: Start,
-  wait: number,
-  signal: AbortSignal,
-): Promise<Frame[]> {
-  const parameters: Parameters<"tail_poll"> = { ...question, ...start, wait };
-  const { frames, next } = await get("tail_poll", parameters, signal);
+export async function poll(opening: Opening, wait: number, signal: AbortSignal): Promise<Frame[]> {
+  const { frames, next } = await get("tail_poll", { ...opening, wait } as Parameters<"tail_poll">, signal);
   return [...(frames as unknown as Frame[]), { event: "at", next }];
 }

@@ -110,7 +110,8 @@ export class Session {
     this.#abort.abort();
     this.#abort = new AbortController();
     const { view } = this;
-    if (view.live && (view.range.kind === "between" || aggregates(view.query))) view.live = false;
+    if (aggregates(view.query) || (view.range.kind === "between" && !view.replay)) view.live = false;
+    if (!view.live) view.replay = 0;
     this.feed.stop(view.live);
     this.#forget();
     this.asked = Date.now();
@@ -225,6 +226,13 @@ export class Session {
     });
   }
 
+  /** Begin with an empty page. */
+  clear(): void {
+    this.rows.clear();
+    this.#older = undefined;
+    this.draw();
+  }
+
   /** Let lines go that stand well above the one that is read; they can be loaded again. */
   makeRoom(reading: number): void {
     this.rows.dropFirst(Math.min(ROWS_MAX / 2, Math.max(0, reading - this.rows.first - PAGE_ROWS)));
@@ -277,7 +285,7 @@ export class Session {
       let at = gap.from ?? "";
       let room = this.rows.free;
       while (before(at, stop) && found.length < room) {
-        const frames = await poll({ q: this.view.query }, { after: at }, 0.2, this.#abort.signal);
+        const frames = await poll({ q: this.view.query, after: at }, 0.2, this.#abort.signal);
         const records = frames.flatMap((frame) => (frame.event === "rows" ? frame.records : []));
         found.push(...records.filter((record) => before(record.cursor, stop)));
         const next = frames.at(-1);
@@ -349,7 +357,8 @@ export class Session {
       latencyMs: this.feed.latencyMs,
     };
     if (++this.#ticks % COUNTS_TICKS === 0) this.feed.showCounts((COUNTS_TICKS * FIGURES_MS) / 1000);
-    if (this.view.live && this.histogram?.buckets.length) this.#reach(this.histogram, Date.now());
+    if (this.view.live && !this.view.replay && this.histogram?.buckets.length)
+      this.#reach(this.histogram, Date.now());
     if (this.#histogramChanged && this.histogram) {
       this.#histogramChanged = false;
       this.histogram = { ...this.histogram };

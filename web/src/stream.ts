@@ -6,13 +6,13 @@ Rules
   silent   The server speaks every ten seconds. When nothing came for SILENT_MS (the machine slept, a cable was
            pulled: nobody says so), the connection is given up; also when the page becomes visible or the network is
            back, which is looked at at once.
-  mute     A proxy may hold a stream back. When a connection has failed, or brought no frame for MUTE_MS, the
-           long-poll is asked as well: what brings a frame first stays, the other is closed. Polling is given up after
-           POLLING_MS, to try the stream again.
-  end      The server says when to come back; without that it is as a cut.
+  mute     A proxy may hold a stream back. When a connection has failed, or brought no frame for MUTE_MS, what there
+           is instead (the long-poll) is asked as well: what brings a frame first stays, the other is closed. Polling
+           is given up after POLLING_MS, to try the stream again.
+  end      The server says when to come back; without that it is as a cut. Done is done: nothing is opened again.
 */
-import { behind, type Frame, type Question, type Start } from "./frames";
-import { polls, type Transport } from "./transport";
+import type { Frame, Opening, Start } from "./frames";
+import type { Transport } from "./transport";
 import type { End, Problem } from "./types";
 
 export type Connection = "off" | "connecting" | "open" | "lost";
@@ -34,25 +34,35 @@ const POLLING_MS = 60_000;
 export class Stream {
   /** Behind the last frame that came; "" before the first. */
   position: string;
-  #question: Question;
+  #question: Opening;
   #start: Start;
   #transport: Transport;
+  #instead: Transport | undefined;
   #listener: Listener;
   /** What is open now: the one, and the long-poll beside it while neither has brought anything. */
   #open = new Map<Transport, () => void>();
   /** A frame has come on this connection. */
   #spoke = false;
+  #done = false;
   #heardAt = 0;
   #retryMs = RETRY_MS_MIN;
   #timers: ReturnType<typeof setTimeout>[] = [];
   #watch: ReturnType<typeof setInterval>;
   #over = new AbortController();
 
-  constructor(question: Question, start: Start, transport: Transport, listener: Listener) {
+  /** `instead` is what else brings the same frames. */
+  constructor(
+    question: Opening,
+    start: Start,
+    listener: Listener,
+    transport: Transport,
+    instead?: Transport,
+  ) {
     this.#question = question;
     this.#start = start;
     this.position = "after" in start ? start.after : "";
     this.#transport = transport;
+    this.#instead = instead;
     this.#listener = listener;
     this.#watch = setInterval(() => this.#look(), LOOK_MS);
     const { signal } = this.#over;
@@ -70,6 +80,7 @@ export class Stream {
 
   #look(online = false): void {
     const waits = this.#open.size === 0;
+    if (this.#done) return;
     if (waits ? online : Date.now() - this.#heardAt > SILENT_MS) this.#connect();
   }
 
@@ -90,32 +101,43 @@ export class Stream {
     this.#heardAt = Date.now();
     this.#listener.connection("connecting");
     this.#dial(this.#transport);
-    this.#later(MUTE_MS, () => this.#dial(polls));
+    this.#later(MUTE_MS, () => this.#dialInstead());
   }
 
   #dial(transport: Transport): void {
     if (this.#open.has(transport)) return;
     const start = this.position ? { after: this.position } : this.#start;
     this.#open.set(transport, () => {});
-    const close = transport(this.#question, start, {
-      open: () => this.#opened(),
-      frame: (frame) => this.#take(transport, frame),
-      failed: (problem) => this.#failed(transport, problem),
-    });
+    const close = transport(
+      { ...this.#question, ...start },
+      {
+        open: () => this.#opened(),
+        frame: (frame, position) => this.#take(transport, frame, position),
+        failed: (problem) => this.#failed(transport, problem),
+      },
+    );
     if (this.#open.has(transport)) this.#open.set(transport, close);
+  }
+
+  #dialInstead(): void {
+    if (this.#instead) this.#dial(this.#instead);
   }
 
   #opened(): void {
     if (this.#open.size === 1) this.#listener.connection("open");
   }
 
-  #take(transport: Transport, frame: Frame): void {
+  #take(transport: Transport, frame: Frame, position: string): void {
     if (!this.#spoke) this.#settle(transport);
     this.#heardAt = Date.now();
     this.#retryMs = RETRY_MS_MIN;
     const from = this.position;
-    this.position = behind(frame) || from;
-    if (frame.event === "end") this.#again(frame);
+    this.position = position || from;
+    if (frame.event === "end" && frame.done) {
+      this.#done = true;
+      this.#drop();
+      this.#listener.connection("off");
+    } else if (frame.event === "end") this.#again(frame);
     else this.#listener.frame(frame, from);
   }
 
@@ -127,14 +149,14 @@ export class Stream {
     this.#open.set(transport, close);
     this.#spoke = true;
     this.#listener.connection("open");
-    if (transport === polls) this.#later(POLLING_MS, () => this.#connect());
+    if (transport === this.#instead) this.#later(POLLING_MS, () => this.#connect());
   }
 
   #failed(transport: Transport, problem?: Problem): void {
     this.#open.delete(transport);
     if (this.#open.size > 0) return;
     // A connection cannot say why it was refused; the long-poll can, and may go on where the other did not.
-    if (transport !== polls && !this.#spoke) this.#dial(polls);
+    if (this.#instead && transport !== this.#instead && !this.#spoke) this.#dialInstead();
     else this.#again(problem?.status ? refusal(problem) : undefined);
   }
 

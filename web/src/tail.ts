@@ -16,7 +16,7 @@ import { CallError } from "./client";
 import { behind, type Frame, poll, type Question, type Start } from "./frames";
 import { before } from "./line";
 import { type Connection, type Listener, Stream } from "./stream";
-import { events, socket } from "./transport";
+import { events, polls, socket } from "./transport";
 import type { End } from "./types";
 
 export type { Connection } from "./stream";
@@ -62,7 +62,7 @@ export class Tail {
     this.#name = `tailrace ${new URL(".", document.baseURI).pathname} ${JSON.stringify(question)}`;
     listener.connection("connecting");
     if (navigator.locks) void this.#share();
-    else this.#stream = new Stream(question, start, socket, listener);
+    else this.#stream = new Stream({ ...question }, start, listener, socket, polls);
   }
 
   close(): void {
@@ -119,20 +119,26 @@ export class Tail {
       this.#reading?.abort();
       this.#pending = [];
       const start = this.#position ? { after: this.#position } : this.#start;
-      this.#stream = new Stream(this.#question, start, release ? events : socket, {
-        frame: (frame, from) => {
-          this.#deliver(frame, from);
-          if (this.#shared) this.#say({ kind: "frame", from, frame });
-        },
-        connection: (state, why) => {
-          this.#tell(state, why);
-          this.#say({ kind: "state", state, why });
-        },
-      });
+      const transport = release ? events : socket;
+      this.#stream = new Stream({ ...this.#question }, start, this.#relay(), transport, polls);
       this.#say({ kind: "holder" });
       await released;
     }
     release?.();
+  }
+
+  /** Listens to the stream for this tab and the others. */
+  #relay(): Listener {
+    return {
+      frame: (frame, from) => {
+        this.#deliver(frame, from);
+        if (this.#shared) this.#say({ kind: "frame", from, frame });
+      },
+      connection: (state, why) => {
+        this.#tell(state, why);
+        this.#say({ kind: "state", state, why });
+      },
+    };
   }
 
   #leave(): void {
@@ -191,7 +197,7 @@ export class Tail {
     try {
       do {
         const start = this.#position ? { after: this.#position } : this.#start;
-        for (const frame of await poll(this.#question, start, POLL_S, reading.signal)) {
+        for (const frame of await poll({ ...this.#question, ...start }, POLL_S, reading.signal)) {
           this.#deliver(frame, this.#position);
         }
       } while (this.#pending[0] && this.#misses(this.#pending[0].from));

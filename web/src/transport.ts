@@ -5,25 +5,26 @@ connections that a browser has for a server without HTTP/2; the long-poll goes t
 A connection says `open`, then brings frames, and may say `failed` once: then it is over, and nothing follows.
 */
 import { address, CallError } from "./client";
-import { behind, type Frame, poll, type Question, type Start } from "./frames";
+import { behind, type Frame, type Opening, poll } from "./frames";
 import type { Problem } from "./types";
 
 export interface Receiver {
   open(): void;
-  frame(frame: Frame): void;
+  /** `position` is the one behind the frame. */
+  frame(frame: Frame, position: string): void;
   failed(problem?: Problem): void;
 }
 
 /** Opens a connection; what it returns closes it without a word. */
-export type Transport = (question: Question, start: Start, receiver: Receiver) => () => void;
+export type Transport = (opening: Opening, receiver: Receiver) => () => void;
 
 /** The first answer comes soon, to show that there is one. */
 const POLL_FIRST_S = 1;
 const POLL_S = 20;
 const EVENTS = ["rows", "gap", "ping", "end"];
 
-export const events: Transport = (question, start, receiver) => {
-  const source = new EventSource(address("tail", { ...question, ...start }));
+const listen = (call: string, opening: Opening, receiver: Receiver) => {
+  const source = new EventSource(address(call, opening));
   source.onopen = () => receiver.open();
   // The browser would connect again by itself, but not with what other transports brought.
   source.onerror = () => {
@@ -31,35 +32,44 @@ export const events: Transport = (question, start, receiver) => {
     receiver.failed();
   };
   for (const event of EVENTS) {
-    source.addEventListener(event, ({ data }) => receiver.frame({ event, ...JSON.parse(data) }));
+    source.addEventListener(event, ({ data, lastEventId }) => {
+      receiver.frame({ event, ...JSON.parse(data) }, lastEventId);
+    });
   }
   return () => source.close();
 };
 
-export const socket: Transport = (question, start, receiver) => {
-  const target = new URL(address("tail/ws", { ...question, ...start }), document.baseURI);
+export const events: Transport = (opening, receiver) => listen("tail", opening, receiver);
+export const replays: Transport = (opening, receiver) => listen("replay", opening, receiver);
+
+export const socket: Transport = (opening, receiver) => {
+  const target = new URL(address("tail/ws", opening), document.baseURI);
   target.protocol = target.protocol.replace("http", "ws");
   const connection = new WebSocket(target);
   connection.onopen = () => receiver.open();
   connection.onclose = () => receiver.failed();
-  connection.onmessage = ({ data }) => receiver.frame(JSON.parse(data));
+  connection.onmessage = ({ data }) => {
+    const frame = JSON.parse(data);
+    receiver.frame(frame, behind(frame));
+  };
   return () => {
     connection.onclose = null;
     connection.close();
   };
 };
 
-export const polls: Transport = (question, start, receiver) => {
+export const polls: Transport = (opening, receiver) => {
   const cancel = new AbortController();
   const ask = async () => {
-    let from = start;
+    const { after: _, last: __, ...question } = opening;
+    let from = opening;
     for (let wait = POLL_FIRST_S; ; wait = POLL_S) {
-      const frames = await poll(question, from, wait, cancel.signal);
+      const frames = await poll(from, wait, cancel.signal);
       receiver.open();
       for (const frame of frames) {
         if (cancel.signal.aborted) return;
-        receiver.frame(frame);
-        if (behind(frame)) from = { after: behind(frame) };
+        receiver.frame(frame, behind(frame));
+        if (behind(frame)) from = { ...question, after: behind(frame) };
       }
     }
   };

@@ -8,6 +8,7 @@ test("an address gives back the view it was made of", () => {
       ...START,
       query: 'a="b c" & d',
       live: false,
+      replay: 1_763_625_600_000,
       order: "event",
       context: 5,
       patterns: true,

@@ -10,6 +10,8 @@ export interface View {
   query: string;
   range: Range;
   live: boolean;
+  /** A replay begins at this moment (milliseconds); 0: none. Its end is that of the range. */
+  replay: number;
   /** In which order a live stream stands. */
   order: Order;
   /** Lines of the same stream shown around each match while live. */
@@ -33,6 +35,7 @@ export const START: View = {
   query: "",
   range: { kind: "last", span: "1h" },
   live: true,
+  replay: 0,
   order: "arrival",
   context: 0,
   patterns: false,
@@ -53,6 +56,7 @@ export function toAddress(view: View): string {
     parameters.set("to", new Date(range.to).toISOString());
   } else parameters.set("range", range.kind === "all" ? "all" : range.span);
   parameters.set("live", view.live ? "1" : "0");
+  if (view.replay) parameters.set("replay", new Date(view.replay).toISOString());
   if (view.order !== START.order) parameters.set("order", view.order);
   if (view.context) parameters.set("context", String(view.context));
   if (view.patterns) parameters.set("patterns", "1");
@@ -74,6 +78,7 @@ export function fromAddress(search: string): View {
     query: parameters.get("q") ?? "",
     range: rangeOf(parameters),
     live: !parameters.has("cursor") && (parameters.get("live") ?? "1") === "1",
+    replay: Date.parse(parameters.get("replay") ?? "") || 0,
     order: parameters.get("order") === "event" ? "event" : "arrival",
     context: CONTEXTS.find((lines) => String(lines) === parameters.get("context")) ?? 0,
     patterns: parameters.get("patterns") === "1",
