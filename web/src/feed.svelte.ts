@@ -114,7 +114,8 @@ export class Feed {
     this.complete = null;
     this.verdict = null;
     this.#tally.begin("");
-    this.counts = this.#counting ? { of: new Counts() } : null;
+    this.counts = null;
+    this.first = "";
     this.ended = null;
     this.latencyMs = -1;
     this.#stored = "";
@@ -139,15 +140,22 @@ export class Feed {
 
   /** Go on from another moment of the replay. */
   seek(at: number): void {
+    this.first = "";
     this.#session.clear();
     this.replay?.seek(at);
   }
 
-  /** Whether what comes is to be counted; from where the tail began. */
+  /** Whether what comes is to be counted, from where the tail began. */
   count(on: boolean): void {
     if (on === this.#counting) return;
     this.#counting = on;
-    if (on && this.#tail) this.#session.start();
+    if (!on || !this.#tail || this.held) return;
+    if (this.following) this.#session.start();
+    else {
+      // Nothing moves under a person who reads: what is counted begins here.
+      this.close();
+      this.#open({ after: this.#stored });
+    }
   }
 
   /** So many seconds have passed: show what was counted. */
@@ -225,6 +233,7 @@ export class Feed {
     const { from, to, count, skipped, digest } = this.#tally;
     const tail = this.#tail;
     this.verdict = null;
+    if (!from) return;
     const found = await this.#session.try(() => get("verify", { q: this.#session.view.query, from, to }));
     if (!found || this.#tail !== tail) return;
     const same = found.count === count + skipped && found.digest === digest;
@@ -234,6 +243,7 @@ export class Feed {
   #open(start: Start): void {
     this.#opened = new Date().toISOString().slice(0, 23);
     this.first = "after" in start ? start.after : "";
+    if (this.#counting) this.counts ??= { of: new Counts() };
     const { query: q, context } = this.#session.view;
     const question: Question = { q, context: context || undefined, counts: this.#counting || undefined };
     this.#tail = new Tail(question, start, this.#listener());
@@ -297,9 +307,9 @@ export class Feed {
   }
 
   #onRows({ records, next: checkpoint, counts }: Rows): void {
-    const [oldest, newest] = [records[0], records.at(-1)];
-    this.#reach(oldest?.cursor ?? checkpoint, checkpoint);
+    const newest = records.at(-1);
     const matches = records.filter((record) => !record.context);
+    this.#reach(matches[0]?.cursor ?? checkpoint, checkpoint);
     const fresh = matches.filter((record) => record.observed > this.#opened);
     if (newest && fresh.length > 0) this.latencyMs = Math.max(0, Date.now() - Date.parse(newest.observed));
     this.#arrived += this.replay ? matches.length : fresh.length;

@@ -297,6 +297,7 @@ export class Session {
       const from = found[shown.length]?.cursor ?? at;
       const rest: Row[] = before(from, stop) ? [{ ...row, gap: { ...gap, from, count: null } }] : [];
       if (this.rows.get(id) === row) this.rows.replace(id, [...shown.map((record) => line(record)), ...rest]);
+      if (this.view.order === "event") this.feed.sort();
     });
   }
 
