@@ -8,7 +8,7 @@ import threading
 import pytest
 from playwright.sync_api import expect
 
-from tests.apps.programs import until
+from tests.apps.programs import Server, until
 from tests.browser.conftest import lines
 
 TABS = 12
@@ -136,6 +136,29 @@ def test_a_connection_that_died_without_a_word_is_noticed_and_nothing_is_lost(se
     server.push(lines("while nobody heard"))
     page.clock.fast_forward(30_000)
     expect(messages(page)).to_have_text(["before", "while nobody heard"])
+
+
+@pytest.fixture
+def limited(tmp_path):
+    """A server that allows one tail."""
+    config = tmp_path / "tailrace.toml"
+    config.write_text("[collect]\ndiscover = false\n[quota]\ntails_total = 1\n")
+    server = Server(tmp_path / "limited", "--config", config, command="up")
+    yield server
+    server.stop()
+
+
+def test_a_tail_over_a_limit_says_which_and_comes_when_there_is_room(limited, open_page):
+    limited.push(lines("one"))
+    first = open_page(limited.url)
+    expect(messages(first)).to_have_text(["one"])
+    second = open_page(f"{limited.url}/?q=one", forgive="429", clock=True)
+    expect(second.locator("footer .state")).to_contain_text("limit tails_total reached")
+    expect(second.locator("footer .state")).to_contain_text("goes on at")
+    first.context.close()
+    until(lambda: viewers(limited) == 0)
+    second.clock.fast_forward(60_000)
+    expect(messages(second)).to_have_text(["one"])
 
 
 def test_a_stream_that_a_proxy_holds_back_is_replaced_by_polls(server, open_page):

@@ -4,13 +4,13 @@ import type { components, operations } from "./api";
 type Schemas = components["schemas"];
 
 export type LogRecord = Schemas["Record"] & { context?: boolean };
-export type Problem = Schemas["Problem"] & { limit?: string | null; until?: string | null };
+export type Problem = Schemas["Problem"];
 export type Page = Schemas["Found"];
 export type SearchStats = Schemas["Stats"];
 export type Context = Schemas["Around"];
 export type Counted = Schemas["Value"];
 export type Ping = Schemas["PingFrame"] & { clock?: string | null };
-export type End = Schemas["EndFrame"] & { retry_s?: number | null; limit?: string | null; done?: boolean };
+export type End = Schemas["EndFrame"] & { done?: boolean };
 export type Row = Schemas["Counted"]["records"][number];
 /** A hole in what is shown; a jump to now makes one as well. */
 export type Gap = Omit<Schemas["GapFrame"], "why"> & { why: Schemas["GapFrame"]["why"] | "jumped" };
