@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { Counts, type Delta } from "./counts";
+import { Counts } from "./counts";
+import type { Delta } from "./types";
 
 const delta = (change: Partial<Delta>): Delta => ({ levels: {}, facets: {}, patterns: {}, ...change });
 

@@ -3,13 +3,7 @@ What a tail has brought, counted by the server as it came: levels, the values of
 frame carries what it adds, so showing it asks nobody. Beyond VALUES_MAX values of one kind the rare half is counted
 together, as the server does within a frame.
 */
-import type { Counted } from "./types";
-
-export interface Delta {
-  levels: Record<string, number>;
-  facets: Record<string, Record<string, number>>;
-  patterns: Record<string, number>;
-}
+import type { Counted, Delta } from "./types";
 
 export interface Pattern {
   text: string;

@@ -1,7 +1,6 @@
 /* The frames of a tail, as every transport brings them: JSON objects that name their event. */
 import { get } from "./client";
-import type { Delta } from "./counts";
-import type { End, Gap, LogRecord, Parameters, Ping } from "./types";
+import type { Delta, End, Gap, LogRecord, Parameters, Ping } from "./types";
 
 /** What is watched: what a stream answers depends on nothing else. */
 export interface Question {
@@ -18,7 +17,7 @@ export type Start = { after: string } | { last: number } | { from: string; to?: 
 /** What a connection is opened with: the question, and where it begins. */
 export type Opening = Record<string, string | number | boolean | undefined>;
 
-export type Rows = { event: "rows"; records: LogRecord[]; next: string; counts?: Delta };
+export type Rows = { event: "rows"; records: LogRecord[]; next: string; counts?: Delta | null };
 export type Frame =
   | Rows
   | ({ event: "gap" } & Gap)

@@ -11,6 +11,7 @@ export type Context = Schemas["Around"];
 export type Counted = Schemas["Value"];
 export type Ping = Schemas["PingFrame"] & { clock?: string | null };
 export type End = Schemas["EndFrame"] & { done?: boolean };
+export type Delta = Schemas["CountsOfFrame"];
 export type Row = Schemas["Counted"]["records"][number];
 /** A hole in what is shown; a jump to now makes one as well. */
 export type Gap = Omit<Schemas["GapFrame"], "why"> & { why: Schemas["GapFrame"]["why"] | "jumped" };
