@@ -44,6 +44,7 @@ test("a shape is asked for as a pattern of its fixed parts, and again takes it b
   const asked = toggleShape("", "GET /orders/* * in * ms (ok)", true);
   expect(asked).toBe("/^GET \\/orders\\/.* .* in .* ms \\(ok\\)/");
   expect(toggleShape("level=info", "user * *", false)).toBe("level=info -/^user .* /");
+  expect(toggleShape("", "no customer *\n at Worker", true)).toBe("/^no customer .*\\n at Worker/");
   expect(toggleShape(asked, "GET /orders/* * in * ms (ok)", true)).toBe("");
 });
 

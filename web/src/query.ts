@@ -106,7 +106,11 @@ export function toggle(query: string, field: string, value: string, wanted: bool
 /** Ask for messages of a shape (`user * logged in`), or against them. */
 export function toggleShape(query: string, shape: string, wanted: boolean): string {
   const pieces = shape.split("*").map((piece) => piece.replace(/[.+?^${}()|[\]\\/]/g, "\\$&"));
-  return put(query, `/^${pieces.join(".*").replace(/(\.\*)+$/, "")}/`, wanted);
+  const pattern = pieces
+    .join(".*")
+    .replace(/(\.\*)+$/, "")
+    .replaceAll("\n", "\\n");
+  return put(query, `/^${pattern}/`, wanted);
 }
 
 function put(query: string, asked: string, wanted: boolean): string {
