@@ -23,6 +23,15 @@ def test_the_history_is_there_and_a_new_line_arrives(server, open_page):
     expect(messages(page)).to_have_text(["first of all", "and then another"])
 
 
+@pytest.mark.promise(13)
+def test_the_status_says_how_long_a_line_took(server, open_page):
+    page = open_page()
+    expect(page.locator(".state.open")).to_be_visible()
+    expect(page.locator(".badge")).to_have_count(0)
+    server.push(lines("here it is"))
+    expect(page.locator(".badge")).to_have_text(re.compile(r"[0-9.]+ m?s"))
+
+
 def test_a_query_filters_and_marks_its_words(server, open_page):
     server.push(lines("payment accepted", "payment failed", "worker started"))
     page = open_page()

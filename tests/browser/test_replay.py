@@ -27,6 +27,7 @@ def address(began, **more):
     return "?" + urlencode({"range": "all", "live": 1, "replay": began.isoformat(), **more})
 
 
+@pytest.mark.promise(12)
 def test_a_replay_comes_to_now_and_goes_on_live(server, open_page, began):
     page = open_page(address(began))
     expect(page.locator("footer .state")).to_contain_text("replay")

@@ -36,6 +36,7 @@ def tabs_of(page, addresses):
     return tabs
 
 
+@pytest.mark.promise(17)
 def test_tabs_that_ask_the_same_share_one_stream_and_all_see_each_line_once(server, open_page):
     server.push(lines("before"))
     page = open_page()
@@ -69,6 +70,7 @@ def test_when_the_tab_with_the_stream_closes_another_goes_on_without_loss(server
             expect(messages(left)).to_have_text(expected)
 
 
+@pytest.mark.promise(17)
 def test_more_questions_than_a_browser_has_connections_leave_the_page_usable(server, open_page):
     server.push(lines(*(f"word{number}" for number in range(TABS))))
     page = open_page("?q=word0")
@@ -161,6 +163,7 @@ def test_a_tail_over_a_limit_says_which_and_comes_when_there_is_room(limited, op
     expect(messages(second)).to_have_text(["one"])
 
 
+@pytest.mark.promise(17)
 def test_a_stream_that_a_proxy_holds_back_is_replaced_by_polls(server, open_page):
     server.push(lines("before"))
     page = open_page("about:blank", clock=True)

@@ -29,6 +29,7 @@ def test_a_filter_that_changes_while_live_goes_on_live(server, open_page):
     expect(messages(page)).to_have_text(["blue 1", "blue 2", "blue 3"])
 
 
+@pytest.mark.promise(8)
 def test_what_a_filter_hid_while_live_comes_back_when_it_goes(server, open_page):
     server.push(lines(*(f"old {number}" for number in range(400))))
     page = open_page()
@@ -64,6 +65,7 @@ def test_lines_that_are_older_than_the_range_can_be_shown(server, open_page):
     expect(messages(page)).to_have_text(["red"])
 
 
+@pytest.mark.promise(6)
 def test_a_late_line_stands_where_it_came_or_in_its_place(server, open_page):
     at = datetime.now(UTC) - timedelta(seconds=60)
 
@@ -83,6 +85,7 @@ def test_a_late_line_stands_where_it_came_or_in_its_place(server, open_page):
     expect(messages(page)).to_have_text(["at 0", re.compile("late .* sat 10$"), "at 20", "at 40"])
 
 
+@pytest.mark.promise(1)
 def test_what_came_live_is_proved_to_be_what_a_search_finds(server, open_page):
     server.push(lines(*(f"old {number}" for number in range(400))))
     page = open_page("?q=-odd")
@@ -183,6 +186,7 @@ def test_the_page_can_be_used_without_a_mouse(server, open_page):
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
+@pytest.mark.promise(10, 11)
 def test_messages_of_one_shape_are_one_row_and_what_the_tail_did_not_begin_with_is_new(server, open_page):
     server.push(lines(*(f"user {number} logged in" for number in range(50)), service="web"))
     page = open_page("?patterns=1")
@@ -195,6 +199,7 @@ def test_messages_of_one_shape_are_one_row_and_what_the_tail_did_not_begin_with_
     expect(messages(page)).to_have_text(["disk 7 is full"])
 
 
+@pytest.mark.promise(9)
 def test_lines_around_a_match_are_shown_while_live(server, open_page):
     server.push(lines(*(f"step {number}" for number in range(9)), service="web"))
     page = open_page("?q=5")

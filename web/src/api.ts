@@ -226,6 +226,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened in a window, in the order of time and at any speed, then live: the same events */
+        get: operations["replay"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/collect": {
         parameters: {
             query?: never;
@@ -434,7 +451,7 @@ export interface components {
          * @description Still here: the checkpoint, how far behind, how many came in, and how many of them matched.
          *
          *         ``sent`` and ``digest`` are of the records that were sent since ``from``, ``levels`` too; ``/api/v1/verify`` says
-         *         what a search finds there.
+         *         what a search finds there. ``clock`` is the moment that a replay shows.
          */
         PingFrame: {
             checkpoint: string;
@@ -447,6 +464,8 @@ export interface components {
             };
             in: number;
             from: string;
+            /** @default null */
+            clock?: string | null;
         };
         /**
          * Shown
@@ -459,6 +478,8 @@ export interface components {
         /**
          * EndFrame
          * @description The tail is over. It goes on behind the checkpoint; when a ``limit`` ended it, in ``retry_s``.
+         *
+         *         ``done`` is true when all that was asked for was sent: there is nothing to come back for.
          */
         EndFrame: {
             why: string;
@@ -468,6 +489,8 @@ export interface components {
             retry_s?: number | null;
             /** @default null */
             limit?: string | null;
+            /** @default false */
+            done?: boolean;
         };
         /**
          * Pushed
@@ -1382,6 +1405,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Frames"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replay: {
+        parameters: {
+            query?: {
+                /** @description The query; empty for everything. */
+                q?: string;
+                from?: string | null;
+                to?: string | null;
+                /** @description 1 to 1000 times as fast as it happened, or `max`: as fast as it is taken. */
+                speed?: number | "max";
+                after?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
                 };
             };
             /** @description What went wrong */

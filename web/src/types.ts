@@ -9,8 +9,8 @@ export type Page = Schemas["Found"];
 export type SearchStats = Schemas["Stats"];
 export type Context = Schemas["Around"];
 export type Counted = Schemas["Value"];
-export type Ping = Schemas["PingFrame"] & { clock?: string | null };
-export type End = Schemas["EndFrame"] & { done?: boolean };
+export type Ping = Schemas["PingFrame"];
+export type End = Schemas["EndFrame"];
 export type Delta = Schemas["CountsOfFrame"];
 export type Row = Schemas["Counted"]["records"][number];
 /** A hole in what is shown; a jump to now makes one as well. */

@@ -76,6 +76,7 @@ def found(server: Any, first_ns: int, last_ns: int, q: str = "") -> list[str]:
 
 @pytest.mark.parametrize("speed", ["1000", "max"])
 @pytest.mark.parametrize("q", ["", "apple"])
+@pytest.mark.promise(12)
 def test_a_replay_of_a_window_shows_what_a_search_finds_in_its_order(
     filled: tuple[Any, int], speed: str, q: str
 ) -> None:
@@ -102,6 +103,7 @@ def test_pings_tell_the_moment_that_is_shown(filled: tuple[Any, int]) -> None:
     assert begin <= clocks[0]
 
 
+@pytest.mark.promise(12)
 def test_a_replay_goes_on_into_live_and_the_tail_takes_its_id(filled: tuple[Any, int]) -> None:
     server, first_ns = filled
     shown: list[str] = []
@@ -129,6 +131,7 @@ def _rows(frames: Iterator[tuple[str, str, dict[str, Any]]]) -> list[dict[str, A
     return next(data["records"] for event, _, data in frames if event == "rows")
 
 
+@pytest.mark.promise(12)
 def test_kills_of_the_server_in_the_middle_lose_nothing_and_repeat_nothing(start: Any) -> None:
     server = start()
     first_ns = fill(server)
