@@ -1,6 +1,7 @@
 """Lines become records: message, time, level, fields and stream."""
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -125,6 +126,17 @@ def test_a_stream_whose_layout_changes_is_found_out_again():
     (record,) = batch.records()
     assert (record.message, record.level) == ("hi", Level.WARN)
     assert pipeline.layout_of(STREAM.json) == "json"
+
+
+def test_a_block_whose_lines_all_wait_for_more_teaches_nothing_about_the_stream():
+    pipeline = Pipeline()
+    pipeline.process(lines_of("2026-11-20 08:00:00,000 INFO started"))
+    waiting = replace(
+        lines_of("2026-11-20 08:00:01,000 ERROR broken", "\tat com.example.Shop.pay(Shop.java:7)"), ended=False
+    )
+    assert len(pipeline.process(waiting)) == 0
+    (after,) = pipeline.process(lines_of("2026-11-20 08:00:02,000 WARN slow")).records()
+    assert (after.level, after.time_ns) == (Level.WARN, ns("2026-11-20T08:00:02"))
 
 
 def test_bytes_that_are_not_utf8_stay_readable_and_recoverable():

@@ -179,6 +179,8 @@ class Pipeline:
         return unwrap.unwrap(state.envelope, text, ended=lines.ended) if state.envelope else None
 
     def _columns(self, lines: Lines, text: pa.StringArray, state: _State, wished: Format, zone: tzinfo) -> _Columns:
+        if not len(text):
+            return _plain(0)  # All lines wait for what follows: no lines fit every layout, and would teach any.
         if wished.layout is not None and wished.layout != w3c.NAME:
             state.layout = wished.layout
             return self._read(wished.layout, lines, text, zone)
