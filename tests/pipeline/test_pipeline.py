@@ -128,6 +128,22 @@ def test_a_stream_whose_layout_changes_is_found_out_again():
     assert pipeline.layout_of(STREAM.json) == "json"
 
 
+@pytest.mark.parametrize("before", ['{"level":"info","message":"up"}', "ts=2026-11-20T08:00:00Z level=info msg=up"])
+def test_a_stream_that_only_began_otherwise_is_found_out_again(before):
+    pipeline = Pipeline()
+    pipeline.process(lines_of(before))
+    (after,) = pipeline.process(lines_of("2026-11-20 08:00:02,000 WARN slow")).records()
+    assert (after.level, after.time_ns) == (Level.WARN, ns("2026-11-20T08:00:02"))
+
+
+def test_lines_that_nobody_understands_do_not_make_a_layout_unknown():
+    pipeline = Pipeline()
+    pipeline.process(lines_of("2026-11-20 08:00:00,000 INFO started"))
+    pipeline.process(lines_of(*["usage: shop [-h] [--port PORT]"] * 20))
+    (after,) = pipeline.process(lines_of("2026-11-20 08:00:02,000 WARN slow")).records()
+    assert (after.level, after.time_ns) == (Level.WARN, ns("2026-11-20T08:00:02"))
+
+
 def test_a_block_whose_lines_all_wait_for_more_teaches_nothing_about_the_stream():
     pipeline = Pipeline()
     pipeline.process(lines_of("2026-11-20 08:00:00,000 INFO started"))

@@ -67,11 +67,11 @@ class _Columns:
     ok: np.ndarray
     time: np.ndarray
     level: np.ndarray
+    fits: np.ndarray
     message: pa.Array | None = None
     trace_id: list[str | None] | pa.Array | None = None
     fields: list[str | None] | pa.Array | None = None
     streams: tuple[np.ndarray, list[Stream]] | None = None
-    fits: np.ndarray | None = None
     zoned: np.ndarray | None = None
 
 
@@ -187,20 +187,22 @@ class Pipeline:
         named = self._w3c(lines, text, state, wished)
         if named:
             state.layout = named
+        columns = _plain(len(text))
         if state.layout is not None:
             columns = self._read(state.layout, lines, text, zone)
-            fits = columns.ok if columns.fits is None else columns.fits
-            if fits.any() or wished.layout is not None or state.layout in (JSON, LOGFMT):
+            if columns.fits.any() or wished.layout is not None:
+                state.unknown_lines = state.detect_at = 0
                 return columns
-        elif state.unknown_lines < state.detect_at:
-            state.unknown_lines += len(text)
-            return _plain(len(text))
-        state.layout = self._detect(lines, text, zone)
-        if state.layout is not None:
-            return self._read(state.layout, lines, text, zone)
+        # Lines that nobody understands are looked at ever more seldom, and do not make a layout that is known unknown.
         state.unknown_lines += len(text)
-        state.detect_at = 2 * state.unknown_lines
-        return _plain(len(text))
+        if state.unknown_lines <= state.detect_at:
+            return columns
+        layout = self._detect(lines, text, zone)
+        if layout is None or layout == state.layout:
+            state.detect_at = 2 * state.unknown_lines
+            return columns
+        state.layout, state.unknown_lines, state.detect_at = layout, 0, 0
+        return self._read(layout, lines, text, zone)
 
     def _w3c(self, lines: Lines, text: pa.StringArray, state: _State, wished: Format) -> parse_text.Layout | None:
         """Return the layout that a header names, when these lines are W3C's; the head of the file is read once."""
@@ -226,16 +228,19 @@ class Pipeline:
         if isinstance(layout, Pattern):
             found = layout.read(text, lines.observed_ns, zone)
             message = None if found.message is None else pa.compute.coalesce(found.message, text)
-            return _Columns(found.ok, found.time, found.level, message, found.trace_id, found.fields, fits=found.fits)
+            return _Columns(found.ok, found.time, found.level, found.fits, message, found.trace_id, found.fields)
         if isinstance(layout, str):
             return _plain(len(text))
         read = parse_text.read(layout, text, lines.observed_ns, zone)
-        return _Columns(read.ok, read.time, read.level, fields=read.fields, fits=read.fits, zoned=read.zoned)
+        return _Columns(read.ok, read.time, read.level, read.fits, fields=read.fields, zoned=read.zoned)
 
     def _json(self, lines: Lines, text: pa.StringArray, zone: tzinfo) -> _Columns:
         read = json_columns.read_all(text, lines.stream, lines.observed_ns, zone)
         message = pc.coalesce(read.message, text) if read.message.null_count else read.message
-        return _Columns(read.ok, read.time, read.level, message, read.trace_id, read.fields, (read.codes, read.streams))
+        some = pc.or_(read.message.is_valid(), read.fields.is_valid()).to_numpy(zero_copy_only=False)
+        fits = some | read.ok | (read.level > 0)
+        streams = read.codes, read.streams
+        return _Columns(read.ok, read.time, read.level, fits, message, read.trace_id, read.fields, streams)
 
     def _logfmt(self, lines: Lines, text: pa.StringArray, zone: tzinfo) -> _Columns:
         # A Python loop over lines: pairs have no fixed place and become JSON; about 4 us a line.
@@ -250,7 +255,8 @@ class Pipeline:
             traces.append(next((pairs[key] for key in parse_json.TRACE_KEYS if key in pairs), None))
             fields.append(orjson.dumps(pairs).decode() if pairs else None)
         ok, time = read_any(pa.array(times, pa.string()), lines.observed_ns, zone)
-        return _Columns(ok, time, np.array(levels, np.uint8), trace_id=traces, fields=fields)
+        fits = np.array([one is not None for one in fields], bool)
+        return _Columns(ok, time, np.array(levels, np.uint8), fits, trace_id=traces, fields=fields)
 
     def _speakers(self, lines: Lines, text: pa.Array) -> tuple[list[int] | np.ndarray, list[Stream]]:
         if lines.stream.labels.get("source") == "syslog":
@@ -271,7 +277,8 @@ class Pipeline:
 
 
 def _plain(rows: int) -> _Columns:
-    return _Columns(np.zeros(rows, bool), np.zeros(rows, np.int64), np.zeros(rows, np.uint8))
+    nothing = np.zeros(rows, bool)
+    return _Columns(nothing, np.zeros(rows, np.int64), np.zeros(rows, np.uint8), nothing)
 
 
 def _enveloped(columns: _Columns, envelope: Envelope, *, sure: bool) -> None:
