@@ -366,6 +366,20 @@ TAIL_BEATS = 100
 """The pings of all tails are spread over PING_S in so many steps."""
 TAIL_MESSAGE_BYTES_MAX = 128 * KIB
 """What the client of a WebSocket may say at once: a query of QUERY_BYTES_MAX, however its JSON is escaped."""
+WIRE_PACKET_BYTES_MAX = 128 * KIB
+"""One packet between two processes of the server: a query of QUERY_BYTES_MAX, however its JSON is escaped."""
+WORKER_TICK_S = 1.0
+WORKER_BUSY_SHARE = 0.6
+WORKER_BUSY_TICKS = 5
+"""A process whose loop takes more than this share of its core for so many ticks gets help, if there is a core."""
+WORKER_TAILS_MIN = 200
+"""... and has so many streams: of fewer, it is not the delivering that takes the time."""
+WORKER_MOVE_MAX = 50
+"""Streams that are moved at once (about 3 ms); ten times as many in a tick."""
+WORKER_GONE_MAX = 5_000
+"""Streams whose end is told in one packet."""
+WORKER_IDLE_TICKS = 60
+"""A process without tails for so long ends: it takes about 90 MiB."""
 COALESCE_MS_MAX = 100
 """Under load, deliveries are gathered for at most so long."""
 COALESCE_REST = 4

@@ -5,6 +5,7 @@ store (its checkpoint) -> bus (never before it) -> indexer, push, history -> hub
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ from tailrace.store.pool import Pool
 from tailrace.store.search import History
 from tailrace.tail.connection import Connections
 from tailrace.tail.hub import Hub
+from tailrace.tail.workers import Workers
 from tailrace.text import bytes_text, count_text
 
 _SHOWN = 20
@@ -60,6 +62,7 @@ class Process:
         self.quota = _quota(config)
         self.hub = Hub(self.bus, self.history)
         self.connections = Connections()
+        self.workers = Workers(self.hub, self.connections, directory / "bus")
         self.following = Following(self.bus, config, directory, settings, [self._pushed]) if collecting else None
         self._measure()
 
@@ -68,8 +71,18 @@ class Process:
         self.store.start()
         self.indexer.start()
         self.hub.start()
+        self.workers.start()
         if self.following:
             self.following.start()
+
+    async def end_tails(self) -> None:
+        """Send every tail its end, in all processes at once, and wait a little for the clients to have it."""
+
+        async def here() -> None:
+            await self.hub.close()
+            await self.connections.close()
+
+        await asyncio.gather(here(), self.workers.close())
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +133,7 @@ class Process:
             bus_bytes=self.bus.bytes,
             store_bytes=self.store.disk_bytes,
             parts=len(self.store.parts),
-            tails=self.hub.stats().viewers,
+            tails=self.workers.stats().viewers,
             searches=len(self.searches),
             files=self._files(),
             agents=self.blocks.agents(),
@@ -139,6 +152,8 @@ class Process:
             found.append(self.bus.error)
         if self.indexer.error:
             found.append(self.indexer.error.message)
+        if self.workers.error:
+            found.append(self.workers.error)
         if self.following:
             found += self.following.problems()
         return list(dict.fromkeys(found))[-_SHOWN:]
@@ -162,9 +177,10 @@ class Process:
         gauge("store_bytes", "Size of the parts on disk.", lambda: self.store.disk_bytes)
         gauge("parts", "Parts of the store.", lambda: len(self.store.parts))
         gauge("searches_running", "Searches that run or wait.", lambda: len(self.searches))
-        gauge("tails", "Open tails.", lambda: self.hub.stats().viewers)
-        gauge("tail_queries", "Distinct queries of open tails.", lambda: self.hub.stats().queries)
-        gauge("tail_rows_delivered", "Rows handed to tails so far.", lambda: self.hub.stats().rows_delivered)
+        gauge("tails", "Open tails.", lambda: self.workers.stats().viewers)
+        gauge("tail_processes", "Processes that deliver beside this one.", lambda: len(self.workers.pids))
+        gauge("tail_queries", "Distinct queries of open tails.", lambda: self.workers.stats().queries)
+        gauge("tail_rows_delivered", "Rows handed to tails so far.", lambda: self.workers.stats().rows_delivered)
         gauge("files", "Files that are followed.", self._files)
         gauge("problems", "Things that are wrong; /api/v1/status says which.", lambda: len(self.problems()))
         if self.following:

@@ -146,8 +146,7 @@ async def _serve(
 
     async def stop() -> None:
         process.ready = False
-        await process.hub.close()
-        await process.connections.close()
+        await process.end_tails()
         server.should_exit = True
 
     loop = asyncio.get_running_loop()

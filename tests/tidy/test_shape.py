@@ -59,9 +59,12 @@ TESTED_ELSEWHERE = {
     "tail/catchup.py": "tail/test_join.py",
     "tail/group.py": "tail/test_hub.py",
     "tail/http.py": "apps/tail/test_sse.py",
+    "tail/moving.py": "apps/tail/test_workers.py",
     "tail/poll.py": "apps/tail/test_sse.py",
     "tail/sse.py": "apps/tail/test_sse.py",
     "tail/viewer.py": "tail/test_hub.py",
+    "tail/worker.py": "apps/tail/test_workers.py",
+    "tail/workers.py": "apps/tail/test_workers.py",
     "tail/websocket.py": "apps/tail/test_websocket.py",
     "tail/words.py": "apps/tail/test_sse.py",
 }

@@ -141,9 +141,9 @@ class Segment:
         return segment
 
     @classmethod
-    def open(cls, path: Path) -> Segment:
+    def open(cls, path: Path, *, writable: bool = True) -> Segment:
         """Open a file and believe its size; frames are checked when they are read. Raises Damaged, DataError."""
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
         head = os.pread(fd, _HEAD.size, 0)
         _, version, _, epoch, first = _HEAD.unpack(head.ljust(_HEAD.size, b"\0"))
         if head != _head(version, epoch, first):
@@ -167,6 +167,10 @@ class Segment:
         self._index(Frame(self.size, len(frame), batch.first.offset, len(batch)))
         self.size += len(frame)
         self.next = batch.next.offset
+
+    def grown(self) -> None:
+        """Look again how large the file is that another process writes."""
+        self.size = os.fstat(self._fd).st_size
 
     def cut(self) -> None:
         """Take back what a failed ``append`` may have left behind the last good frame, if the disk lets us."""

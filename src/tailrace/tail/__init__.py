@@ -12,6 +12,7 @@
     pace.py          one replay as a pure state machine: pages and moments in, frames out
     replay.py        reads the pages of a replay in threads, and puts its frames into the queue of a tail to be
     sse.py poll.py websocket.py  the frames as bytes on three transports
+    workers.py worker.py moving.py  more than one core: streams that move to processes which deliver
     http.py          the routes
 
 The join rule: a tail reads for itself up to a position at which the hub took it in, and the hub's chunks begin exactly

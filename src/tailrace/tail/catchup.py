@@ -16,13 +16,12 @@ Used by one thread at a time. A crash loses nothing: the client has its checkpoi
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Protocol
 
-from tailrace.bus import Bus
 from tailrace.cursor import Cursor
-from tailrace.errors import Damaged, Gone
+from tailrace.errors import Damaged, Gone, TailraceError
 from tailrace.frame import Gap
 from tailrace.limits import TAIL_BUS_ROWS_MAX, TAIL_CATCH_UP_BYTES, TAIL_CATCH_UP_ROWS
 from tailrace.query.filters.logic import Everything
@@ -31,6 +30,53 @@ from tailrace.store import TIME_MIN_NS, Progress, Search
 from tailrace.tail.evaluate import Chunk
 from tailrace.tail.view import PRIME_ROWS, Evaluation, View
 from tailrace.tally import NOTHING, count
+
+
+class Log(Protocol):
+    """What a tail needs of the bus (``tailrace.bus.Bus``, ``tailrace.bus.view.BusView``)."""
+
+    @property
+    def epoch(self) -> int:
+        """Which log this is."""
+        ...
+
+    @property
+    def first(self) -> Cursor:
+        """The oldest position that can still be read."""
+        ...
+
+    @property
+    def next(self) -> Cursor:
+        """The position behind the newest record that is on disk."""
+        ...
+
+    def read(self, start: Cursor, bytes_max: int) -> list[Batch]:
+        """Return the batches from ``start`` on; see ``Bus.read``."""
+        ...
+
+    def on_commit(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Have ``call`` called after each commit, from any thread; returns what takes that back."""
+        ...
+
+
+class Elsewhere(TailraceError):
+    """What a tail has missed cannot be read in this process, but in the one that has the store."""
+
+
+class NoHistory:
+    """The history of a process that has none: a tail that needs it goes back to the one that has."""
+
+    def held(self, start: Cursor) -> tuple[Cursor, Cursor]:
+        """Raise Elsewhere."""
+        raise Elsewhere(f"what follows {start} is not read here")
+
+    def stretches(self, since_ns: int) -> list[tuple[Cursor, Cursor]]:  # noqa: ARG002
+        """Raise Elsewhere."""
+        raise Elsewhere("the store is not read here")
+
+    def scan(self, search: Search, progress: Progress) -> Generator[Batch]:  # noqa: ARG002
+        """Raise Elsewhere."""
+        raise Elsewhere("the store is not read here")
 
 
 class History(Protocol):
@@ -58,7 +104,7 @@ class History(Protocol):
 class CatchUp:
     """Reads for one tail; see the head of this module."""
 
-    def __init__(self, bus: Bus, history: History, view: View) -> None:
+    def __init__(self, bus: Log, history: History, view: View) -> None:
         """Prepare to read; nothing is opened yet."""
         self.first_ns = TIME_MIN_NS
         self.until: Cursor | None = None

@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, cast
 
 from tailrace.limits import PING_S, STOP_SECONDS_MAX, TAIL_BEATS, TAIL_SEND_BYTES, TAIL_STALL_S
@@ -59,6 +60,7 @@ class Connections:
 
     def __init__(self, ping_s: float = PING_S, stall_s: float = TAIL_STALL_S) -> None:
         """Each connection pings every ``ping_s``, and is cut off when it has stalled for ``stall_s``."""
+        self.ping_s = ping_s
         self.stall_s = stall_s
         self._slots: list[set[Connection]] = [set() for _ in range(TAIL_BEATS)]
         self._beat_s = ping_s / TAIL_BEATS
@@ -87,13 +89,16 @@ class Connections:
         if not self._count and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
 
+    def __iter__(self) -> Iterator[Connection]:
+        return (connection for slot in self._slots for connection in list(slot))
+
     async def close(self) -> None:
         """Return when all connections are closed; their tails have ended. Those that take too long are cut off."""
         if self._count:
             self._empty = asyncio.get_running_loop().create_future()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty, STOP_SECONDS_MAX)
-        for connection in [one for slot in self._slots for one in slot]:
+        for connection in self:
             connection.cut_off()
         if self._timer is not None:
             self._timer.cancel()
@@ -116,13 +121,24 @@ class Connections:
 class Connection(asyncio.Protocol):
     """One client; see the head of this module. A transport says how its answer begins and ends, and what it reads."""
 
-    __slots__ = ("_connections", "_left_bytes", "_open", "_paused", "_since_s", "_slot", "source", "transport")
+    __slots__ = (
+        "_connections",
+        "_fresh",
+        "_left_bytes",
+        "_open",
+        "_paused",
+        "_since_s",
+        "_slot",
+        "source",
+        "transport",
+    )
 
     transport: asyncio.Transport
 
-    def __init__(self, connections: Connections, source: Source) -> None:
-        """Serve ``source`` from ``connection_made`` on."""
+    def __init__(self, connections: Connections, source: Source, *, fresh: bool = True) -> None:
+        """Serve ``source`` from ``connection_made`` on; not ``fresh``: where another process has left off."""
         self.source = source
+        self._fresh = fresh
         self._connections = connections
         self._slot = -1
         self._open = True
@@ -135,9 +151,10 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from it
         _bound(self.transport, self._connections.stall_s)
         self._slot = self._connections.add(self)
-        self.begin()
         self.source.listen(self.flush)
-        self.source.ping()
+        if self._fresh:
+            self.begin()
+            self.source.ping()
         self.flush()
 
     def begin(self) -> None:
@@ -168,6 +185,23 @@ class Connection(asyncio.Protocol):
             self._left_bytes, self._since_s = left_bytes, now_s
         elif now_s - self._since_s >= self._connections.stall_s:
             self.cut_off()
+
+    def depart(self) -> int | None:
+        """Return a descriptor of the connection, which is closed here but not for its client, to go on elsewhere.
+
+        None while something is on its way to the client. Raises OSError when there are too many descriptors.
+        """
+        if not self._open or self._paused or self.transport.get_write_buffer_size():
+            return None
+        descriptor = os.dup(self.transport.get_extra_info("socket").fileno())
+        self._open = False
+        self.transport.abort()
+        return descriptor
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will be handed over here."""
+        return not self._open
 
     def cut_off(self) -> None:
         """Close at once, whatever is on its way."""

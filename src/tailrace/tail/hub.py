@@ -33,7 +33,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tailrace.access.quota import Account
-from tailrace.bus import Bus
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import Closed, Gone, TailraceError
 from tailrace.frame import Gap
@@ -48,7 +47,7 @@ from tailrace.limits import (
     TAIL_YIELD_TAILS,
 )
 from tailrace.store import Cancelled
-from tailrace.tail.catchup import CatchUp, History, contiguous
+from tailrace.tail.catchup import CatchUp, Elsewhere, History, Log, contiguous
 from tailrace.tail.evaluate import Chunk, Encode, Evaluated
 from tailrace.tail.group import Group, evaluate_groups
 from tailrace.tail.subscription import State, resume
@@ -104,7 +103,7 @@ class HubStats:
 class Hub:
     """See the head of this module. Everything is called on the event loop that called ``start``."""
 
-    def __init__(self, bus: Bus, history: History) -> None:
+    def __init__(self, bus: Log, history: History) -> None:
         """Make a hub over a bus, and over the history that tails read to catch up."""
         self.bus = bus
         self.history = history
@@ -431,6 +430,10 @@ class Hub:
                     viewer.on_news()
         except Cancelled:
             pass  # The hub closes, or the client left.
+        except Elsewhere:
+            self._detach(viewer)
+            subscription.stray()
+            viewer.on_news()
         except TailraceError as error:
             subscription.end(str(error))
         finally:

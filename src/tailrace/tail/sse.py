@@ -50,11 +50,12 @@ def encoding(http_version: str) -> Encode:
 class EventStream(Connection):
     """The response to one client, written as ``encoding`` says: the source has to have been opened with that."""
 
-    __slots__ = ("_chunked",)
+    __slots__ = ("_chunked", "http_version")
 
-    def __init__(self, connections: Connections, source: Source, http_version: str) -> None:
+    def __init__(self, connections: Connections, source: Source, http_version: str, *, fresh: bool = True) -> None:
         """Serve ``source``."""
-        super().__init__(connections, source)
+        super().__init__(connections, source, fresh=fresh)
+        self.http_version = http_version
         self._chunked = encoding(http_version) is encode_chunk
 
     def begin(self) -> None:

@@ -16,6 +16,8 @@ back, and every frame that is queued begins exactly there: so a tail shows nothi
                                                                                                queue is full: position
                                                                                                is then where c begins
     either    the hub has lost its place on the bus                          let_go()      -> BEHIND
+    BEHIND    what follows cannot be read in this process                    stray()       -> ASTRAY
+    ASTRAY    the tail waits to be moved to another process                   end()         -> ENDED
     ENDED     an ``End`` frame is the last of the queue                       any           -> ENDED
 
 What sampling leaves out is added up and declared by one gap, when a second has passed by the time at which records
@@ -32,6 +34,7 @@ newest checkpoint that the client has seen (``resume``).
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from enum import Enum
 
 from tailrace.cursor import Checkpoint, Cursor
@@ -49,7 +52,24 @@ class State(Enum):
     BEHIND = "behind"
     JOINING = "joining"
     LIVE = "live"
+    ASTRAY = "astray"
     ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that a tail is while nothing is queued for it: with it, it goes on in another process as if it had stayed.
+
+    The same names in ``Subscription`` mean the same; ``start`` and ``missing`` say how many records were looked at.
+    """
+
+    position: Cursor
+    start: Cursor
+    counted_from: Cursor
+    missing: int
+    sent: int
+    matched: int
+    observed_ns: int
 
 
 def resume(after: Checkpoint, log_first: Cursor, log_next: Cursor) -> tuple[Cursor, Gap | None]:
@@ -174,6 +194,27 @@ class Subscription:
         """Note that the hub publishes to this tail no more: it reads on by itself."""
         if self.state in (State.JOINING, State.LIVE):
             self._fall_behind(self.position)
+
+    def stray(self) -> None:
+        """Note that this process cannot read what follows."""
+        if self.state in (State.BEHIND, State.JOINING):
+            self._fall_behind(self.position)
+            self.state = State.ASTRAY
+
+    @property
+    def standing(self) -> Standing | None:
+        """Where the tail stands, if it can go on elsewhere from there: nothing is queued, and no start is left."""
+        if self._queue or self.state not in (State.LIVE, State.ASTRAY):
+            return None
+        return Standing(
+            self.position, self._start, self._counted_from, self._missing, self.sent, self.matched, self.observed_ns
+        )
+
+    def restore(self, standing: Standing) -> None:
+        """Count on from where a tail stood elsewhere; this one begins at its position, and was live."""
+        self.was_live = True
+        self._start, self._counted_from, self._missing = standing.start, standing.counted_from, standing.missing
+        self.sent, self.matched, self.observed_ns = standing.sent, standing.matched, standing.observed_ns
 
     def ping(self, lag_ms: float) -> None:
         """Queue a sign of life."""

@@ -16,20 +16,25 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from tailrace.access.quota import Quota
 from tailrace.bus.disk import DiskBus
 from tailrace.errors import Busy, TailraceError
 from tailrace.limits import PING_S, TAIL_STALL_S
 from tailrace.tail.connection import Connections
 from tailrace.tail.http import Protocol, routes
 from tailrace.tail.hub import Hub
+from tailrace.tail.workers import Workers
 from tests.tail.watching import ListHistory
 
 
 class Serving:
     """A hub behind HTTP; ``stop`` and ``start`` are a restart on the same port and data."""
 
-    def __init__(self, folder: Path, ping_s: float = PING_S, stall_s: float = TAIL_STALL_S) -> None:
+    def __init__(self, folder: Path, ping_s: float = PING_S, stall_s: float = TAIL_STALL_S, processes: int = 0) -> None:
+        """With ``processes`` beside this one, streams move to them as soon as they can."""
         self.folder = folder
+        self.processes = processes
+        self.quota = Quota()
         self.ping_s, self.stall_s = ping_s, stall_s
         self.port = 0
         self.bus = DiskBus(folder / "bus")
@@ -47,7 +52,13 @@ class Serving:
         self.hub = Hub(self.bus, self.history)
         self.hub.start()
         self.connections = Connections(self.ping_s, self.stall_s)
-        app = Starlette(routes=routes(self.hub, self.connections), exception_handlers={TailraceError: _problem})
+        self.workers = Workers(
+            self.hub, self.connections, self.folder / "bus", count_max=self.processes, busy_share=0.0, tails_min=2
+        )
+        self.workers.start()
+        app = Starlette(
+            routes=routes(self.hub, self.connections, self.quota), exception_handlers={TailraceError: _problem}
+        )
         config = uvicorn.Config(
             app,
             port=self.port,
@@ -66,6 +77,7 @@ class Serving:
             await asyncio.sleep(0.01)
         await self.hub.close()
         await self.connections.close()
+        await self.workers.close()
         await self._server.shutdown()
 
     def stop(self) -> None:
