@@ -220,51 +220,47 @@ def test_a_checkpoint_beyond_the_end_is_a_reset_from_the_end() -> None:
     assert gap == Gap(at(20), at(9), None, "reset")
 
 
-def left_out(start: int, end: int, *matches: int, observed_s: float = 0, rows: int = 0) -> Chunk:
+def left_out(start: int, end: int, *matches: int, rows: int = 0) -> Chunk:
     """A chunk of which sampling left some matches out; ``rows`` others are sent."""
-    observed_ns = int(observed_s * 1e9) + 1
     sent = [b'{"n":%d}' % row for row in range(rows)]
-    return Chunk(at(start), at(end), sent, counted(*range(rows)), observed_ns, left_out=counted(*matches))
+    return Chunk(at(start), at(end), sent, counted(*range(rows)), 1, left_out=counted(*matches))
 
 
-def gaps(subscription: Subscription) -> list[dict]:
-    return [
-        orjson.loads(line.partition(b" ")[2]) for line in subscription.take().splitlines() if line.startswith(b"gap")
-    ]
+def told(subscription: Subscription) -> list[tuple[bytes, dict]]:
+    """Take everything, and return events and data."""
+    lines = [line.partition(b" ") for line in subscription.take().splitlines()]
+    return [(event, orjson.loads(data)) for event, _, data in lines]
 
 
-def test_what_sampling_leaves_out_is_declared_once_a_second_of_arrival() -> None:
+def test_what_sampling_leaves_out_is_declared_before_the_rows_of_its_stretch() -> None:
     subscription = live(0)
-    for tenth in range(25):
-        subscription.published(left_out(tenth, tenth + 1, tenth, observed_s=tenth / 10, rows=1))
-    declared = gaps(subscription)
-    assert [(gap["from"], gap["to"], gap["count"], gap["why"]) for gap in declared] == [
-        ("7f3a-0", "7f3a-11", 11, "sampled"),
-        ("7f3a-11", "7f3a-22", 11, "sampled"),
+    subscription.published(left_out(0, 5, 3, 4, rows=1))
+    subscription.published(left_out(5, 9, 6))
+    assert [(event, data.get("from"), data.get("to"), data.get("count")) for event, data in told(subscription)] == [
+        (b"gap", "7f3a-0", "7f3a-5", 2),
+        (b"rows", None, None, None),
+        (b"gap", "7f3a-5", "7f3a-9", 1),
     ]
 
 
-def test_a_ping_comes_behind_all_that_was_left_out_and_counts_it() -> None:
+def test_who_is_cut_off_before_the_rows_of_a_sampled_stretch_comes_back_to_its_beginning() -> None:
+    def place(frame: Frame) -> bytes:
+        return b"%b %b;" % (EVENTS[type(frame)].encode(), str(frame.next).encode())
+
+    subscription = Subscription(place, at(0))
+    subscription.attached(at(0))
+    subscription.published(left_out(0, 5, 3, rows=1))
+    subscription.published(left_out(5, 9, 6))
+    assert subscription.take() == b"gap 7f3a-0;rows 7f3a-5;gap 7f3a-9;"
+
+
+def test_a_ping_counts_what_was_left_out() -> None:
     subscription = live(0)
     subscription.published(left_out(0, 5, 3, 4, rows=1))
     subscription.ping(0)
-    rows, gap, ping = subscription.take().splitlines()
-    assert (rows[:4], gap[:3]) == (b"rows", b"gap")
-    said = orjson.loads(ping.partition(b" ")[2])
+    *_, (_, said) = told(subscription)
     assert (said["sent"], said["matched"]) == (1, 3)
     assert said["levels"] == {"info": {"shown": 1, "total": 3}}
-
-
-@pytest.mark.parametrize("event", ["gap", "end", "answer"])
-def test_what_was_left_out_is_declared_before_it_is_too_late(event: str) -> None:
-    subscription = live(0)
-    subscription.published(left_out(0, 5, 3))
-    if event == "gap":
-        subscription.missing(Gap(at(5), at(6), 1, "expired"))
-    elif event == "end":
-        subscription.end("bye")
-    frames = subscription.take_frames()
-    assert frames[0].startswith(b'gap {"from":"7f3a-0","to":"7f3a-5","count":1,"why":"sampled"')
 
 
 def test_what_was_left_out_of_an_uncounted_past_is_declared_by_itself() -> None:
@@ -281,4 +277,5 @@ def test_what_was_left_out_of_an_uncounted_past_is_declared_by_itself() -> None:
 def test_counts_are_sent_without_records_too() -> None:
     subscription = live(0)
     subscription.published(Chunk(at(0), at(3), counts=b'{"levels":{"info":3}}', left_out=counted(1, 2)))
-    assert subscription.take() == b'rows {"records":[],"next":"7f3a-3","counts":{"levels":{"info":3}}}\n'
+    _, rows = subscription.take().splitlines()
+    assert rows == b'rows {"records":[],"next":"7f3a-3","counts":{"levels":{"info":3}}}'

@@ -52,9 +52,9 @@ class Digest:
 class Tally:
     """What one tail received: since its connection began, and since it began at all.
 
-    What sampling leaves out is declared every second and before a ping: until then a sampled tail has received less
-    than a search finds. ``settled`` is what it had received, and where it stood, when all of it was declared; a
-    connection that is cut in between never declares the rest, so a sampled tail is counted anew on the next one.
+    What sampling leaves out is declared before the rows of the same stretch: in between a tail has more than it was
+    sent. ``settled`` is what it had received, and where it stood, when both had come; a connection that is cut in
+    between declares it again, so a sampled tail is counted anew on the next one.
     """
 
     def __init__(self, start: str = "") -> None:

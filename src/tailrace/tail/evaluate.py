@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from tailrace.cursor import Checkpoint, Cursor
-from tailrace.frame import Frame, Rows
+from tailrace.frame import Frame, Gap, Rows
 from tailrace.limits import TAIL_FRAME_BYTES_MAX
 from tailrace.query import Query
 from tailrace.query.found import Found, look
 from tailrace.query.together import Plan, look_together
 from tailrace.record import Batch
-from tailrace.tally import NOTHING, tally
+from tailrace.tally import NOTHING, count, tally
 
 Encode = Callable[[Frame], bytes]
 """Makes the bytes of one transport."""
@@ -31,7 +31,18 @@ class Chunk:
     observed_ns  when the newest record that was looked at arrived
     """
 
-    __slots__ = ("_encoded", "counts", "end", "left_out", "observed_ns", "records", "size", "start", "tally")
+    __slots__ = (
+        "_declared",
+        "_encoded",
+        "counts",
+        "end",
+        "left_out",
+        "observed_ns",
+        "records",
+        "size",
+        "start",
+        "tally",
+    )
 
     def __init__(
         self,
@@ -53,6 +64,7 @@ class Chunk:
         self.counts = counts
         self.observed_ns = observed_ns
         self._encoded: dict[Encode, bytes] = {}
+        self._declared: dict[Encode, bytes] = {}
 
     @property
     def has_frame(self) -> bool:
@@ -64,6 +76,18 @@ class Chunk:
         known = self._encoded.get(encode)
         if known is None:
             known = self._encoded[encode] = encode(Rows(self.records, Checkpoint((self.end,)), self.counts))
+        return known
+
+    def declared(self, encode: Encode) -> bytes:
+        """Return the ``Gap`` of what was left out, which stands before the rows of the same stretch: made once.
+
+        Who is cut off between the two comes back to where both begin, and is told again; nobody is told never.
+        """
+        known = self._declared.get(encode)
+        if known is None:
+            back = str(self.start) if self.has_frame else ""
+            gap = Gap(self.start, self.end, count(self.left_out), "sampled", self.left_out, back)
+            known = self._declared[encode] = encode(gap)
         return known
 
 

@@ -18,6 +18,7 @@ Rules.
   quota    Rows are charged to whoever watches before they are handed over. Who may have no more gets an end with the
            checkpoint before them, from which it goes on when it may (access/quota.py).
   idle     Without groups the bus is not read at all.
+  fault    A round that fails ends all tails and says so, and the hub lets nobody in any more: nobody waits for nothing.
   crash    The hub keeps nothing that a client could need: its checkpoint is with the client, the records on the bus.
 
 Everything but the steps in threads runs on one event loop; nothing here is locked while a client is served.
@@ -55,6 +56,7 @@ from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
 
 T = TypeVar("T")
+_FAILED = "The server has failed; its log says why. Connect again in a moment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class Hub:
         self._off: Callable[[], None] = lambda: None
         self._rows_published = self._rows_delivered = self._rounds = 0
         self._evaluated_s = 0.0
-        self._closed = False
+        self._closed = self._failed = False
 
     def start(self) -> None:
         """Begin to follow the bus, on the running event loop."""
@@ -138,6 +140,7 @@ class Hub:
 
         self._off = self.bus.on_commit(committed)
         self._round = loop.create_task(self._follow(), name="tail hub")
+        self._round.add_done_callback(_loudly)
 
     async def close(self, why: str = "The server is stopping; connect again.") -> None:
         """Send every tail its end, and stop. Clients resume from their checkpoints."""
@@ -168,6 +171,8 @@ class Hub:
         view.query.check_live()
         if self._closed:
             raise Closed("the server is stopping", cure="Connect again in a moment.")
+        if self._failed:
+            raise Closed("no tail can be followed any more", cure="Restart the server; its log says what failed.")
         if account is not None:
             account.open_tail(time.monotonic())
         key = view.key
@@ -208,7 +213,8 @@ class Hub:
         if subscription.state is State.BEHIND and subscription.position == self._attachable(viewer):
             self._attach(viewer)
         else:
-            viewer.task = asyncio.get_running_loop().create_task(self._catch_up(viewer))
+            viewer.task = asyncio.get_running_loop().create_task(self._catch_up(viewer), name="tail behind")
+            viewer.task.add_done_callback(_loudly)
 
     def settle(self, viewer: Viewer) -> None:
         """Move a live tail's position behind what did not match."""
@@ -296,8 +302,10 @@ class Hub:
     async def _follow(self) -> None:
         try:
             await self._rounds_for_ever()
-        except TailraceError as error:
-            self._end_all(f"The tail cannot go on: {error}")
+        except Exception as fault:
+            # Of the world or of the program: nobody may wait for a hub that follows no more.
+            self._failed = True
+            self._end_all(f"The tail cannot go on: {fault}" if isinstance(fault, TailraceError) else _FAILED)
             raise
 
     async def _rounds_for_ever(self) -> None:
@@ -436,6 +444,10 @@ class Hub:
             viewer.on_news()
         except TailraceError as error:
             subscription.end(str(error))
+        except Exception:
+            subscription.end(_FAILED)
+            viewer.on_news()
+            raise
         finally:
             self._task_done(viewer)
         viewer.on_news()  # It is over, or live: both are news, though nothing may be queued.
@@ -466,6 +478,12 @@ class Hub:
 
     def _in_thread(self, call: Callable[..., T], *args: object) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+
+def _loudly(task: asyncio.Task[None]) -> None:
+    """Say at once what a task failed of: nobody waits for it."""
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        task.get_loop().call_exception_handler({"message": f"{task.get_name()} failed", "exception": fault})
 
 
 def _next(found: Evaluated) -> tuple[list[list[Chunk]], float]:

@@ -20,9 +20,8 @@ back, and every frame that is queued begins exactly there: so a tail shows nothi
     ASTRAY    the tail waits to be moved to another process                   end()         -> ENDED
     ENDED     an ``End`` frame is the last of the queue                       any           -> ENDED
 
-What sampling leaves out is added up and declared by one gap, when a second has passed by the time at which records
-arrive, and before any ping, gap and end: so what was sent and declared is all that matched, whenever a client is told
-how much that was. A client that is cut off in between has not been told of the last second.
+What sampling leaves out of a chunk is declared by a gap before its rows, so whoever is told of a position has been told
+of everything before it.
 
 The queue is bounded in bytes: a tail whose queue is full is not ``reading``, so nothing is read for it until its client
 has taken something. The bytes in it are shared with all tails of the same query and transport.
@@ -41,9 +40,7 @@ from tailrace.cursor import Checkpoint, Cursor
 from tailrace.frame import End, Frame, Gap, Ping
 from tailrace.limits import TAIL_QUEUE_BYTES_MAX, TAIL_SEND_BYTES
 from tailrace.tail.evaluate import Chunk, Encode
-from tailrace.tally import NOTHING, count
-
-_DECLARE_NS = 1_000_000_000
+from tailrace.tally import NOTHING
 
 
 class State(Enum):
@@ -91,9 +88,9 @@ def resume(after: Checkpoint, log_first: Cursor, log_next: Cursor) -> tuple[Curs
 class Subscription:
     """See the head of this module. Not thread-safe: one thread owns it."""
 
-    __slots__ = ("_counted_from", "_encode", "_has_past", "_held", "_held_bytes", "_left_out", "_left_out_from",
-                 "_left_out_ns", "_missing", "_queue", "_start", "joined_at", "matched", "observed_ns", "position",
-                 "queued_bytes", "sent", "state", "token", "was_live")  # fmt: skip
+    __slots__ = ("_counted_from", "_encode", "_has_past", "_held", "_held_bytes", "_missing", "_queue", "_start",
+                 "joined_at", "matched", "observed_ns", "position", "queued_bytes", "sent", "state", "token",
+                 "was_live")  # fmt: skip
 
     def __init__(self, encode: Encode, position: Cursor) -> None:
         """Begin at ``position``: records before it are of no interest or have been seen."""
@@ -108,9 +105,6 @@ class Subscription:
         self._start = self._counted_from = position
         self._has_past = False
         self._missing = 0
-        self._left_out = NOTHING
-        self._left_out_from = position
-        self._left_out_ns = 0
         self._encode = encode
         self._queue: deque[bytes] = deque()
         self._held: list[Chunk] = []
@@ -157,7 +151,6 @@ class Subscription:
         """Declare records as missing; ``position`` moves behind them."""
         if self.state is State.ENDED:
             return
-        self._declare()
         self._put(self._encode(gap))
         self.matched += gap.tally
         if not gap.tally and gap.end.epoch == self.position.epoch:
@@ -169,15 +162,14 @@ class Subscription:
     def published(self, chunk: Chunk) -> bool:
         """Take a chunk from the hub; False when there is no room, and the hub has to let this tail go."""
         if self.state is State.LIVE:
-            size = len(chunk.encoded(self._encode)) if chunk.has_frame else 0
-            if self.queued_bytes and self.queued_bytes + size > TAIL_QUEUE_BYTES_MAX:
+            if self.queued_bytes and self.queued_bytes + self._size_of(chunk) > TAIL_QUEUE_BYTES_MAX:
                 self._fall_behind(chunk.start)
                 return False
             self.position = chunk.start
             self._queue_chunk(chunk)
             return True
         if self.state is State.JOINING:
-            self._held_bytes += len(chunk.encoded(self._encode)) if chunk.has_frame else 0
+            self._held_bytes += self._size_of(chunk)
             if self._held_bytes > TAIL_QUEUE_BYTES_MAX:
                 self._fall_behind(self.position)
                 return False
@@ -219,7 +211,6 @@ class Subscription:
     def ping(self, lag_ms: float) -> None:
         """Queue a sign of life."""
         if self.state is not State.ENDED:
-            self._declare()
             here = Checkpoint((self.position,))
             self._put(self._encode(Ping(here, lag_ms, self.taken, self._counted_from, self.sent, self.matched)))
 
@@ -229,7 +220,6 @@ class Subscription:
         ``done``: all that was asked for was sent.
         """
         if self.state is not State.ENDED:
-            self._declare()
             here = self.token or Checkpoint((self.position,))
             self._put(self._encode(End(why, here, retry_s, limit, done)))
             self.state = State.ENDED
@@ -257,7 +247,6 @@ class Subscription:
 
     def take_frames(self) -> list[bytes]:
         """Return all frames that wait, one by one."""
-        self._declare()
         frames = list(self._queue)
         self._queue.clear()
         self.queued_bytes = 0
@@ -267,33 +256,20 @@ class Subscription:
         if chunk.start != self.position:
             raise ValueError(f"a chunk from {chunk.start} does not follow {self.position}")
         # Comparing cursors costs more than all the rest, for each delivery: only who has a past has to.
-        if self._has_past and not chunk.start < self._counted_from:
-            self._declare()
-            self._has_past = False
+        self._has_past = self._has_past and chunk.start < self._counted_from
+        if chunk.left_out:
+            self._put(chunk.declared(self._encode))
         if chunk.has_frame:
             self._put(chunk.encoded(self._encode))
-            if not self._has_past:
-                self.sent += chunk.tally
-                self.matched += chunk.tally
+        if not self._has_past:
+            self.sent += chunk.tally
+            self.matched += chunk.tally + chunk.left_out
         self.position = chunk.end
         self.observed_ns = chunk.observed_ns or self.observed_ns
-        if chunk.left_out:
-            self._leave_out(chunk)
-        if self._left_out and self.observed_ns - self._left_out_ns >= _DECLARE_NS:
-            self._declare()
 
-    def _leave_out(self, chunk: Chunk) -> None:
-        if not self._left_out:
-            self._left_out_from, self._left_out_ns = chunk.start, chunk.observed_ns
-        self._left_out += chunk.left_out
-        if not self._has_past:
-            self.matched += chunk.left_out
-
-    def _declare(self) -> None:
-        """Say what sampling has left out so far."""
-        total, self._left_out = self._left_out, NOTHING
-        if total:
-            self._put(self._encode(Gap(self._left_out_from, self.position, count(total), "sampled", total)))
+    def _size_of(self, chunk: Chunk) -> int:
+        size = len(chunk.encoded(self._encode)) if chunk.has_frame else 0
+        return size + len(chunk.declared(self._encode)) if chunk.left_out else size
 
     def _put(self, frame: bytes) -> None:
         self._queue.append(frame)

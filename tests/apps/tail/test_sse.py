@@ -203,6 +203,8 @@ def test_counts_say_what_matched_without_showing_all_of_it(serving: Serving) -> 
     with serving.tail("/tail?rate_max=1&counts=true") as frames:
         next(frames)
         serving.history.append(*(f"order {number} done" for number in range(50)))
+        event, _, gap = next(frames)
+        assert (event, gap["why"], gap["count"]) == ("gap", "sampled", 48)
         event, _, data = next(frames)
     assert (event, len(data["records"])) == ("rows", 2)
     assert data["counts"] == {
@@ -216,7 +218,7 @@ def test_an_answer_to_a_poll_declares_what_sampling_left_out_of_it(serving: Serv
     start = serving.history.append("first")
     serving.history.append(*(f"order {number} done" for number in range(50)))
     _, answer = serving.json(f"/tail/poll?after={start}&rate_max=1&wait=20")
-    rows, gap = answer["frames"]
+    gap, rows = answer["frames"]
     assert len(rows["records"]) + gap["count"] == 50
     assert (gap["event"], gap["why"], gap["to"]) == ("gap", "sampled", answer["next"])
 
