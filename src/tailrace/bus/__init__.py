@@ -25,8 +25,8 @@ from tailrace.cursor import Cursor
 from tailrace.record import Batch, Origin
 
 
-class Bus(Protocol):
-    """An append-only log of records. Every method may be called from any thread; none but ``wait`` blocks for long."""
+class Log(Protocol):
+    """What a reader needs: of a ``Bus``, or of a ``view.BusView`` in another process of the machine."""
 
     @property
     def epoch(self) -> int:
@@ -43,14 +43,6 @@ class Bus(Protocol):
         """The position behind the newest record that is on disk."""
         ...
 
-    def append(self, batch: Batch) -> Future[Cursor]:
-        """Queue a batch; the future gives the position behind it once it is on disk.
-
-        Raises Busy when too much is queued (come back soon). The future raises DiskFull (nothing was appended;
-        try again later), OriginTaken or Closed.
-        """
-        ...
-
     def read(self, start: Cursor, bytes_max: int) -> list[Batch]:
         """Return the batches from ``start`` on, at least one when there is any, else about ``bytes_max`` bytes.
 
@@ -59,12 +51,24 @@ class Bus(Protocol):
         """
         ...
 
-    def wait(self, start: Cursor, timeout_s: float) -> bool:
-        """Block until there is something to read at ``start``, for ``timeout_s`` at most; tell whether there is."""
-        ...
-
     def on_commit(self, call: Callable[[], None]) -> Callable[[], None]:
         """Have ``call`` called, in the bus's own thread, after each commit; returns what takes that back."""
+        ...
+
+
+class Bus(Log, Protocol):
+    """An append-only log of records. Every method may be called from any thread; none but ``wait`` blocks for long."""
+
+    def append(self, batch: Batch) -> Future[Cursor]:
+        """Queue a batch; the future gives the position behind it once it is on disk.
+
+        Raises Busy when too much is queued (come back soon). The future raises DiskFull (nothing was appended;
+        try again later), OriginTaken or Closed.
+        """
+        ...
+
+    def wait(self, start: Cursor, timeout_s: float) -> bool:
+        """Block until there is something to read at ``start``, for ``timeout_s`` at most; tell whether there is."""
         ...
 
     def taken(self, source: str) -> Origin | None:

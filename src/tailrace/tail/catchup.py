@@ -16,10 +16,11 @@ Used by one thread at a time. A crash loses nothing: the client has its checkpoi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from typing import Protocol
 
+from tailrace.bus import Log
 from tailrace.cursor import Cursor
 from tailrace.errors import Damaged, Gone, TailraceError
 from tailrace.frame import Gap
@@ -30,33 +31,6 @@ from tailrace.store import TIME_MIN_NS, Progress, Search
 from tailrace.tail.evaluate import Chunk
 from tailrace.tail.view import PRIME_ROWS, Evaluation, View
 from tailrace.tally import NOTHING, count
-
-
-class Log(Protocol):
-    """What a tail needs of the bus (``tailrace.bus.Bus``, ``tailrace.bus.view.BusView``)."""
-
-    @property
-    def epoch(self) -> int:
-        """Which log this is."""
-        ...
-
-    @property
-    def first(self) -> Cursor:
-        """The oldest position that can still be read."""
-        ...
-
-    @property
-    def next(self) -> Cursor:
-        """The position behind the newest record that is on disk."""
-        ...
-
-    def read(self, start: Cursor, bytes_max: int) -> list[Batch]:
-        """Return the batches from ``start`` on; see ``Bus.read``."""
-        ...
-
-    def on_commit(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Have ``call`` called after each commit, from any thread; returns what takes that back."""
-        ...
 
 
 class Elsewhere(TailraceError):

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tailrace.access.quota import Account
+from tailrace.bus import Log
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import Closed, Gone, TailraceError
 from tailrace.frame import Gap
@@ -48,7 +49,7 @@ from tailrace.limits import (
     TAIL_YIELD_TAILS,
 )
 from tailrace.store import Cancelled
-from tailrace.tail.catchup import CatchUp, Elsewhere, History, Log, contiguous
+from tailrace.tail.catchup import CatchUp, Elsewhere, History, contiguous
 from tailrace.tail.evaluate import Chunk, Encode, Evaluated
 from tailrace.tail.group import Group, evaluate_groups
 from tailrace.tail.subscription import State, resume
