@@ -13,7 +13,8 @@
     replay.py        reads the pages of a replay in threads, and puts its frames into the queue of a tail to be
     sse.py poll.py websocket.py  the frames as bytes on three transports
     workers.py worker.py moving.py  more than one core: streams that move to processes which deliver
-    http.py          the routes
+    words.py         the words of the calls: parameters and answers
+    http.py          the routes, and how a connection leaves the web framework
 
 The join rule: a tail reads for itself up to a position at which the hub took it in, and the hub's chunks begin exactly
 there. A tail that cannot keep up leaves the hub at the beginning of the chunk that did not fit, and reads on by itself.
