@@ -49,6 +49,7 @@ _SEVERAL_BYTES = frozenset(
 )
 _SINGLE_BYTES = ("ascii", "iso8859", "cp", "koi8", "mac-", "kz1048", "ptcp154", "tis-620", "hp-roman8")
 _COMMON_SHARE = 0.6
+_FEW_LINES = 8
 
 
 @lru_cache(maxsize=256)
@@ -86,8 +87,10 @@ def decode(lines: pa.Array, encoding: str = "") -> tuple[pa.StringArray, dict[in
     if codec != UTF8:
         return _converted(lines, codec)
     try:
+        if len(lines) <= _FEW_LINES:  # which mostly come one by one: a cast costs as much as some dozens of them
+            return pa.array([line.decode() for line in lines.to_pylist()], pa.string()), {}
         return lines.cast(pa.string()), {}
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, UnicodeDecodeError):
         pass
     bad: list[int] = []
     _find(lines, 0, len(lines), bad)

@@ -291,6 +291,9 @@ def fits(lines: pa.Array) -> bool:
 
 def stream_array(codes: Sequence[int] | np.ndarray, streams: list[Stream]) -> pa.DictionaryArray:
     """Return the ``stream`` column of a batch: the streams that rows have, each once."""
+    if len(streams) == 1:
+        codes = pa.array(np.zeros(len(codes), np.int32))
+        return pa.DictionaryArray.from_arrays(codes, pa.array([streams[0].json] if len(codes) else [], pa.string()))
     rows = np.asarray(codes, np.int64)
     used = np.bincount(rows, minlength=len(streams)) > 0
     names = [stream.json for stream, one in zip(streams, used.tolist(), strict=True) if one]

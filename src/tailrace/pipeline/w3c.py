@@ -18,6 +18,7 @@ from tailrace.pipeline.timestamp import ISO
 
 NAME = "w3c"
 _MARK = "#Fields: "
+_FEW_LINES = 64
 _NAMES = {
     "c-ip": "client",
     "cs-method": "method",
@@ -38,9 +39,13 @@ _KNOWN = re.compile(r"[\w.\-()]+\Z")
 
 def header(lines: pa.StringArray, head: bytes) -> str:
     """Return the newest ``#Fields:`` line among these or in the head of their file; nothing without one."""
-    marked = lines.filter(pc.starts_with(lines, _MARK))
-    if len(marked):
-        return marked[-1].as_py()
+    # Two calls of Arrow cost as much as looking at a hundred lines, and lines mostly come one by one.
+    if len(lines) <= _FEW_LINES:
+        marked = [line for line in lines.to_pylist() if line.startswith(_MARK)]
+    else:
+        marked = lines.filter(pc.starts_with(lines, _MARK)).to_pylist()
+    if marked:
+        return marked[-1]
     found = [line for line in head.decode("utf-8", "replace").splitlines() if line.startswith(_MARK)]
     return found[-1] if found else ""
 
