@@ -79,12 +79,17 @@ class Machine:
         self.bus.close()
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have tails fall behind and parts be merged after a few records."""
     for name, value in BOUNDS.items():
         monkeypatch.setattr(name, value)
     monkeypatch.setattr(part, "BLOCK_ROWS", 8)
     monkeypatch.setattr(merge, "PARTS_MERGE_MIN", 3)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_small(monkeypatch)
 
 
 async def takes_a_little(client: Client, sends: int) -> None:

@@ -15,15 +15,14 @@ import pytest
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import BadInput, Busy
 from tailrace.query import parse
-from tailrace.store.parts import merge, part
 from tailrace.tail.hub import After
 from tailrace.tail.pace import PLACE, Place
 from tailrace.tail.replay import Ranges, Replays, without
 from tailrace.tail.sse import encode
 from tailrace.tail.subscription import State
 from tailrace.tail.view import View
-from tests.tail.test_history import Machine
-from tests.tail.test_join import BOUNDS, QUERIES, WORDS
+from tests.tail.test_history import Machine, make_small
+from tests.tail.test_join import QUERIES, WORDS
 from tests.tail.watching import Client
 
 SECOND = 1_000_000_000
@@ -31,10 +30,7 @@ SECOND = 1_000_000_000
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in BOUNDS.items():
-        monkeypatch.setattr(name, value)
-    monkeypatch.setattr(part, "BLOCK_ROWS", 8)
-    monkeypatch.setattr(merge, "PARTS_MERGE_MIN", 3)
+    make_small(monkeypatch)
     monkeypatch.setattr("tailrace.tail.replay.REPLAY_PAGE_ROWS_FIRST", 4)
     monkeypatch.setattr("tailrace.tail.replay.REPLAY_PAGE_ROWS_MAX", 12)
     monkeypatch.setattr("tailrace.tail.replay.TAIL_QUEUE_BYTES_MAX", 1_500)

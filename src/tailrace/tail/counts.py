@@ -7,7 +7,7 @@ neighbouring stretches gives what a search over all of it counts, after a resume
 ``Batch.column``. Of the values of a facet, and of the patterns, the TAIL_COUNTS_VALUES_MAX most frequent are named; the
 others are counted together under "…".
 
-Cost: 4 microseconds for each record that matched, nearly all of it for the patterns, and 0.3 ms for a frame.
+Cost: 4 microseconds for each record that matched, nearly all of it for the patterns, and 0.4 ms for a frame.
 """
 
 from __future__ import annotations

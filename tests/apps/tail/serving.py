@@ -27,6 +27,19 @@ from tailrace.tail.workers import Workers
 from tests.tail.watching import ListHistory
 
 
+@contextmanager
+def streamed(
+    connection: http.client.HTTPConnection, answer: http.client.HTTPResponse
+) -> Iterator[Iterator[tuple[str, str, dict[str, Any]]]]:
+    """Give the events of an answer that must be good, and close it."""
+    assert answer.status == 200, answer.read()
+    try:
+        yield events(answer)
+    finally:
+        answer.close()
+        connection.close()
+
+
 class Serving:
     """A hub behind HTTP; ``stop`` and ``start`` are a restart on the same port and data."""
 
@@ -96,13 +109,8 @@ class Serving:
 
     @contextmanager
     def tail(self, target: str = "/tail", **headers: str) -> Iterator[Iterator[tuple[str, str, dict[str, Any]]]]:
-        connection, answer = self.get(target, **headers)
-        assert answer.status == 200, answer.read()
-        try:
-            yield events(answer)
-        finally:
-            answer.close()
-            connection.close()
+        with streamed(*self.get(target, **headers)) as frames:
+            yield frames
 
     def json(self, target: str) -> tuple[int, dict[str, Any]]:
         connection, answer = self.get(target)

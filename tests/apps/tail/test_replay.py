@@ -19,7 +19,7 @@ import pytest
 
 from tailrace.record import rfc3339
 from tests.apps.programs import TAILRACE, environment, tailrace
-from tests.apps.tail.serving import events
+from tests.apps.tail.serving import streamed
 
 SECOND = 1_000_000_000
 WINDOW_S = 60
@@ -56,13 +56,8 @@ def replay(server: Any, last_id: str = "", **asked: Any) -> Iterator[Iterator[tu
     headers = {"Last-Event-ID": last_id} if last_id else {}
     parameters = {name.rstrip("_"): value for name, value in asked.items()}
     connection.request("GET", "/api/v1/replay?" + urlencode(parameters), headers=headers)
-    answer = connection.getresponse()
-    assert answer.status == 200, answer.read()
-    try:
-        yield events(answer)
-    finally:
-        answer.close()
-        connection.close()
+    with streamed(connection, connection.getresponse()) as frames:
+        yield frames
 
 
 def cursors(data: dict[str, Any]) -> list[str]:
