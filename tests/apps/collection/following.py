@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.apps.collection.oracle import Log, Verdict, judge
-from tests.apps.programs import Server, until
+from tests.apps.programs import Server, rises_to, until
 
 RECORDS_MAX = 1_000_000
 FENCE_S = 60
@@ -92,14 +92,7 @@ class Follower:
 
     def comes_to(self, place: object, wanted: int, seconds: float = 20) -> None:
         """Wait until a directory has given so many records at least, as long as more come within ``seconds``."""
-        come = self.count(place)
-        while come < wanted:
-            come = until(lambda before=come: self._more(place, before), seconds)
-
-    def _more(self, place: object, before: int) -> int:
-        """Return how many records a directory has given, if that is more than before."""
-        now = self.count(place)
-        return now if now > before else 0
+        rises_to(lambda: self.count(place), wanted, seconds)
 
     def verdict(self, place: object, *logs: Log, seconds: float = 20) -> Verdict:
         """Wait for everything that the logs promised, then for what might come twice; then judge."""
