@@ -391,6 +391,27 @@ def test_a_copy_whose_original_is_emptied_before_it_was_read_is_read(tmp_path, l
     reader.crash()
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_copy_that_ends_before_what_was_read_of_its_original_is_left_alone(log, reader, seen):
+    write(log, lines(0, 200))
+    reader.until(200)
+    shutil.copyfile(log, beside(log, ".1") if seen else log.with_name("hidden"))
+    write(log, lines(200, 210))  # between the copying and the emptying
+    reader.until(210)
+    write(log, lines(210, 220), "wb")
+    if not seen:
+        log.with_name("hidden").rename(beside(log, ".1"))
+    assert reader.until(220) == wanted(220)
+    for number in range(2):
+        reader.restart()
+        assert reader.settle() == wanted(220), number
+    pack(beside(log, ".1"))
+    reader.settle()
+    reader.restart()
+    write(log, lines(220, 230))
+    assert reader.until(230) == wanted(230)
+
+
 def test_an_older_generation_that_its_log_begins_like_is_read(tmp_path, log):
     write(beside(log, ".1"), b"alive\n" * 5)
     os.utime(beside(log, ".1"), ns=(0, 10**18))

@@ -282,19 +282,25 @@ class FileSource:
     def _was_read_elsewhere(self, file: FollowedFile, now: float) -> bool:
         """Find out what a file is that was empty until now: tell whether it is a copy or may be; part with a copy."""
         twin = twin_of(file.path, file.content, self._past, self._open, self._finder.found)
-        if twin is Twin.EARLY:
+        file.empty = twin is Twin.EARLY
+        if file.empty:
             self._turns.put(file, now + POLL_S_MIN)
-            return True
-        file.empty = False
-        if twin is Twin.COPY:
-            self._parked.put(file.key, file.path, file.content.fd, copy=True)
-            self._forget(file)
-        elif isinstance(twin, Known):
+        elif isinstance(twin, Known) and twin.is_in(file.content):
             self._past.take(twin)
             self._open.remove(file)
             file.resume(twin)
             self._open.add(file)
-        return twin is Twin.COPY
+            return False
+        elif twin is not Twin.NONE:
+            self._park(twin, file.key, file.path, file.content.fd)
+            self._forget(file)
+        return twin is not Twin.NONE
+
+    def _park(self, twin: Known | Twin | None, key: Key, path: str, fd: int) -> None:
+        """Leave a file alone, as the generation that it is."""
+        self._parked.put(key, path, fd, copy=twin is Twin.COPY)
+        if isinstance(twin, Known):
+            self._past.put(twin, key)
 
     def _fault(self, file: FollowedFile, why: str) -> None:
         file.error = why
@@ -434,11 +440,9 @@ class FileSource:
         try:
             fd = os.open(one.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                return False
-            if error.errno != errno.ENOENT:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOENT):
                 self._refused[one.path] = str(error)
-            return True
+            return error.errno not in (errno.EMFILE, errno.ENFILE)
         try:
             status = os.fstat(fd)
             same = (status.st_dev, status.st_ino) == one.key and stat.S_ISREG(status.st_mode)
@@ -468,11 +472,9 @@ class FileSource:
         if twin is Twin.EARLY:
             self._waiting.append(one.key)
             return None
-        known, copied = (None, twin is Twin.COPY) if isinstance(twin, Twin) else (twin, False)
-        if copied or (known is None and only_known) or (known and known.ends(content)):
-            self._parked.put(one.key, one.path, fd, copy=copied)
-            if known is not None:
-                self._past.put(known, one.key)
+        known = twin if isinstance(twin, Known) else None
+        if twin is Twin.COPY or (only_known if known is None else known.ends(content) or not known.is_in(content)):
+            self._park(twin, one.key, one.path, fd)
             return None
         file = found_file(content, one.path, one.key, self._host, known.note.path if known is not None else one.path)
         file.dress(one.entry)

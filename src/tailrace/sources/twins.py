@@ -6,6 +6,9 @@ Rules (``file.py`` says when they are asked for).
            copy is left alone, also while it is only the beginning of it (it is being made), but not when it holds more
            than the original. What changes while it is compared is compared again: a copy may have been finished, and
            its original emptied, in the middle of it.
+  short    What was written between the copying and the emptying may have been read, and the copy ends before it. By its
+           first bytes, and because it was changed after the generation was first seen, it is its copy all the same;
+           there is nothing to read in it.
   early    What begins like an original of which nothing was read yet, and was changed after it, is either its copy or
            a generation that began alike: the first read of the original tells.
   missed   A new file in a family that is known, and a known generation that is no longer at its place, tell of a
@@ -54,7 +57,10 @@ def twin_of(
     opened: Opened,
     here: Container[tuple[int, int]],
 ) -> Known | Twin:
-    """Return the generation that a file goes on with, or what it is instead; ``here`` are the files that there are."""
+    """Return the generation that a file goes on with, or ends before, or what it is instead.
+
+    ``here`` are the files that there are.
+    """
     twin: Known | Twin = Twin.NONE
     for _ in range(LOOKS_MAX):
         before = os.fstat(content.fd)
@@ -73,6 +79,7 @@ def _twin_of(
     here: Container[tuple[int, int]],
 ) -> Known | Twin:
     best: Known | None = None
+    short: Known | None = None
     copied = early = False
     head = Head(content)
     for log in _logs(path):
@@ -88,11 +95,13 @@ def _twin_of(
                 best, copied = known, past.get(known.key) is known and known.key in here
             elif _is_unfinished(content, head, known):
                 return Twin.COPY
+            elif past.get(known.key) is not known and _is_short(content, head, known):
+                short = known
     if copied and best is not None and content.pread(1, best.offset):
         return Twin.NONE  # more than the original that is here
     if copied:
         return Twin.COPY
-    return best or (Twin.EARLY if early else Twin.NONE)
+    return best or short or (Twin.EARLY if early else Twin.NONE)
 
 
 def _logs(path: str) -> Iterator[Log]:
@@ -149,6 +158,13 @@ def _is_unfinished(content: Content, head: Head, known: Known) -> bool:
         return False
     young = time.time_ns() - mtime_ns < GONE_QUIET_S * 1e9
     return young and (size < known.note.prefix_bytes or head.is_of(known))
+
+
+def _is_short(content: Content, head: Head, known: Known) -> bool:
+    """Tell whether a file is the copy of what was read further than to its end, before the original was emptied."""
+    if not head.is_of(known) or content.unfinished:
+        return False
+    return content.look()[0] < known.offset and os.fstat(content.fd).st_mtime_ns >= known.born
 
 
 def unread_beside(
