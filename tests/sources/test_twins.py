@@ -401,6 +401,7 @@ def test_a_copy_that_ends_before_what_was_read_of_its_original_is_left_alone(log
     write(log, lines(210, 220), "wb")
     if not seen:
         log.with_name("hidden").rename(beside(log, ".1"))
+        reader.source._scan_at = 0.0  # it is found before the log is read again
     assert reader.until(220) == wanted(220)
     for number in range(2):
         reader.restart()

@@ -124,13 +124,21 @@ def _is_copy(content: Content, head: Head, file: FollowedFile) -> bool:
         return content.packed and _is_beginning(content, file)
     known = file.known()
     if head.is_of(known) and known.is_in(content):
-        try:
-            size, _ = file.content.look()
-        except Rewritten:
-            return True
-        return size < file.offset or not known.is_in(file.content) or not content.pread(1, size)
+        size = _size_if_intact(file, known)
+        return size is None or not content.pread(1, size)
     length, _ = content.look()
-    return (length < file.offset or content.unfinished) and _is_beginning(content, file)
+    if (length < file.offset or content.unfinished) and _is_beginning(content, file):
+        return True
+    return _is_short(content, head, known) and _size_if_intact(file, known) is None
+
+
+def _size_if_intact(file: FollowedFile, known: Known) -> int | None:
+    """Return the size of an open file; None when it was emptied, which its next read will find."""
+    try:
+        size, _ = file.content.look()
+    except Rewritten:
+        return None
+    return size if size >= file.offset and known.is_in(file.content) else None
 
 
 def _is_early(content: Content, file: FollowedFile) -> bool:
