@@ -39,10 +39,10 @@ class Program:
 
     def start(self):
         """Run it; again, when it was killed."""
-        pid_file = self._run.pids / f"{os.getpid()}-{time.monotonic_ns()}"
+        self._pid_file = self._run.pids / f"{os.getpid()}-{time.monotonic_ns()}"
         with self.log.open("ab") as log:
             subprocess.run(
-                [sys.executable, "-I", KEEPER, self._run.running, pid_file, *self._command],
+                [sys.executable, "-I", KEEPER, self._run.running, self._pid_file, *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -51,7 +51,7 @@ class Program:
                 start_new_session=True,  # nobody's ^C is meant for it
                 check=True,
             )
-        self.pid = int(pid_file.read_text())
+        self.pid = int(self._pid_file.read_text())
 
     def until(self, ready):
         """Wait until ``ready()`` is true; return it. Fails with what the program said."""
@@ -87,7 +87,7 @@ class Program:
         self.send(signal.SIGCONT)
 
     def gone(self):
-        return not Path(f"/proc/{self.pid}").exists()
+        return not self._pid_file.exists()
 
     def _wait(self):
         until(self.gone, START_SECONDS)
@@ -98,7 +98,7 @@ class Program:
 
 
 def listens(port):
-    """Say whether somebody accepts connections at a port of this machine."""
+    """Say whether somebody accepts connections at a port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False

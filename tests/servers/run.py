@@ -4,7 +4,7 @@
         running         locked by the run as long as it lives (keeper.py)
         ports           those that were given away
         <server>/       known.json: where it listens, its version; or why it is not there. Its data and its log.
-        pids/           of every program that was started
+        pids/           of every program that runs
 
 A server is started when the first test wants it, once for all workers: they wait for each other at a lock.
 """
@@ -16,7 +16,6 @@ import os
 import random
 import socket
 import time
-from pathlib import Path
 
 import pytest
 
@@ -49,14 +48,9 @@ class Run:
         """Let every program be killed, and wait until the last has gone."""
         self._held.close()
         deadline = time.monotonic() + 20
-        while (
-            left := [pid for pid in self._started() if Path(f"/proc/{pid}").exists()]
-        ) and time.monotonic() < deadline:
+        while (left := list(self.pids.iterdir())) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert not left, f"servers that did not end: {left}"
-
-    def _started(self):
-        return [path.read_text().strip() for path in self.pids.iterdir()]
+        assert not left, f"programs that did not end: {[path.read_text() for path in left]}"
 
     @contextlib.contextmanager
     def locked(self, name):
