@@ -51,7 +51,8 @@ class Program:
                 start_new_session=True,  # nobody's ^C is meant for it
                 check=True,
             )
-        self.pid = int(self._pid_file.read_text())
+        with contextlib.suppress(FileNotFoundError):  # it has ended already, which who waits for it finds out
+            self.pid = int(self._pid_file.read_text())
 
     def until(self, ready):
         """Wait until ``ready()`` is true; return it. Fails with what the program said."""
@@ -93,8 +94,9 @@ class Program:
         until(self.gone, START_SECONDS)
 
     def send(self, number):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+        if not self.gone():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
 
 
 def listens(port):
@@ -132,6 +134,6 @@ def not_root():
     words = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
     if subprocess.run([*words, "true"], check=False, capture_output=True).returncode:
         raise Absent(
-            "it refuses to run as root, and root may not make user namespaces here: run the tests as somebody else"
+            "this server refuses to run as root, who may not make user namespaces here: run the tests as somebody else"
         )
     return words

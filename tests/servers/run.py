@@ -16,6 +16,7 @@ import os
 import random
 import socket
 import time
+import traceback
 
 import pytest
 
@@ -96,8 +97,8 @@ class Run:
             return start(directory)
         except Absent as why:
             return {"absent": str(why)}
-        except AssertionError as why:
-            return {"failed": str(why)}
+        except Exception:  # noqa: BLE001 - whatever it was, nobody tries again, and every test of it says so
+            return {"failed": traceback.format_exc()}
 
     def known(self):
         """Return what is known of each server that was asked for."""

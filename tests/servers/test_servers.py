@@ -100,3 +100,8 @@ def test_a_redis_of_a_tests_own_takes_arguments(start_redis):
         assert known.ping()
         with pytest.raises(client_of_redis.AuthenticationError):
             nobody.ping()
+
+
+def test_a_server_that_does_not_start_says_why(start_redis):
+    with pytest.raises(AssertionError, match=r"Redis ended\. It said:[\s\S]*no-such-option"):
+        start_redis("--no-such-option", "1")
