@@ -6,19 +6,22 @@
     proxy                                               proxies before servers (proxy.py)
 
 A shared server is started when the first test asks for it, once for all workers of a run (run.py). Where it cannot be
-had the test is skipped with the reason; it fails with CI=true or TAILRACE_SERVERS=required. What was there is told at
-the end of the run.
+had the test is skipped with the reason; it fails with CI=true or TAILRACE_SERVERS=required. One that runs elsewhere is
+used where TAILRACE_TESTS_OPENSEARCH=http://HOST:PORT, or that of another name, says so: of another version, or in a
+hurry. What was there is told at the end of the run.
 """
 
 import importlib
+import os
 
 import pytest
 
 from tests.servers.proxy import Proxy
-from tests.servers.run import Absent, Run
+from tests.servers.run import START_SECONDS, Absent, Run
 from tests.servers.search import SearchServer
 
 RUN = pytest.StashKey[Run]()
+TEST_SECONDS = 180  # as any other test has
 SHARED = ("kafka", "opensearch", "elasticsearch", "etcd", "redis")
 
 
@@ -33,12 +36,16 @@ def pytest_unconfigure(config):
         config.stash[RUN].end()
 
 
-def pytest_runtest_setup(item):
-    """Note which servers the test uses, for the table."""
-    asked = {name.removeprefix("start_") for name in item.fixturenames}
-    if "search_server" in asked and hasattr(item, "callspec"):
-        asked.add(item.callspec.params["search_server"])
-    item.user_properties += [("server", name) for name in SHARED if name in asked]
+def pytest_collection_modifyitems(items):
+    """Let what waits for a server wait, and note which servers a test uses, for the table."""
+    for item in items:
+        asked = {name.removeprefix("start_") for name in item.fixturenames}
+        if "search_server" in asked and hasattr(item, "callspec"):
+            asked.add(item.callspec.params["search_server"])
+        used = [("server", name) for name in SHARED if name in asked]
+        item.user_properties += used
+        if used and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(START_SECONDS + TEST_SECONDS))
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -128,6 +135,8 @@ def _module(name):
 
 def _shared(request, name):
     run = request.config.stash[RUN]
+    if there := os.environ.get(f"TAILRACE_TESTS_{name.upper()}"):
+        return run.server(name, lambda _: {"bootstrap" if name == "kafka" else "url": there, "version": f"at {there}"})
     return run.server(name, lambda directory: _module(name).start(run, directory))
 
 

