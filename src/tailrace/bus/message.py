@@ -240,7 +240,8 @@ class _Cut:
 def _cut(values: Sequence[bytes | None], rows: list[int]) -> _Cut:
     """Cut those of ``values`` that can be cut."""
     cut = _Cut([], [], [], [], [], [])
-    kept, head, seen, rests, code = (column.append for column in (cut.rows, cut.heads, cut.seen, cut.rests, cut.codes))
+    kept, head, seen = cut.rows.append, cut.heads.append, cut.seen.append
+    rests, code = cut.rests.append, cut.codes.append
     read, nothing = _READER.decode, _NONE
     known: dict[bytes | tuple[bytes, bytes], int] = {}
     # A Python loop over lines: Kafka's client gives one object per message. What few of them differ in is only looked

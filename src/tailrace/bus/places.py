@@ -160,6 +160,19 @@ class Places:
             found.append(Origin(own.source, own.first, own.next, count, note))
         return [one for one in found if one.source]
 
+    def ended(self, headers: Sequence[Headers]) -> list[Origin]:
+        """Return the origins whose last row is among these messages, the newest of each source."""
+        found: dict[str, Origin] = {}
+        for at in np.flatnonzero((self.source >= 0) & (self.row + 1 == self.rows)).tolist():
+            source = self.sources[int(self.source[at])]
+            found[source] = Origin(source, int(self.first[at]), int(self.next[at]), int(self.rows[at]))
+        for own in headers:
+            for one in _besides_of(own) if own is not None and len(own) > 1 else ():
+                known = found.get(one.source)
+                if known is None or one.next >= known.next:
+                    found[one.source] = one
+        return list(found.values())
+
 
 def _plausible(first: Any, following: Any, row: Any, rows: Any) -> Any:
     return (first < following) & (row < rows)
