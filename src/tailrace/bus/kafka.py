@@ -76,6 +76,7 @@ class KafkaLog:
         self._readers_made = 0
         self._admin = brokers.admin(self.say)
         self._topics_looked = 0.0
+        self._missing: set[int] = set()
         try:
             self._look()
         except Away as error:
@@ -234,13 +235,18 @@ class KafkaLog:
                 for epoch, place in known.items():
                     if epoch not in self._partitions:
                         self._partitions = {**self._partitions, epoch: Partition(place, epoch, first[epoch], 0)}
-                self._partitions = {epoch: one for epoch, one in self._partitions.items() if epoch in known}
+                # A broker may not know yet what another has said: what is missing once may be there the next time.
+                missing = self._partitions.keys() - known.keys()
+                self._partitions = {e: one for e, one in self._partitions.items() if e not in missing & self._missing}
+                self._missing = missing
             for epoch, offset in newest.items():
                 one = self._partitions.get(epoch)
                 if one:
                     one.first = max(one.first, first.get(epoch, 0))
                     one.next = max(one.next, offset)
-            self.error = "" if self._partitions else f"Kafka has no topic {' '.join(self._topics)}"
+            self.error = (
+                "" if self._partitions.keys() - self._missing else f"Kafka has no topic {' '.join(self._topics)}"
+            )
             self._changed.notify_all()
 
     def partitions(self) -> list[Partition]:

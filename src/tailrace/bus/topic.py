@@ -22,7 +22,7 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ from tailrace.limits import (
     APPEND_BYTES_MAX,
     BATCH_ROWS_MAX,
     KAFKA_APPEND_S_MAX,
+    KAFKA_CALL_S_MAX,
     KAFKA_LEDGER_MESSAGES,
     KAFKA_READ_S_MAX,
 )
@@ -58,10 +59,11 @@ class KafkaBus(KafkaLog):
         super().__init__(brokers, [topic], understand, only=only)
         self._topic = topic
         self._ledger = Ledger()
-        self._staged: dict[str, tuple[Origin, _Flight]] = {}
+        self._staged: dict[str, _Flight] = {}  # the newest of each source
         self._queue: deque[tuple[Batch, Future[Position]]] = deque()
         self._queue_bytes = 0
         self._flights = 0
+        self._sent = self._broken = False
         self._producer: Producer = brokers.producer(
             self.say,
             enable_idempotence=True,
@@ -129,22 +131,33 @@ class KafkaBus(KafkaLog):
     # -- sending: one thread ---------------------------------------------------------------------------------------
 
     def _send_queued(self) -> None:
-        while True:
+        try:
+            while self._send_next():
+                pass
+        finally:
             with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closing)
-                if not self._queue:
-                    return
-                batch, done = self._queue.popleft()
-            if not done.set_running_or_notify_cancel():  # nobody waits for it, and nothing was promised
-                self._free(batch.nbytes)
-                continue
-            try:
-                self._send(batch, done)
-            except Exception as fault:  # whoever waits must not wait for ever
-                self._free(batch.nbytes)
-                done.set_exception(fault)
-                if not isinstance(fault, Away | OriginTaken):
-                    raise
+                self._sent = True
+                self._changed.notify_all()
+
+    def _send_next(self) -> bool:
+        """Send what is queued; tell whether there can be more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closing)
+            if not self._queue:
+                return False
+            batch, done = self._queue.popleft()
+        if not done.set_running_or_notify_cancel():  # nobody waits for it, and nothing was promised
+            self._free(batch.nbytes)
+            return True
+        try:
+            self._send(batch, done)
+        except Exception as fault:  # whoever waits must not wait for ever
+            self._free(batch.nbytes)
+            done.set_exception(fault)
+            if not isinstance(fault, Away | OriginTaken):
+                self._broken = self._closing = True
+                raise
+        return True
 
     def _free(self, size: int) -> None:
         with self._changed:
@@ -153,27 +166,21 @@ class KafkaBus(KafkaLog):
     def _send(self, batch: Batch, done: Future[Position]) -> None:
         """Hand the rows of a batch to the client, or answer at once. Raises Away, OriginTaken."""
         with self._changed:
-            staged = {source: origin for source, (origin, _) in self._staged.items()}
-            if self._ledger.is_taken(batch.origins, staged):
-                under_way = {
-                    id(self._staged[o.source][1]): self._staged[o.source][1]
-                    for o in batch.origins
-                    if o.source in self._staged
-                }
-                if under_way:
-                    next(iter(under_way.values())).others.append(done)
-                    self._queue_bytes -= batch.nbytes
+            staged = {source: flight.origins[source] for source, flight in self._staged.items()}
+            taken = self._ledger.is_taken(batch.origins, staged)
+            under_way = [self._staged[one.source] for one in batch.origins if one.source in self._staged]
+            if taken:
+                self._queue_bytes -= batch.nbytes
+                if under_way:  # what is answered for is on its way still
+                    under_way[-1].others.append(done)
                     return
-            else:
-                under_way = None
-        if under_way is not None:
-            self._free(batch.nbytes)
+        if taken:
             done.set_result(self.next)
             return
         partition = self._partition_of(batch)
         flight = _Flight(batch, partition, done)
         with self._changed:
-            self._staged.update((origin.source, (origin, flight)) for origin in batch.origins)
+            self._staged.update((source, flight) for source in flight.origins)
             self._flights += 1
             self._changed.notify_all()
         encoded = encode(batch)
@@ -181,28 +188,29 @@ class KafkaBus(KafkaLog):
         key = batch.streams[int(batch.stream_codes[0])].json.encode()
         place = partition.place
         for value, headers, time_ms in zip(encoded.values, encoded.headers, encoded.times_ms, strict=True):
-            self._produce(place.topic, value, key, place.number, told, time_ms, headers)
+            self._produce(place.topic, value, key, place.number, on_delivery=told, timestamp=time_ms, headers=headers)
 
     def _partition_of(self, batch: Batch) -> Partition:
+        with self._changed:
+            self._changed.wait_for(self.partitions, KAFKA_CALL_S_MAX)
         known = sorted(self.partitions(), key=lambda one: one.place.number)
         if not known:
             raise Away(f"Kafka: {self.error or 'no partition is known'}", cure="It is tried again.")
         key = batch.streams[int(batch.stream_codes[0])].json
         return known[zlib.crc32(key.encode()) % len(known)]
 
-    def _produce(self, *row: Any) -> None:
+    def _produce(self, *where: Any, on_delivery: Callable[[Any, Message | None], None], **more: Any) -> None:
         """Hand one message to the client; what it cannot take is told as a failed one."""
         from confluent_kafka import KafkaException
 
-        topic, value, key, number, told, time_ms, headers = row
         while True:
             try:
-                self._producer.produce(topic, value, key, number, told, time_ms, headers)
+                self._producer.produce(*where, on_delivery=on_delivery, **more)
                 return
             except BufferError:
                 time.sleep(_POLL_S)
             except KafkaException as error:
-                told(error.args[0], None)
+                on_delivery(error.args[0], None)
                 return
 
     # -- learning: one thread --------------------------------------------------------------------------------------
@@ -210,8 +218,8 @@ class KafkaBus(KafkaLog):
     def _learn(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._flights or (self._closing and not self._threads[0].is_alive()), 1)
-                if not self._flights and self._closing and not self._threads[0].is_alive():
+                self._changed.wait_for(lambda: self._flights or self._sent)
+                if self._sent and (not self._flights or self._broken):
                     return
             if self._flights:
                 self._producer.poll(_POLL_S)
@@ -226,10 +234,9 @@ class KafkaBus(KafkaLog):
         if flight.missing:
             return
         with self._changed:
-            for origin in flight.batch.origins:
-                known = self._staged.get(origin.source)
-                if known and known[1] is flight:
-                    del self._staged[origin.source]
+            for source in flight.origins:
+                if self._staged.get(source) is flight:
+                    del self._staged[source]
             if not flight.error:
                 self._ledger.take(flight.batch.origins)
             self._queue_bytes -= flight.batch.nbytes
@@ -283,6 +290,7 @@ class _Flight:
 
     def __init__(self, batch: Batch, partition: Partition, done: Future[Position]) -> None:
         self.batch = batch
+        self.origins = {origin.source: origin for origin in batch.origins}
         self.partition = partition
         self.done = done
         self.others: list[Future[Position]] = []
