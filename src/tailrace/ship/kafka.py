@@ -8,17 +8,17 @@ its messages say the same origin, so readers leave them out, and they have the s
 be read is as good as none: all that the spool has is sent again.
 
 Order. Rows are handed over in the order of the log, and a piece is delivered as a whole before the next one is, so
-within a partition offsets of the log rise. A piece of which something was refused is sent again as a whole, never a part
-of it: what came behind the missing part would make that look like a repeat. The producer is idempotent (``acks=all``),
-or has one request under way at a time.
+within a partition offsets of the log rise. A piece of which something was refused is sent again as a whole, never a
+part of it: what came behind the missing part would make that look like a repeat. The producer is idempotent
+(``acks=all``), or has one request under way at a time.
 
 Branch. Offsets mean other records when a data directory is copied to another machine, or put back from a backup: then
 the same origin would name two records, and one of them would be lost. So the file remembers on which machine it lies
 and in which directory (its inode); where that changed, or the position is beyond the log, the source gets another name.
 
 Topic. By the label ``topic`` of the stream, else by the template of the configuration, in which ``{label}`` is filled
-in; characters that Kafka does not take become ``_``. One that is missing is made. At most SHIP_TOPICS_MAX are: then what
-is filled in is ``other``.
+in; characters that Kafka does not take become ``_``. One that is missing is made. There are SHIP_TOPICS_MAX at most:
+then ``other`` is filled in.
 
 Partition. The key is a hash of the stream, or the value of a field, and librdkafka's murmur2 finds the partition, as
 Java's client does. ``spread`` has no key: neighbours of SHIP_SPREAD_ROWS go to one partition, which depends on the
@@ -128,9 +128,8 @@ class Cluster:
         def filled(place: re.Match[str]) -> str:
             return "other" if crowded else stream.labels.get(place[1]) or "none"
 
-        name = ("other" if crowded else stream.labels.get("topic")) or _PLACE.sub(filled, self.topic)
-        if crowded and not _PLACE.search(self.topic):
-            name = self.topic
+        own = None if crowded else stream.labels.get("topic")
+        name = own or _PLACE.sub(filled, self.topic)
         name = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:_TOPIC_CHARACTERS_MAX]
         return name if name.strip(".") else "_"
 
@@ -432,6 +431,7 @@ class KafkaOutput:
         try:
             known = producer.list_topics(topic, timeout=KAFKA_CALL_S_MAX).topics[topic]
         except KafkaException as error:
+            producer.poll(0)  # which is when the client tells what is behind it
             said = self._said or sentence(error)
             raise Failed(f"Kafka does not answer: {said}", cure="It is tried again and again.") from error
         if known.error is None:
