@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
 
+_AGAIN_S = 0.1
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -200,26 +202,34 @@ def places(admin: AdminClient, topics: Iterable[str]) -> dict[int, Place]:
 
 
 def offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[int, int]:
-    """Return an offset of each partition: the one that ``spec`` (an OffsetSpec) means, -1 for none. Raises Away."""
-    from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+    """Return an offset of each partition: the one that ``spec`` (an OffsetSpec) means, -1 for none. Raises Away.
 
-    if not wanted:
-        return {}
+    While the leader of a partition moves it is asked again, for KAFKA_CALL_S_MAX.
+    """
+    from confluent_kafka import KafkaException
+
+    deadline = time.monotonic() + KAFKA_CALL_S_MAX
+    while True:
+        try:
+            return _offsets(admin, wanted, spec) if wanted else {}
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > deadline:
+                raise away(error) from error
+        except TimeoutError as error:
+            raise Away("the brokers do not answer") from error
+        time.sleep(_AGAIN_S)
+
+
+def _offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[int, int]:
+    from confluent_kafka import IsolationLevel, TopicPartition
+
     asked = admin.list_offsets(
         {TopicPartition(place.topic, place.number): spec for place in wanted.values()},
         isolation_level=IsolationLevel.READ_COMMITTED,
         request_timeout=KAFKA_CALL_S_MAX,
     )
     answers = {(one.topic, one.partition): answer for one, answer in asked.items()}
-    found: dict[int, int] = {}
-    for epoch, place in wanted.items():
-        try:
-            found[epoch] = answers[place.topic, place.number].result(KAFKA_CALL_S_MAX + 1).offset
-        except KafkaException as error:
-            raise away(error) from error
-        except TimeoutError as error:
-            raise Away("the brokers do not answer") from error
-    return found
+    return {e: answers[one.topic, one.number].result(KAFKA_CALL_S_MAX + 1).offset for e, one in wanted.items()}
 
 
 def away(error: Any) -> Away:
