@@ -27,7 +27,9 @@ from tailrace.limits import CONFIG_BYTES_MAX, SPOOL_BYTES, SPOOL_BYTES_MIN, TAIL
 from tailrace.lines import Mask
 
 if TYPE_CHECKING:
+    from tailrace.bus.brokers import Brokers
     from tailrace.ship.connection import Server as Output
+    from tailrace.ship.kafka import Cluster
 
 _SIZES = {
     "": 1,
@@ -107,9 +109,47 @@ class Collect(Struct, forbid_unknown_fields=True):
         return entries.masks(self.redact, self.rules)
 
 
+class Kafka(Struct, forbid_unknown_fields=True):
+    """The Kafka that agents ship to, and that servers and indexers read."""
+
+    brokers: Annotated[list[str], Meta(description="HOST:PORT of some of its brokers. Empty: there is no Kafka.")] = []
+    topics: Annotated[list[str], Meta(description="The topics that servers and indexers read.")] = msgspec.field(
+        default_factory=lambda: ["tailrace"]
+    )
+    tls: Annotated[bool, Meta(description="Reach the brokers with TLS.")] = False
+    ca_file: Annotated[str, Meta(description="The authorities (PEM) they are verified with. Empty: the system's.")] = ""
+    cert_file: Annotated[str, Meta(description="The certificate that is shown to them (PEM). Empty: none.")] = ""
+    key_file: Annotated[str, Meta(description="Its key (PEM).")] = ""
+    mechanism: Annotated[
+        str, Meta(description="How SASL lets in: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`. Empty: no SASL.")
+    ] = ""
+    user: Annotated[str, Meta(description="The user of SASL.")] = ""
+    password_file: Annotated[
+        str, Meta(description="A file with the user's password. Empty: $TAILRACE_KAFKA_PASSWORD.")
+    ] = ""
+    partitions: Annotated[int, Meta(ge=1, description="Partitions of a topic that is made.")] = 12
+    replication: Annotated[int, Meta(ge=1, description="Copies of a topic that is made.")] = 1
+
+    @property
+    def cluster(self) -> Brokers:
+        """How the brokers are reached. Raises ConfigError."""
+        from tailrace.bus.brokers import Brokers  # only who has a Kafka pays for it
+
+        return Brokers(
+            tuple(self.brokers),
+            tls=self.tls,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            mechanism=self.mechanism,
+            user=self.user,
+            password_file=self.password_file,
+        )
+
+
 LIVE = {
     "collect": {"paths", "discover", "exclude", "start", "host", "entries", "redact", "rules"},
-    "agent": {"servers", "token_file", "ca_file"},
+    "agent": {"servers", "token_file", "ca_file", "topic", "partition_by", "acks", "compression"},
 }
 """Keys that apply while the program runs, when the file changes; by section."""
 
@@ -131,12 +171,27 @@ class Agent(Struct, forbid_unknown_fields=True):
         str, Meta(description="So much waits on this disk for servers that are away; then reading stops.")
     ] = SPOOL_BYTES
 
-    @property
-    def outputs(self) -> list[Output]:
-        """The servers, each with how it is reached. Raises ConfigError."""
-        from tailrace.ship.connection import Server as Output  # only agents pay for it
-
-        return [Output(url, self.token_file, self.ca_file) for url in self.servers]
+    topic: Annotated[
+        str,
+        Meta(
+            description="The topic of Kafka. `{service}` `{host}` `{path}` and other labels are filled in; a label "
+            "`topic`, which is what `topic` of an entry sets, wins."
+        ),
+    ] = "tailrace"
+    partition_by: Annotated[
+        str,
+        Meta(
+            description="`stream`: all lines of a file keep their order. `spread`: evenly, in no order. Or the name of "
+            "a label or field, whose equal values keep theirs."
+        ),
+    ] = "stream"
+    acks: Annotated[
+        str,
+        Meta(
+            description="When Kafka has a line: `all` replicas in sync have it, `1`: the leader has, `0`: it is sent."
+        ),
+    ] = "all"
+    compression: Annotated[str, Meta(description="`zstd`, `lz4`, `gzip`, `snappy` or `none`.")] = "zstd"
 
 
 class Quota(Struct, forbid_unknown_fields=True):
@@ -167,6 +222,30 @@ class Config(Struct, forbid_unknown_fields=True):
     collect: Collect = msgspec.field(default_factory=Collect)
     agent: Agent = msgspec.field(default_factory=Agent)
     quota: Quota = msgspec.field(default_factory=Quota)
+    kafka: Kafka = msgspec.field(default_factory=Kafka)
+
+    @property
+    def outputs(self) -> list[Output | Cluster]:
+        """What an agent ships to, each with how it is reached. Raises ConfigError."""
+        from tailrace.ship.connection import Server as Output  # only agents pay for it
+
+        agent = self.agent
+        found: list[Output | Cluster] = [Output(url, agent.token_file, agent.ca_file) for url in agent.servers]
+        if self.kafka.brokers:
+            from tailrace.ship.kafka import Cluster
+
+            found.append(
+                Cluster(
+                    self.kafka.cluster,
+                    topic=agent.topic,
+                    partition_by=agent.partition_by,
+                    acks=agent.acks,
+                    compression=agent.compression,
+                    partitions=self.kafka.partitions,
+                    replication=self.kafka.replication,
+                )
+            )
+        return found
 
     @property
     def directory(self) -> Path:
@@ -241,8 +320,7 @@ def _values(config: Config) -> None:
         raise ConfigError(
             f"agent.spool: {config.agent.spool!r} is too small", cure=f"It has {SPOOL_BYTES_MIN} bytes at least."
         )
-    if config.agent.servers:
-        _ = config.agent.outputs
+    _ = config.outputs
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
         config.collect.start = config.collect.start.upper().replace(" ", "")
