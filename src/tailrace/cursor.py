@@ -113,7 +113,7 @@ class Checkpoint:
         return self <= other and self != other
 
     def __le__(self, other: Position) -> bool:
-        theirs = self._with(other)._offsets()  # noqa: SLF001 - of the same class
+        theirs = self._with(other)._offsets()
         return all(offset <= theirs.get(epoch, 0) for epoch, offset in self._offsets().items())
 
     def __sub__(self, other: Position) -> int:
@@ -126,7 +126,7 @@ class Checkpoint:
 
     def _with(self, other: Position) -> Checkpoint:
         if not isinstance(other, Checkpoint):
-            raise ValueError(f"{self} is a position in several logs, and {other} in one")  # noqa: TRY004
+            raise ValueError(f"{self} is a position in several logs, and {other} in one")
         return other
 
     @property

@@ -38,7 +38,7 @@ from typing import TypeVar
 
 from tailrace.access.quota import Account
 from tailrace.bus import Log
-from tailrace.cursor import Checkpoint, Cursor, Position
+from tailrace.cursor import Checkpoint, Position
 from tailrace.errors import Closed, Gone, TailraceError
 from tailrace.frame import Gap
 from tailrace.limits import (
@@ -51,9 +51,9 @@ from tailrace.limits import (
     TAIL_ROUNDS_WAIT_BYTES,
     TAIL_YIELD_TAILS,
 )
+from tailrace.record import Batch
 from tailrace.store import Cancelled
 from tailrace.tail.catchup import CatchUp, Elsewhere, History, contiguous
-from tailrace.record import Batch
 from tailrace.tail.evaluate import Chunk, Encode, Evaluated, by_log
 from tailrace.tail.group import Group, evaluate_groups
 from tailrace.tail.subscription import State, resume
