@@ -28,11 +28,11 @@ test: $(UV) programs ## install what the tests need and run all of them
 	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 # What tests run beside Tailrace. Those that are services must not be started: tests start their own.
-# PyPy is a Python 3.9, the oldest that the SDK works in.
+# PyPy is a Python 3.9, the oldest that the SDK works in. Maven fetches the servers that are written in Java, and brings one.
 NEEDED = chromium:chromium logrotate:/usr/sbin/logrotate nginx-light:/usr/sbin/nginx postgresql:/usr/lib/postgresql \
-         pypy3:pypy3
+         pypy3:pypy3 redis-server:redis-server etcd-server:etcd maven:mvn
 NO_START = /usr/sbin/policy-rc.d
-programs:
+programs: $(UV)
 	@missing="$$(for one in $(NEEDED); do \
 	    command -v "$${one#*:}" >/dev/null || test -e "$${one#*:}" || echo "$${one%%:*}"; done)"; \
 	  if [ -z "$$missing" ]; then exit 0; fi; \
@@ -42,6 +42,23 @@ programs:
 	    trap 'rm -f $(NO_START)' EXIT; fi; \
 	  apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+	@command -v mvn >/dev/null || exit 0; $(MAKE) --no-print-directory --silent $(SERVERS) || \
+	  echo "some servers could not be fetched, so that their tests will be skipped"
+
+# Kept in .cache until the version in tests/servers/*.pom.xml is another.
+SERVERS = $(patsubst %,.cache/%/fetched,kafka opensearch elasticsearch)
+MAVEN = mvn --batch-mode --quiet -Dstyle.color=never -f $< org.apache.maven.plugins:maven-dependency-plugin:3.8.1
+.cache/kafka/fetched: tests/servers/kafka.pom.xml
+	rm -rf $(@D)
+	$(MAVEN):copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$(@D)/libs
+	$(UV) sync --locked --quiet --group test
+	$(BIN)/python -m tests.servers.kafka
+	touch $@
+.cache/%/fetched: tests/servers/%.pom.xml
+	rm -rf $(@D)
+	$(MAVEN):unpack-dependencies -DoutputDirectory=$(CURDIR)/$(@D) -DmarkersDirectory=$(CURDIR)/$(@D)/markers \
+	  -Dmdep.unpack.excludes='*/modules/analysis-common/**'
+	touch $@
 
 check: $(UV) ## format, lint, types, import rules
 	$(UV) sync --locked --quiet --group test --group check

@@ -7,6 +7,8 @@ from hypothesis import settings
 
 from tests.apps.programs import Server
 
+pytest_plugins = ["tests.servers.fixtures"]
+
 settings.register_profile("tests", deadline=None)  # no test fails because the machine is slow
 settings.load_profile("tests")
 

@@ -1,13 +1,11 @@
-"""Real agents, logs that are written meanwhile, and a real proxy to their servers that misbehaves as it is told."""
+"""Real agents, and logs that are written meanwhile."""
 
 import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import threading
-import time
 from collections import Counter
 
 from tests.apps.programs import TAILRACE, environment, until
@@ -128,100 +126,3 @@ def wait_for_lines(writer, count):
 def logs(tmp_path):
     """Return what agents follow: the log of a writer, and what was rotated away."""
     return tmp_path / "logs" / "*.log*"
-
-
-class Proxy:
-    """Passes bytes to ``port`` and back. ``mode``: pass, cut (each connection after some bytes), deaf (what is posted
-    arrives, its answer is lost), slow and trickle (calls, or answers, come a byte at a time), stall (accepts and is
-    silent), or bytes (what every connection is answered with)."""
-
-    def __init__(self, port, address=("127.0.0.1", 0)):
-        self.port = port
-        self.mode = "pass"
-        self.cut_bytes = 1000
-        self.connections = 0
-        self.lost = 0
-        self.calls_s = []
-        self._open = []
-        self._listener = socket.create_server(address)
-        self.address = self._listener.getsockname()
-        self.url = f"http://{self.address[0]}:{self.address[1]}"
-        self._closed = False
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def turn(self, mode):
-        """Behave so from now on; what is open is broken."""
-        self.mode = mode
-        for one in self._open:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-        self._open = []
-
-    def close(self):
-        self._closed = True
-        self._listener.close()
-        self.turn("pass")
-
-    def _accept(self):
-        while not self._closed:
-            try:
-                one, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self.calls_s.append(time.monotonic())
-            self._open.append(one)
-            threading.Thread(target=self._serve, args=(one, self.mode), daemon=True).start()
-
-    def _serve(self, one, mode):
-        with contextlib.suppress(OSError), one:
-            if isinstance(mode, bytes):
-                one.recv(65_536)
-                one.sendall(mode)
-                one.shutdown(socket.SHUT_WR)
-                while one.recv(65_536):
-                    pass
-                return
-            if mode == "stall":
-                while one.recv(65_536):
-                    pass
-                return
-            with socket.create_connection(("127.0.0.1", self.port)) as other:
-                self._open.append(other)
-                posted = threading.Event() if mode == "deaf" else None
-                back = threading.Thread(target=self._answer, args=(other, one, mode == "trickle", posted), daemon=True)
-                back.start()
-                self._call(one, other, mode == "slow", self.cut_bytes if mode == "cut" else None, posted)
-                back.join()
-
-    def _call(self, source, sink, slowly, cut_bytes, posted):
-        passed = 0
-        with contextlib.suppress(OSError):
-            while data := source.recv(64 if slowly else 65_536):
-                if posted and data.startswith(b"POST"):
-                    posted.set()
-                passed += len(data)
-                if cut_bytes is not None and passed > cut_bytes:
-                    sink.sendall(data[: -(passed - cut_bytes)])
-                    source.shutdown(socket.SHUT_RDWR)
-                    break
-                self._send(sink, data, slowly)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR if cut_bytes is None else socket.SHUT_RDWR)
-
-    def _answer(self, source, sink, slowly, posted):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
-                if posted and posted.is_set():
-                    self.lost += 1
-                    sink.shutdown(socket.SHUT_RDWR)
-                    return
-                self._send(sink, data, slowly)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
-
-    def _send(self, sink, data, slowly):
-        for at in range(0, len(data), 1 if slowly else len(data)):
-            sink.sendall(data[at : at + 1] if slowly else data)
-            if slowly:
-                time.sleep(0.02)  # what it does, not what a test waits for

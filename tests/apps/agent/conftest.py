@@ -1,11 +1,11 @@
-"""Agents, proxies and writers that end with their test."""
+"""Agents and writers that end with their test."""
 
 import signal
 import socket
 
 import pytest
 
-from tests.apps.agent.agents import Agent, Proxy, Writer
+from tests.apps.agent.agents import Agent, Writer
 
 
 @pytest.fixture
@@ -28,20 +28,6 @@ def agent(tmp_path):
     for each in started:
         if each.process.poll() is None:
             each.stop(signal.SIGKILL)
-
-
-@pytest.fixture
-def proxy():
-    """Put proxies before servers."""
-    made = []
-
-    def one(port, *address):
-        made.append(Proxy(port, *address))
-        return made[-1]
-
-    yield one
-    for each in made:
-        each.close()
 
 
 @pytest.fixture
