@@ -275,6 +275,28 @@ FIELDS_SAMPLE_ROWS = 10_000
 """Records whose fields are parsed to tell which there are: the newest that match."""
 CONTEXT_ROWS_MAX = 1_000
 
+# -- Elasticsearch and OpenSearch ---------------------------------------------------------------------------------
+ELASTIC_CALL_S_MAX = 120.0
+"""The longest that a call may take; a search is bounded by SEARCH_SECONDS_MAX before."""
+ELASTIC_CONNECT_S_MAX = 5.0
+ELASTIC_LOOK_S = 0.05
+"""While an answer is waited for, it is looked so often whether anybody still wants it."""
+ELASTIC_REST_S = 10.0
+"""A node that failed is left alone for so long, while others answer."""
+ELASTIC_CONNECTIONS_MAX = 32
+"""Connections to one node that wait for the next call."""
+ELASTIC_ANSWER_BYTES_MAX = 128 * MIB
+"""A page of search is so many rows, each of which may have LINE_BYTES_MAX; a larger answer is asked for in pieces."""
+ELASTIC_GZIP_BYTES_MIN = 4 * KIB
+"""Smaller requests are not compressed."""
+ELASTIC_NAME_CHARS_MAX = 100
+ELASTIC_TOKEN_CHARS_MAX = 100
+"""Names of fields and tokens of their values are indexed up to here: Lucene cuts what is longer than 255 together."""
+ELASTIC_STREAM_CHARS_MAX = 8_000
+"""A stream whose JSON is longer is not indexed as a whole: Lucene takes 32,766 bytes."""
+ELASTIC_FUTURE_NS = 2 * DAY_NS
+"""A record whose clock is further ahead does not get an index of its own day."""
+
 # -- tail ------------------------------------------------------------------------------------------------------
 TAILS_MAX = 20_000
 """Tails that are open at once, unless [quota] says otherwise ..."""
