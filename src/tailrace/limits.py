@@ -292,8 +292,28 @@ ELASTIC_GZIP_BYTES_MIN = 4 * KIB
 ELASTIC_NAME_CHARS_MAX = 100
 ELASTIC_TOKEN_CHARS_MAX = 100
 """Names of fields and tokens of their values are indexed up to here: Lucene cuts what is longer than 255 together."""
+ELASTIC_CLAUSES_MAX = 800
+ELASTIC_DEPTH_MAX = 12
+"""Clauses of one query, and how deep they lie: clusters refuse more than 1,024 clauses, or 20 levels."""
 ELASTIC_STREAM_CHARS_MAX = 8_000
 """A stream whose JSON is longer is not indexed as a whole: Lucene takes 32,766 bytes."""
+ELASTIC_BULK_BYTES = 8 * MIB
+"""One request of many records; clusters take 100 MB."""
+ELASTIC_REFRESH_S = 1.0
+"""A refresh costs the cluster a segment for each shard: searches within this time share one."""
+ELASTIC_KEEP_S = 120
+"""A point in time is kept for so long after each page: whoever reads a page may be slow."""
+ELASTIC_PAGE_ROWS_FIRST = 500
+ELASTIC_PAGE_ROWS_MAX = 5_000
+"""Records of one page; clusters give 10,000 ..."""
+ELASTIC_PAGE_BYTES = 8 * MIB
+"""... or about so many bytes, by the size of those of the page before."""
+ELASTIC_DAYS_MAX = 31
+"""The indices of so many days are named one by one; of more, all are searched."""
+ELASTIC_LOGS_MAX = 10_000
+"""Partitions of which the cluster is asked what it has."""
+ELASTIC_TOLD_LOGS_MAX = 300
+"""Partitions whose ends are part of a query."""
 ELASTIC_FUTURE_NS = 2 * DAY_NS
 """A record whose clock is further ahead does not get an index of its own day."""
 

@@ -26,9 +26,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tailrace.limits import DAY_NS, ELASTIC_FUTURE_NS
-from tailrace.query.tokens import spaced_tokens, text_bytes
+from tailrace.query.tokens import text_bytes
 from tailrace.record import LEVEL_NAMES, Batch, Level, Stream
-from tailrace.store.elastic.terms import terms
+from tailrace.store.elastic.terms import terms, words
 
 LABEL_NAMES = {
     "service": "service.name",
@@ -74,7 +74,7 @@ def documents(batch: Batch) -> list[bytes]:
         offsets,
         streams,
         ',"words":"',
-        spaced_tokens(batch.array("message")),
+        words(batch.array("message")),
         '","terms":"',
         terms(batch),
         '"}}',

@@ -9,11 +9,11 @@ terms   of each value that a name reaches (labels, the trace id, parsed fields, 
         ``500=status``      each token of a plain value, with the name behind it: all fields of a token lie together
         ``500~order``       each token of the JSON text of a list or an object
         ``=status``         there is a value
-        ``#status=…``       it is a number: 11 characters that sort as numbers do (see ``number_keys``)
+        ``#status:…``       it is a number: 11 characters that sort as numbers do (see ``number_keys``)
         ``500=``            each token of a value that no name reaches (in a list, or hidden by a label)
 
 A name in a term is escaped (no white space, none of the signs above) and hashed when it is long, tokens are cut at
-ELASTIC_TOKEN_CHARS_MAX: so no term is longer than what Lucene takes as one.
+ELASTIC_TOKEN_CHARS_MAX, and ``+`` says that one was: so no term is longer than what Lucene takes as one.
 
 Flat objects without escapes, which is what most lines have, are taken apart for the whole batch at once. Their text is
 what orjson writes, so a quote in it begins or ends a name or a value: ``","`` stands between two members, and so does
@@ -36,8 +36,11 @@ import pyarrow.compute as pc
 from tailrace.limits import ELASTIC_NAME_CHARS_MAX, ELASTIC_TOKEN_CHARS_MAX
 from tailrace.query.filters.field import ATTRIBUTES
 from tailrace.query.filters.value import NUMBER, bools, numbers
-from tailrace.query.tokens import placed_tokens, text_bytes, tokens
+from tailrace.query.tokens import placed_tokens, spaced_tokens, text_bytes, tokens
 from tailrace.record import Batch, Stream
+
+CUT = "+"
+"""Stands among the words, and among the terms, of a record of which a token was cut."""
 
 _KEPT = re.compile(r"[\w.@$/-]+")
 _DIGITS = np.frombuffer(b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz", np.uint8)
@@ -58,6 +61,16 @@ def term_token(token: str) -> str:
     return token[:ELASTIC_TOKEN_CHARS_MAX]
 
 
+def words(messages: pa.StringArray) -> pa.StringArray:
+    """Return the tokens of each message in their order, with spaces between them."""
+    made = spaced_tokens(messages)
+    spaces = np.flatnonzero(text_bytes(made) == ord(" "))
+    gaps = np.diff(spaces, prepend=-1, append=len(text_bytes(made)))
+    if gaps.max(initial=0) > ELASTIC_TOKEN_CHARS_MAX:  # of two messages together, perhaps
+        made = pc.replace_substring_regex(made, rf"([^ ]{{{ELASTIC_TOKEN_CHARS_MAX}}})[^ ]+", rf"\1 {CUT}")
+    return made
+
+
 def number_keys(values: np.ndarray) -> pa.StringArray:
     """Return 11 characters for each float64 (no NaN) that sort, byte by byte, as the numbers do."""
     bits = (values + 0.0).view(np.uint64)  # -0.0 becomes 0.0
@@ -72,7 +85,7 @@ def number_keys(values: np.ndarray) -> pa.StringArray:
 
 def number_term(name: str, value: float) -> str:
     """Return the term of one number in a field."""
-    return f"#{term_name(name)}={number_keys(np.array([value]))[0].as_py()}"
+    return f"#{term_name(name)}:{number_keys(np.array([value]))[0].as_py()}"
 
 
 def terms(batch: Batch) -> pa.StringArray:
@@ -102,6 +115,8 @@ def _of_value(name: str, text: str, *, composite: bool) -> Iterator[str]:
     sign = "~" if composite else "="
     for token in tokens(text):
         yield term_token(token) + sign + written
+        if len(token) > ELASTIC_TOKEN_CHARS_MAX:
+            yield CUT
     if name:
         yield "=" + written
         if not composite and _NUMBER.match(text):
@@ -189,9 +204,12 @@ def _of_values(texts: pa.StringArray, names: pa.StringArray) -> pa.StringArray:
     used = bools(pc.not_equal(cut, ""))
     if not used.all():
         cut, at = cut.filter(pa.array(used)), at[used]
+    found: list[tuple[pa.StringArray, np.ndarray]] = []
     if len(cut) and pc.max(pc.binary_length(cut)).as_py() > ELASTIC_TOKEN_CHARS_MAX:
+        long = np.flatnonzero(pc.utf8_length(cut).to_numpy() > ELASTIC_TOKEN_CHARS_MAX)
+        found.append((pa.array([CUT] * len(long), pa.string()), rows[at[long]]))
         cut = pc.utf8_slice_codeunits(cut, 0, ELASTIC_TOKEN_CHARS_MAX)
-    found = [(pc.binary_join_element_wise(cut, names.take(pa.array(at)), "="), rows[at])]
+    found.append((pc.binary_join_element_wise(cut, names.take(pa.array(at)), "="), rows[at]))
     named = np.flatnonzero(bools(pc.not_equal(names, "")))
     texts, names, rows = texts.take(pa.array(named)), names.take(pa.array(named)), rows[named]
     found.append((pc.binary_join_element_wise("", names, "="), rows))
@@ -199,7 +217,7 @@ def _of_values(texts: pa.StringArray, names: pa.StringArray) -> pa.StringArray:
     is_number = np.flatnonzero(~np.isnan(values))
     if len(is_number):
         name = pc.binary_join_element_wise("#", names.take(pa.array(is_number)), "")
-        found.append((pc.binary_join_element_wise(name, number_keys(values[is_number]), "="), rows[is_number]))
+        found.append((pc.binary_join_element_wise(name, number_keys(values[is_number]), ":"), rows[is_number]))
     return _joined(found, total)
 
 
