@@ -27,6 +27,7 @@ from tailrace.limits import CONFIG_BYTES_MAX, SPOOL_BYTES, SPOOL_BYTES_MIN, TAIL
 from tailrace.lines import Mask
 
 if TYPE_CHECKING:
+    from tailrace.bus.brokers import Brokers
     from tailrace.ship.connection import Server as Output
     from tailrace.store.elastic.client import Access
 
@@ -107,6 +108,44 @@ class Collect(Struct, forbid_unknown_fields=True):
     def masks(self) -> tuple[str | Mask, ...]:
         """What ``redact`` means to the pipeline."""
         return entries.masks(self.redact, self.rules)
+
+
+class Kafka(Struct, forbid_unknown_fields=True):
+    """The Kafka that agents ship to, and that servers and indexers read."""
+
+    brokers: Annotated[list[str], Meta(description="HOST:PORT of some of its brokers. Empty: there is no Kafka.")] = []
+    topics: Annotated[list[str], Meta(description="The topics that servers and indexers read.")] = msgspec.field(
+        default_factory=lambda: ["tailrace"]
+    )
+    tls: Annotated[bool, Meta(description="Reach the brokers with TLS.")] = False
+    ca_file: Annotated[str, Meta(description="The authorities (PEM) they are verified with. Empty: the system's.")] = ""
+    cert_file: Annotated[str, Meta(description="The certificate that is shown to them (PEM). Empty: none.")] = ""
+    key_file: Annotated[str, Meta(description="Its key (PEM).")] = ""
+    mechanism: Annotated[
+        str, Meta(description="How SASL lets in: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`. Empty: no SASL.")
+    ] = ""
+    user: Annotated[str, Meta(description="The user of SASL.")] = ""
+    password_file: Annotated[
+        str, Meta(description="A file with the user's password. Empty: $TAILRACE_KAFKA_PASSWORD.")
+    ] = ""
+    partitions: Annotated[int, Meta(ge=1, description="Partitions of a topic that is made.")] = 12
+    replication: Annotated[int, Meta(ge=1, description="Copies of a topic that is made.")] = 1
+
+    @property
+    def cluster(self) -> Brokers:
+        """How the brokers are reached. Raises ConfigError."""
+        from tailrace.bus.brokers import Brokers  # only who has a Kafka pays for it
+
+        return Brokers(
+            tuple(self.brokers),
+            tls=self.tls,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            mechanism=self.mechanism,
+            user=self.user,
+            password_file=self.password_file,
+        )
 
 
 LIVE = {
@@ -198,6 +237,7 @@ class Config(Struct, forbid_unknown_fields=True):
     collect: Collect = msgspec.field(default_factory=Collect)
     agent: Agent = msgspec.field(default_factory=Agent)
     quota: Quota = msgspec.field(default_factory=Quota)
+    kafka: Kafka = msgspec.field(default_factory=Kafka)
     elastic: Elastic = msgspec.field(default_factory=Elastic)
 
     @property

@@ -307,6 +307,12 @@ FIELDS_SAMPLE_ROWS = 10_000
 """Records whose fields are parsed to tell which there are: the newest that match."""
 CONTEXT_ROWS_MAX = 1_000
 
+# -- servers over a cluster ---------------------------------------------------------------------------------------
+CLUSTER_LOOK_S = 5.0
+"""A server asks so often how brokers, indexers and search cluster are: what is shown is not older."""
+INDEXERS_STILL_S = 60.0
+"""Indexers that are behind and have committed nothing for so long are shown as a problem."""
+
 # -- Elasticsearch and OpenSearch ---------------------------------------------------------------------------------
 ELASTIC_CALL_S_MAX = 120.0
 """The longest that a call may take; a search is bounded by SEARCH_SECONDS_MAX before."""

@@ -3,12 +3,10 @@
 import os
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tailrace.cursor import Cursor
 from tailrace.query import parse
 from tailrace.record import Batch
 from tailrace.store import Search

@@ -104,7 +104,7 @@ class TopicBus:
 
     def since(self, time_ns: int) -> Checkpoint:
         position = self.topic.ends
-        for epoch, batches in self.topic.batches.items():
+        for batches in self.topic.batches.values():
             for batch in reversed(batches):
                 if batch.numpy("time").max() >= time_ns:
                     position = position.with_cursor(batch.first)
