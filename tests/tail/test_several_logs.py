@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tailrace.cursor import Checkpoint, Cursor
+from tailrace.errors import BadInput
 from tailrace.query import parse
 from tailrace.store.search import History
 from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
+from tailrace.tail.replay import Replays
 from tailrace.tail.subscription import State
 from tailrace.tail.view import View
 from tests.tail.test_join import BOUNDS, QUERIES, WORDS
@@ -330,6 +332,16 @@ def test_nobody_is_called_by_the_bus_while_nobody_watches(topic: Topic) -> None:
         assert server.bus.followed
         client.viewer.close()
         assert not server.bus.followed
+        await server.hub.close()
+
+    play(script)
+
+
+def test_a_replay_of_several_logs_is_refused(topic: Topic) -> None:
+    async def script() -> None:
+        server = Server(topic)
+        with pytest.raises(BadInput, match="several logs"):
+            Replays(server.hub).begin(0, None)
         await server.hub.close()
 
     play(script)

@@ -80,7 +80,7 @@ class ListHistory:
         mask = search.filter.matches(everything) & (offsets >= max(self.first, search.start.offset))
         mask &= (offsets < search.stop.offset) & (times >= search.first_ns) & (times <= search.last_ns)
         if search.after:
-            time, offset = search.after
+            time, offset = search.after[0], search.after[1].offset
             mask &= (times > time) | ((times == time) & (offsets > offset))
         rows = np.flatnonzero(mask)
         rows = rows[np.lexsort((offsets[rows], times[rows]))][: search.limit]

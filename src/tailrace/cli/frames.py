@@ -125,8 +125,10 @@ def _position(server: Client, start: str) -> str:
     """Return a place in one log as a position that a tail begins at: where there are other logs, at their ends."""
     with server.open("GET", "/api/v1/tail/poll", {"wait": 0}) as answer:
         now = Checkpoint.parse(orjson.loads(answer.read())["next"])
-    here = Checkpoint.parse(start).cursors
-    return start if len(now.cursors) == 1 or len(here) > 1 else str(now.with_cursor(here[0]))
+    for here in Checkpoint.parse(start).cursors if len(now.cursors) > 1 else ():
+        now = now.with_cursor(here)
+        start = str(now)
+    return start
 
 
 def _reached(checkpoint: str, stop: Cursor) -> bool:

@@ -31,8 +31,8 @@ class Indexer:
         self._store = store
         self._consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": GROUP, "log_level": 0})
 
-    def index(self, number: int, stop: int, *, commit: bool = True) -> None:
-        """Write a partition up to ``stop``, and commit that."""
+    def index(self, number: int, stop: int, committed: int) -> None:
+        """Write a partition up to ``stop``, and commit less: it died in between."""
         (partition,) = [one for one in self.log.partitions() if one.place.number == number]
         self.log.newest()
         at, end = Cursor(partition.epoch, partition.first), Cursor(partition.epoch, stop)
@@ -42,8 +42,7 @@ class Indexer:
                     self._store.add(batch if batch.next <= end else batch.before(end))
                     at = batch.next
         self._store.flush()
-        if commit:
-            self._consumer.commit(offsets=[TopicPartition(self.topic, number, stop)], asynchronous=False)
+        self._consumer.commit(offsets=[TopicPartition(self.topic, number, committed)], asynchronous=False)
 
     def close(self) -> None:
         self._consumer.close()
@@ -79,8 +78,7 @@ def test_what_is_indexed_and_what_is_not_yet_are_one_history_and_go_on_live(made
     writer.write(60, began_ns)
     ends = {one.place.number: one.next for one in indexer.log.newest() and indexer.log.partitions()}
     for number, end in ends.items():
-        indexer.index(number, end * (number + 1) // 4)
-        indexer.index(number, end * (number + 2) // 4, commit=False)  # they died between writing and committing
+        indexer.index(number, end * (number + 2) // 4, end * (number + 1) // 4)
     everything = {"order": "oldest", "limit": 10_000}
     until(lambda: by_file(numbers(server.messages(**everything))) == writer.written)
     assert by_file(numbers(server.messages(q="line", **everything))) == writer.written
