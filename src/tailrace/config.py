@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tailrace.bus.brokers import Brokers
     from tailrace.ship.connection import Server as Output
     from tailrace.store.elastic.client import Access
+    from tailrace.ship.kafka import Cluster
 
 _SIZES = {
     "": 1,
@@ -150,7 +151,7 @@ class Kafka(Struct, forbid_unknown_fields=True):
 
 LIVE = {
     "collect": {"paths", "discover", "exclude", "start", "host", "entries", "redact", "rules"},
-    "agent": {"servers", "token_file", "ca_file"},
+    "agent": {"servers", "token_file", "ca_file", "topic", "partition_by", "acks", "compression"},
 }
 """Keys that apply while the program runs, when the file changes; by section."""
 
@@ -172,12 +173,27 @@ class Agent(Struct, forbid_unknown_fields=True):
         str, Meta(description="So much waits on this disk for servers that are away; then reading stops.")
     ] = SPOOL_BYTES
 
-    @property
-    def outputs(self) -> list[Output]:
-        """The servers, each with how it is reached. Raises ConfigError."""
-        from tailrace.ship.connection import Server as Output  # only agents pay for it
-
-        return [Output(url, self.token_file, self.ca_file) for url in self.servers]
+    topic: Annotated[
+        str,
+        Meta(
+            description="The topic of Kafka. `{service}` `{host}` `{path}` and other labels are filled in; a label "
+            "`topic`, which is what `topic` of an entry sets, wins."
+        ),
+    ] = "tailrace"
+    partition_by: Annotated[
+        str,
+        Meta(
+            description="`stream`: all lines of a file keep their order. `spread`: evenly, in no order. Or the name of "
+            "a label or field, whose equal values keep theirs."
+        ),
+    ] = "stream"
+    acks: Annotated[
+        str,
+        Meta(
+            description="When Kafka has a line: `all` replicas in sync have it, `1`: the leader has, `0`: it is sent."
+        ),
+    ] = "all"
+    compression: Annotated[str, Meta(description="`zstd`, `lz4`, `gzip`, `snappy` or `none`.")] = "zstd"
 
 
 class Quota(Struct, forbid_unknown_fields=True):
@@ -239,6 +255,29 @@ class Config(Struct, forbid_unknown_fields=True):
     quota: Quota = msgspec.field(default_factory=Quota)
     kafka: Kafka = msgspec.field(default_factory=Kafka)
     elastic: Elastic = msgspec.field(default_factory=Elastic)
+
+    @property
+    def outputs(self) -> list[Output | Cluster]:
+        """What an agent ships to, each with how it is reached. Raises ConfigError."""
+        from tailrace.ship.connection import Server as Output  # only agents pay for it
+
+        agent = self.agent
+        found: list[Output | Cluster] = [Output(url, agent.token_file, agent.ca_file) for url in agent.servers]
+        if self.kafka.brokers:
+            from tailrace.ship.kafka import Cluster
+
+            found.append(
+                Cluster(
+                    self.kafka.cluster,
+                    topic=agent.topic,
+                    partition_by=agent.partition_by,
+                    acks=agent.acks,
+                    compression=agent.compression,
+                    partitions=self.kafka.partitions,
+                    replication=self.kafka.replication,
+                )
+            )
+        return found
 
     @property
     def directory(self) -> Path:
@@ -313,8 +352,6 @@ def _values(config: Config) -> None:
         raise ConfigError(
             f"agent.spool: {config.agent.spool!r} is too small", cure=f"It has {SPOOL_BYTES_MIN} bytes at least."
         )
-    if config.agent.servers:
-        _ = config.agent.outputs
     if config.elastic.urls:
         _ = config.elastic.access
     if not _INDEX.fullmatch(config.elastic.index):
@@ -322,6 +359,7 @@ def _values(config: Config) -> None:
             f"elastic.index: {config.elastic.index!r} is not the name of an index",
             cure="Lower-case letters, digits, - and _, beginning with a letter.",
         )
+    _ = config.outputs
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
         config.collect.start = config.collect.start.upper().replace(" ", "")

@@ -78,7 +78,7 @@ class Brokers:
             "reconnect.backoff.max.ms": KAFKA_RETRY_MS_MAX,
             "socket.keepalive.enable": True,
             "log_level": 0,
-            "error_cb": lambda error: said(sentence(error)),
+            "error_cb": lambda error: said(_explained(error)),
         }
         for key, file in (("ca", self.ca_file), ("certificate", self.cert_file), ("key", self.key_file)):
             if file and self.tls:
@@ -125,12 +125,11 @@ class Brokers:
             },
         )
 
-    def producer(self, said: Callable[[str], None], **more: Any) -> Producer:
-        """Return a client that writes; ``more`` are settings of librdkafka, ``_`` for dots. Raises as ``consumer``."""
+    def producer(self, said: Callable[[str], None], more: Mapping[str, Any]) -> Producer:
+        """Return a client that writes; ``more`` are settings of librdkafka. Raises ConfigError, Away."""
         from confluent_kafka import Producer
 
-        own = {key.replace("_", "."): value for key, value in more.items()}
-        return _made(Producer, {**self.settings(said), **own})
+        return _made(Producer, {**self.settings(said), **more})
 
 
 def check_extra() -> None:
@@ -155,6 +154,14 @@ def sentence(error: Any) -> str:
     inner = error.args[0] if isinstance(error, Exception) and error.args else error
     text = inner.str() if hasattr(inner, "str") else str(inner)  # type: ignore[union-attr]
     return text[:300] or str(inner)
+
+
+def _explained(error: Any) -> str:
+    cures = {_AUTHENTICATION: "; check kafka.user, kafka.mechanism and the password", _SSL: "; check kafka.ca_file"}
+    return sentence(error) + cures.get(error.code(), "")
+
+
+_AUTHENTICATION, _SSL = -169, -181  # of librdkafka (rdkafka.h)
 
 
 def epoch_of(topic_id: str, partition: int) -> int:
