@@ -29,6 +29,7 @@ from tailrace.lines import Mask
 if TYPE_CHECKING:
     from tailrace.bus.brokers import Brokers
     from tailrace.ship.connection import Server as Output
+    from tailrace.store.elastic.client import Access
     from tailrace.ship.kafka import Cluster
 
 _SIZES = {
@@ -36,6 +37,7 @@ _SIZES = {
     "b": 1,
     **{u + s: (1000 if s == "b" else 1024) ** n for n, u in enumerate("kmgt", 1) for s in ("b", "ib")},
 }
+_INDEX = re.compile(r"[a-z][a-z0-9_-]{0,99}")
 _SPANS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -213,6 +215,35 @@ class Quota(Struct, forbid_unknown_fields=True):
     ] = 0
 
 
+class Elastic(Struct, forbid_unknown_fields=True):
+    """The Elasticsearch or OpenSearch cluster that keeps the records of many machines."""
+
+    urls: Annotated[
+        list[str], Meta(description="Its nodes, like `https://es-1:9200`; the others are asked when one fails.")
+    ] = []
+    user: Annotated[str, Meta(description="The user, for basic authentication.")] = ""
+    password_file: Annotated[str, Meta(description="A file with the user's password.")] = ""
+    api_key_file: Annotated[str, Meta(description="A file with an API key (the encoded form), instead of a user.")] = ""
+    ca_file: Annotated[
+        str, Meta(description="The authorities (PEM) that it is verified with. Empty: the system's.")
+    ] = ""
+    index: Annotated[
+        str, Meta(description="Its indices are called `INDEX-2026.11.20`, and all of them have the alias `INDEX`.")
+    ] = "tailrace"
+    shards: Annotated[int, Meta(ge=1, le=1024, description="Primary shards of an index of one day.")] = 1
+    replicas: Annotated[int, Meta(ge=0, le=32, description="Copies of each.")] = 1
+    compress: Annotated[
+        bool, Meta(description="Send requests with gzip: about 5 microseconds of CPU a line, a sixth of the bytes.")
+    ] = False
+
+    @property
+    def access(self) -> Access:
+        """How the cluster is entered. Raises ConfigError."""
+        from tailrace.store.elastic.client import Access  # only who has a cluster pays for it
+
+        return Access(self.urls, self.user, self.password_file, self.api_key_file, self.ca_file, self.compress)
+
+
 class Config(Struct, forbid_unknown_fields=True):
     """All sections."""
 
@@ -223,6 +254,7 @@ class Config(Struct, forbid_unknown_fields=True):
     agent: Agent = msgspec.field(default_factory=Agent)
     quota: Quota = msgspec.field(default_factory=Quota)
     kafka: Kafka = msgspec.field(default_factory=Kafka)
+    elastic: Elastic = msgspec.field(default_factory=Elastic)
 
     @property
     def outputs(self) -> list[Output | Cluster]:
@@ -319,6 +351,13 @@ def _values(config: Config) -> None:
     if size(config.agent.spool) < SPOOL_BYTES_MIN:
         raise ConfigError(
             f"agent.spool: {config.agent.spool!r} is too small", cure=f"It has {SPOOL_BYTES_MIN} bytes at least."
+        )
+    if config.elastic.urls:
+        _ = config.elastic.access
+    if not _INDEX.fullmatch(config.elastic.index):
+        raise ConfigError(
+            f"elastic.index: {config.elastic.index!r} is not the name of an index",
+            cure="Lower-case letters, digits, - and _, beginning with a letter.",
         )
     _ = config.outputs
     if config.collect.start not in ("", "beginning", "end"):

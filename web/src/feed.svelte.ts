@@ -351,7 +351,7 @@ export class Feed {
   }
 
   #onGap(gap: Gap): void {
-    const checkpoint = gap.to;
+    const checkpoint = gap.next ?? gap.to;
     if (gap.why === "reset") this.#origin = this.first = "";
     this.#reach(checkpoint, checkpoint);
     if (!this.held) {
