@@ -446,6 +446,8 @@ class FileSource:
         try:
             status = os.fstat(fd)
             same = (status.st_dev, status.st_ino) == one.key and stat.S_ISREG(status.st_mode)
+            # A link may have been turned between the look and the opening: what was opened is what counts.
+            same = same and not self._finder.outside(os.path.realpath(f"/proc/self/fd/{fd}"))
             followed = self._identified(one, fd, status, only_known=only_known) if same else None
         except OSError as error:
             self._refused[one.path] = str(error)

@@ -127,6 +127,10 @@ class Finder:
         place = self._index.find(path)
         return None if place is None else self._wishes[place].entry
 
+    def outside(self, real: str) -> bool:
+        """Tell whether a real path is behind the fence, whatever entry it is of."""
+        return bool(self._fence.refuses(real))
+
     def refuses(self, entry: Entry, path: str) -> bool:
         """Tell whether a path is excluded from an entry, or behind the fence."""
         real = os.path.realpath(path)
