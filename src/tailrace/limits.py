@@ -180,9 +180,10 @@ STATE_LOOK_S = 5.0
 """An agent looks so often whether its state is different, and writes it then ..."""
 STATE_STALE_S = 600.0
 """... or after so long. etcd keeps every version that was written until it is compacted, so a state that is only a
-little different (LAG_STEP_BYTES) is the same."""
+little different is the same ..."""
 LAG_STEP_BYTES = 1 * MIB
-"""A lag is told in powers of two, from here on."""
+LAG_STEP_RECORDS = 1_000
+"""... as are lags of the same power of two, and all below these, which are told as 0."""
 SEEN_S = 7 * 86_400
 """That an agent was there is known for so long; machines that come and go do not fill etcd."""
 STATE_PROBLEMS_MAX = 10
@@ -190,6 +191,9 @@ STATE_PROBLEM_CHARACTERS_MAX = 300
 AGENTS_LISTED_MAX = 5_000
 AGENTS_FRESH_S = 1.0
 """The list of agents is asked of etcd so often at most, however many people look at it."""
+AGENT_THREADS = 2
+AGENT_CALLS_MAX = 16
+"""Calls about single agents that wait for etcd."""
 AGENT_NAME_CHARACTERS_MAX = 253
 """As long as the name of a host can be."""
 

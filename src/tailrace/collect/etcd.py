@@ -56,6 +56,7 @@ from tailrace.limits import (
     ETCD_RETRY_S_MAX,
     ETCD_RETRY_S_MIN,
     LAG_STEP_BYTES,
+    LAG_STEP_RECORDS,
     SEEN_S,
     STATE_LOOK_S,
     STATE_STALE_S,
@@ -350,7 +351,7 @@ class Presence:
             self._kept_at = now
             if not int(self._gateway.call("lease/keepalive", {"ID": self._lease}).get("TTL", 0)):
                 self._lease = ""
-        state = self._state()
+        state = _rough(self._state())
         if not self._lease or now - self._written_at >= STATE_STALE_S or _told(state) != self._written:
             self._write(state, now)
 
@@ -382,9 +383,14 @@ def _put(key: str, value: Struct, lease: str) -> dict[str, object]:
     return {"request_put": {"key": base64_of(key), "value": encoded, "lease": lease}}
 
 
+def _rough(state: AgentState) -> AgentState:
+    """Return a state without what is too little to be told."""
+    lag = state.lag_bytes if state.lag_bytes >= LAG_STEP_BYTES else 0
+    waiting = state.waiting_records if state.waiting_records >= LAG_STEP_RECORDS else 0
+    return msgspec.structs.replace(state, lag_bytes=lag, waiting_records=waiting)
+
+
 def _told(state: AgentState) -> AgentState:
     """Return what of a state makes it another one: not when it was, and of lags their size only."""
-    steps = (state.lag_bytes // LAG_STEP_BYTES).bit_length()
-    return msgspec.structs.replace(
-        state, at="", lag_bytes=steps, waiting_records=(state.waiting_records // 1000).bit_length()
-    )
+    lag, waiting = state.lag_bytes.bit_length(), state.waiting_records.bit_length()
+    return msgspec.structs.replace(state, at="", lag_bytes=lag, waiting_records=waiting)

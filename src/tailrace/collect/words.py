@@ -95,7 +95,7 @@ class AgentState(Struct):
     """What an agent says of itself: the JSON that it keeps in etcd, below ``state/``, for as long as it lives.
 
     ``lag_bytes`` of files are not read yet; so many records wait on its disk for the server that has the fewest.
-    Both are told roughly, and only when they are large. ``allow`` are the roots below which others may have it read,
+    Both are told roughly: small ones are 0. ``allow`` are the roots below which others may have it read,
     ``rules`` the names of its own rules of redaction, which an entry may use.
     """
 
@@ -125,8 +125,8 @@ class AgentSeen(Struct):
 class KnownAgent(Struct):
     """An agent that etcd knows. ``revision`` is that of the entries below ``agents/``; 0: there are none.
 
-    ``here``: it lives. ``stopped``: it was ended in order. ``gone``: it was heard of last at ``seen``, and its end is
-    not known. ``awaited``: it has entries and was never seen, or not for a week.
+    ``here``: it lives. ``stopped``: it was ended in order. ``gone``: its end is not known. ``awaited``: it has entries
+    and was never seen, or not for a week. ``seen`` is about when one was heard of that is not here.
     """
 
     host: str
