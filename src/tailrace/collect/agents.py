@@ -146,5 +146,5 @@ def _check(text: bytes, state: AgentState | None) -> None:
     """Raise ConfigError for entries that the agent will refuse, as far as it is known from here."""
     wishes = remote.wishes_of(text)
     # Without a state nobody knows what it allows: it decides when it comes. Of its own rules only the names are known.
-    rules = dict.fromkeys(state.rules if state else (), Rule(pattern="^", template="x"))
+    rules = dict.fromkeys(state.rules if state else (), Rule(pattern="x", template="x"))
     remote.check(wishes, rules, [], state.allow if state else ["/"], here=False)

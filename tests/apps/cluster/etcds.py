@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import urllib.error
@@ -45,12 +46,16 @@ class EtcdServer:
             words.remove("--unsafe-no-fsync")
         with self.directory.with_suffix(".log").open("ab") as log:
             self.process = subprocess.Popen([*map(str, words), *map(str, self._arguments)], stdout=log, stderr=log)
-        until(self._listens, 30)
+        until(self._ready, 30)
 
-    def _listens(self):
+    def _ready(self):
+        """Tell whether it has a leader: one that is killed before it had its first does not find itself again."""
         assert self.process.poll() is None, self.directory.with_suffix(".log").read_text()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with contextlib.suppress(OSError):
+            with urllib.request.urlopen(f"{self.url}/health", timeout=2, context=context) as answer:
+                return json.load(answer)["health"] == "true"
         return False
 
     def kill(self):
