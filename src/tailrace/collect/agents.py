@@ -82,7 +82,7 @@ class Directory:
         gone = {"request_delete_range": {"key": base64_of(self._key(host))}}
         forgotten = {"request_delete_range": {"key": base64_of(f"{self._prefix}seen/{host}")}}
         self._swap(host, revision, gone, *([] if state else [forgotten]))
-        return AgentEntries(host, 0, "")
+        return AgentEntries(host, 0, "", "")
 
     def _swap(self, host: str, revision: int, *operations: Mapping[str, Any]) -> None:
         same = {"key": base64_of(self._key(host)), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
@@ -104,7 +104,7 @@ class Directory:
 
     def _shown(self, host: str, value: Value | None, state: AgentState | None) -> AgentEntries:
         if value is None:
-            return AgentEntries(host, 0, "")
+            return AgentEntries(host, 0, "", "")
         problem = ""
         try:
             _check(value.value, state)
@@ -130,8 +130,8 @@ def _agent(
     if host in states:
         return KnownAgent(host, "here", revision, None, state and state.version, state)
     if was is None:
-        return KnownAgent(host, "awaited", revision)
-    return KnownAgent(host, "stopped" if was.stopped else "gone", revision, was.at, was.version)
+        return KnownAgent(host, "awaited", revision, None, None, None)
+    return KnownAgent(host, "stopped" if was.stopped else "gone", revision, was.at, was.version, None)
 
 
 def _decoded(value: Value | None, kind: type[Kind]) -> Kind | None:

@@ -70,7 +70,7 @@ def agent_routes(directory: Directory | None) -> list[BaseRoute]:
     asking = _Asking(directory) if directory else None
 
     async def agents(_: Request) -> Response:
-        body = await asking.list() if asking else msgspec.json.encode(Agents(etcd=False))
+        body = await asking.list() if asking else msgspec.json.encode(Agents(etcd=False, agents=[], more=False))
         return Response(body, media_type=JSON)
 
     async def agent(request: Request) -> Response:

@@ -88,7 +88,7 @@ class SourceState(Struct):
     key: str
     revision: int
     entries: int
-    error: str = ""
+    error: str
 
 
 class AgentState(Struct):
@@ -132,17 +132,17 @@ class KnownAgent(Struct):
     host: str
     condition: Literal["here", "stopped", "gone", "awaited"]
     revision: int
-    seen: str | None = None
-    version: str | None = None
-    state: AgentState | None = None
+    seen: str | None
+    version: str | None
+    state: AgentState | None
 
 
 class Agents(Struct):
     """All agents that etcd knows, by name. ``etcd`` is false where none is configured."""
 
     etcd: bool
-    agents: list[KnownAgent] = []
-    more: bool = False
+    agents: list[KnownAgent]
+    more: bool
 
 
 class AgentEntries(Struct):
@@ -154,7 +154,7 @@ class AgentEntries(Struct):
     host: str
     revision: int
     value: str
-    problem: str = ""
+    problem: str
 
 
 class Replaces(Struct, forbid_unknown_fields=True):
