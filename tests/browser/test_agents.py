@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from playwright.sync_api import expect
+
 from tests.apps.agent.agents import Agent
 from tests.apps.programs import Server, until
 

@@ -7,6 +7,8 @@ import time
 
 import msgspec
 import pytest
+from tests.apps.cluster.etcds import Freezing
+from tests.apps.programs import until
 
 from tailrace.collect import etcd as module
 from tailrace.collect import gateway as calls
@@ -16,8 +18,6 @@ from tailrace.collect.etcd import Presence, Wishes, keys_of
 from tailrace.collect.gateway import Etcd, Gateway
 from tailrace.collect.words import AgentState
 from tailrace.errors import ConfigError
-from tests.apps.cluster.etcds import Freezing
-from tests.apps.programs import until
 
 
 @pytest.fixture

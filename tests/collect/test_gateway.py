@@ -4,13 +4,13 @@ import base64
 import threading
 
 import pytest
+from tests.apps.agent.tls import certificate
+from tests.apps.cluster.etcds import Freezing, b64, free_port
+from tests.apps.programs import until
 
 from tailrace.collect import gateway
 from tailrace.collect.gateway import Declined, Etcd, Gateway, base64_of, changes
 from tailrace.errors import Away, ConfigError
-from tests.apps.agent.tls import certificate
-from tests.apps.cluster.etcds import Freezing, b64, free_port
-from tests.apps.programs import until
 
 
 def to(*urls, **more):
@@ -71,9 +71,11 @@ def test_a_watch_is_ended_from_another_thread(etcd):
 
     stopping = threading.Thread(target=stop)
     stopping.start()
+    said = asked.watch(["gateway/e"], revision + 1)
+    assert next(said)["created"]
+    created.set()
     with pytest.raises(Away):
-        for _ in asked.watch(["gateway/e"], revision + 1):
-            created.set()
+        next(said)
     stopping.join()
     with pytest.raises(Away, match="stopping"):
         asked.read(["gateway/e"])

@@ -171,7 +171,7 @@ const english = {
   agentAddresses: "addresses",
   agentRoots: "may read below",
   agentNoRoots: "nothing: its collect.allow is empty",
-  agentSource: "{n} entries, revision {revision}",
+  agentSource: "entries: {n}, revision {revision}",
   agentFollows: "What it follows",
   agentTook: "The agent follows this.",
   agentTakes: "Saved. The agent has not said yet that it follows this.",

@@ -236,7 +236,7 @@ class Wishes:
             wishes = wishes_of(source.seen.value)
             self._check(wishes)
         except ConfigError as error:
-            source.error = " ".join(error.message.split())  # some point at a place, over several lines
+            source.error = error.message
             return
         source.wishes, source.good, source.error = wishes, source.seen, ""
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -67,7 +68,9 @@ def check(
     try:
         entries.check(wishes, rules, redact)
     except ConfigError as error:
-        raise ConfigError(error.message.removeprefix("collect."), cure=error.cure) from error
+        # In one line, because it stands in lists: a query is repeated with a mark under the mistake.
+        message = re.sub(r"\n\s*\^?\s*", ": ", error.message.removeprefix("collect."))
+        raise ConfigError(message, cure=error.cure) from error
     if wishes and not allow:
         raise ConfigError(
             "the agent names no roots below which others may have it read",

@@ -6,11 +6,11 @@ import signal
 from pathlib import Path
 
 import pytest
+
+from tailrace.collect.addresses import addresses
 from tests.apps.agent.agents import Agent, Writer, all_there, numbers, wait_for_lines
 from tests.apps.cluster.etcds import Freezing
 from tests.apps.programs import Server, tailrace, until
-
-from tailrace.collect.addresses import addresses
 
 
 @pytest.fixture(scope="module")
