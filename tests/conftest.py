@@ -6,7 +6,6 @@ import signal
 import pytest
 from hypothesis import settings
 
-from tests.apps.cluster.etcds import EtcdServer
 from tests.apps.programs import Server
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -38,25 +37,3 @@ def server(tmp_path_factory):
     one = Server(tmp_path_factory.mktemp("server") / "data")
     yield one
     one.stop()
-
-
-@pytest.fixture(scope="session")
-def etcd(tmp_path_factory):
-    """One etcd for all tests that only use keys of their own. ``compact`` is harmless to the others."""
-    one = EtcdServer(tmp_path_factory.mktemp("etcd") / "data")
-    yield one
-    one.kill()
-
-
-@pytest.fixture
-def own_etcd(tmp_path):
-    """Start etcd servers of the test's own, which it may kill."""
-    started = []
-
-    def one(*arguments, **more):
-        started.append(EtcdServer(tmp_path / f"etcd{len(started)}", *arguments, **more))
-        return started[-1]
-
-    yield one
-    for each in started:
-        each.kill()

@@ -60,7 +60,10 @@ def _operation(call: Call, of_kind: dict[int, Any]) -> dict[str, Any]:
         "summary": call.summary,
         "responses": responses,
     }
-    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in in_path]
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "description": "In the path.", "required": True, "schema": {"type": "string"}}
+        for name in in_path
+    ]
     parameters += [_parameter(field, of_kind[id(field.type)]) for field in msgspec.structs.fields(call.takes)]
     if call.any_parameters:
         labels = {"type": "object", "additionalProperties": {"type": "string"}}

@@ -7,10 +7,8 @@ import time
 
 import msgspec
 import pytest
-from tests.apps.cluster.etcds import Freezing
 from tests.apps.programs import until
 
-from tailrace.collect import etcd as module
 from tailrace.collect import gateway as calls
 from tailrace.collect import remote
 from tailrace.collect.addresses import addresses
@@ -31,7 +29,7 @@ def watching(tmp_path, key):
     """Watch keys; what is ended by a test is ended once."""
     started = []
 
-    def one(url, *keys, directory=tmp_path, check=lambda wishes: None, start=True):
+    def one(url, *keys, directory=tmp_path, check=lambda _: None, start=True):
         told = []
         wishes = Wishes(
             Gateway(Etcd(endpoints=[url])), lambda: keys or (key,), directory, check, lambda: told.append(1)
@@ -154,23 +152,19 @@ def test_a_value_that_is_bad_and_then_deleted_wants_nothing(etcd, key, watching)
 # -- what happens to the connection ----------------------------------------------------------------------------
 
 
-def test_what_was_written_and_compacted_while_etcd_was_out_of_reach_is_there_afterwards(own_etcd, key, watching):
-    etcd = own_etcd()
-    proxy = Freezing(etcd.port)
+def test_what_was_written_and_compacted_while_etcd_was_out_of_reach_is_there_afterwards(etcd, key, watching, proxy):
+    way = proxy(etcd.port)
     etcd.put(key, entries("/a"))
-    wishes = watching(proxy.url)
+    wishes = watching(way.url)
     comes(wishes, "/a")
-    proxy.close()
-    until(wishes.problems)
+    way.turn("refuse")
+    until(lambda: "does not answer" in " ".join(wishes.problems()))
     for number in range(5):
         etcd.put(key, entries("/b", f"/{number}"))
     etcd.compact()
-    again = Freezing(etcd.port, proxy.port)
-    try:
-        comes(wishes, "/b", "/4")
-        assert wishes.problems() == []
-    finally:
-        again.close()
+    way.turn("pass")
+    comes(wishes, "/b", "/4")
+    assert wishes.problems() == []
 
 
 def test_history_that_is_compacted_between_reading_and_watching_is_read_again(etcd, key, watching, monkeypatch):
@@ -190,8 +184,8 @@ def test_history_that_is_compacted_between_reading_and_watching_is_read_again(et
     comes(watching(etcd.url), "/b")
 
 
-def test_an_etcd_that_is_killed_and_started_again_is_watched_again(own_etcd, key, watching):
-    etcd = own_etcd()
+def test_an_etcd_that_is_killed_and_started_again_is_watched_again(start_etcd, key, watching):
+    etcd = start_etcd()
     etcd.put(key, entries("/a"))
     wishes = watching(etcd.url)
     comes(wishes, "/a")
@@ -204,34 +198,28 @@ def test_an_etcd_that_is_killed_and_started_again_is_watched_again(own_etcd, key
     assert wishes.problems() == []
 
 
-def test_a_connection_that_is_dead_without_a_word_is_noticed(etcd, key, watching, monkeypatch):
+def test_a_connection_that_is_dead_without_a_word_is_noticed(etcd, key, watching, proxy, monkeypatch):
     monkeypatch.setattr(calls, "ETCD_QUIET_S_MAX", 0.5)
-    proxy = Freezing(etcd.port)
-    try:
-        etcd.put(key, entries("/a"))
-        wishes = watching(proxy.url)
-        comes(wishes, "/a")
-        proxy.freeze()
-        etcd.put(key, entries("/b"))
-        comes(wishes, "/b")
-    finally:
-        proxy.close()
+    way = proxy(etcd.port)
+    etcd.put(key, entries("/a"))
+    wishes = watching(way.url)
+    comes(wishes, "/a")
+    way.turn("forget")
+    etcd.put(key, entries("/b"))
+    comes(wishes, "/b")
 
 
-def test_a_silent_watch_is_begun_anew_without_anybody_being_told(etcd, key, watching, monkeypatch):
+def test_a_silent_watch_is_begun_anew_without_anybody_being_told(etcd, key, watching, proxy, monkeypatch):
     monkeypatch.setattr(calls, "ETCD_QUIET_S_MAX", 0.1)
     etcd.put(key, entries("/a"))
-    proxy = Freezing(etcd.port)
-    try:
-        wishes = watching(proxy.url)
-        until(lambda: proxy.connections > 3)
-        assert (paths(wishes), wishes.told, wishes.problems()) == (["/a"], [1], [])
-    finally:
-        proxy.close()
+    way = proxy(etcd.port)
+    wishes = watching(way.url)
+    until(lambda: way.connections > 3)
+    assert (paths(wishes), wishes.told, wishes.problems()) == (["/a"], [1], [])
 
 
-def test_another_member_is_asked_when_one_goes(own_etcd, etcd, key, watching, tmp_path):
-    first = own_etcd()
+def test_another_member_is_asked_when_one_goes(start_etcd, etcd, key, watching, tmp_path):
+    first = start_etcd()
     first.put(key, entries("/a"))
     etcd.put(key, entries("/b"))  # stands for another member: what matters is that it is asked
     wishes = Wishes(
@@ -247,8 +235,8 @@ def test_another_member_is_asked_when_one_goes(own_etcd, etcd, key, watching, tm
 # -- what is kept ----------------------------------------------------------------------------------------------
 
 
-def test_without_etcd_the_last_good_entries_are_in_use_from_the_start_on(own_etcd, key, watching, tmp_path):
-    etcd = own_etcd()
+def test_without_etcd_the_last_good_entries_are_in_use_from_the_start_on(start_etcd, key, watching, tmp_path):
+    etcd = start_etcd()
     etcd.put(key, entries("/a"))
     first = watching(etcd.url)
     comes(first, "/a")
@@ -301,8 +289,8 @@ def test_a_file_that_cannot_be_written_is_said_and_costs_nothing_else(etcd, key,
     until(lambda: not wishes.problems())
 
 
-def test_an_etcd_that_was_made_anew_has_deleted_nothing(own_etcd, key, watching):
-    old, new = own_etcd(), own_etcd()
+def test_an_etcd_that_was_made_anew_has_deleted_nothing(start_etcd, key, watching):
+    old, new = start_etcd(), start_etcd()
     for number in range(10):
         old.put(key, entries("/a", f"/{number}"))
     first = watching(old.url)
@@ -388,8 +376,8 @@ def test_an_agent_that_stops_takes_its_state_along_and_says_so(etcd, agent):
     assert etcd.json(f"test_etcd/seen/{one.host}")["stopped"] is True
 
 
-def test_the_state_outlives_its_lease_for_as_long_as_the_agent_lives(own_etcd, agent):
-    etcd = own_etcd()
+def test_the_state_outlives_its_lease_for_as_long_as_the_agent_lives(start_etcd, agent):
+    etcd = start_etcd()
     one = agent(etcd.url, gone_s=1)
     until(lambda: state_of(etcd, one))
     (lease,) = {kv["lease"] for kv in etcd.call("kv/range", key=calls.base64_of(f"test_etcd/state/{one.host}"))["kvs"]}
@@ -408,8 +396,8 @@ def test_a_lease_that_is_lost_is_made_anew_with_the_state(etcd, agent):
     until(lambda: state_of(etcd, one))
 
 
-def test_an_etcd_that_is_away_is_said_and_learns_the_state_when_it_is_back(own_etcd, agent):
-    etcd = own_etcd()
+def test_an_etcd_that_is_away_is_said_and_learns_the_state_when_it_is_back(start_etcd, agent):
+    etcd = start_etcd()
     etcd.kill()
     one = agent(etcd.url, gone_s=3)
     assert "does not answer" in until(lambda: one.presence.error)
@@ -418,18 +406,16 @@ def test_an_etcd_that_is_away_is_said_and_learns_the_state_when_it_is_back(own_e
     until(lambda: not one.presence.error)
 
 
-def test_stopping_does_not_wait_for_an_etcd_that_hangs(etcd, watching, key, monkeypatch):
-    monkeypatch.setattr(calls, "ETCD_ANSWER_S_MAX", 0.5)
-    proxy = Freezing(etcd.port)
-    try:
-        etcd.put(key, entries("/a"))
-        wishes = watching(proxy.url)
-        comes(wishes, "/a")
-        proxy.freeze()
-        wishes.stop()  # ends, though the watch would be silent for half a minute
-        assert not wishes._thread.is_alive()
-    finally:
-        proxy.close()
+def test_stopping_does_not_wait_for_an_etcd_that_hangs(etcd, watching, key, proxy, monkeypatch):
+    monkeypatch.setattr(calls, "ETCD_QUIET_S_MAX", 3600)
+    way = proxy(etcd.port)
+    etcd.put(key, entries("/a"))
+    wishes = watching(way.url)
+    comes(wishes, "/a")
+    way.turn("hole")
+    wishes.stop()
+    assert not wishes._thread.is_alive()
+    way.turn("pass")
 
 
 def test_the_file_is_replaced_as_a_whole(etcd, key, watching, tmp_path):
@@ -441,4 +427,3 @@ def test_the_file_is_replaced_as_a_whole(etcd, key, watching, tmp_path):
     comes(wishes, "/19")
     wishes.stop()
     assert "/19" in (tmp_path / "etcd.json").read_text()
-    assert module._FILE == "etcd.json"

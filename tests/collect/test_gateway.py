@@ -1,16 +1,21 @@
 """Calls to a real etcd: what is asked comes, and whatever is wrong has its name."""
 
-import base64
+import socket
 import threading
 
 import pytest
 from tests.apps.agent.tls import certificate
-from tests.apps.cluster.etcds import Freezing, b64, free_port
 from tests.apps.programs import until
+from tests.servers.etcd import base64
 
 from tailrace.collect import gateway
 from tailrace.collect.gateway import Declined, Etcd, Gateway, base64_of, changes
 from tailrace.errors import Away, ConfigError
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
 
 def to(*urls, **more):
@@ -96,16 +101,13 @@ def test_when_all_are_away_each_is_named():
         assert f"http://127.0.0.1:{port}: Failed to establish a new connection" in error.value.message
 
 
-def test_a_connection_that_died_meanwhile_costs_no_call(etcd):
-    proxy = Freezing(etcd.port)
-    try:
-        asked = to(proxy.url)
-        asked.read(["gateway/d"])
-        for one in proxy._open:
-            one.close()
-        asked.read(["gateway/d"])
-    finally:
-        proxy.close()
+def test_a_connection_that_died_meanwhile_costs_no_call(etcd, proxy):
+    way = proxy(etcd.port)
+    asked = to(way.url)
+    asked.read(["gateway/d"])
+    way.turn("pass")
+    asked.read(["gateway/d"])
+    assert way.connections == 2
 
 
 def test_what_is_no_etcd_is_said(server):
@@ -119,14 +121,14 @@ def test_what_etcd_declines_is_not_asked_of_another_member(etcd):
         asked.call("kv/put", {"key": base64_of("gateway/l"), "lease": "99"})
 
 
-def test_a_user_logs_in_and_again_when_etcd_has_forgotten_the_token(own_etcd, tmp_path, monkeypatch):
-    etcd = own_etcd()
+def test_a_user_logs_in_and_again_when_etcd_has_forgotten_the_token(start_etcd, tmp_path, monkeypatch):
+    etcd = start_etcd()
     for name, password in (("root", "all"), ("agent", "hush")):
         etcd.call("auth/user/add", name=name, password=password)
     etcd.call("auth/role/add", name="root")
     etcd.call("auth/user/grant", user="root", role="root")
     etcd.call("auth/role/add", name="agents")
-    ours = {"permType": "READWRITE", "key": b64("tailrace/"), "range_end": b64("tailrace0")}
+    ours = {"permType": "READWRITE", "key": base64("tailrace/"), "range_end": base64("tailrace0")}
     etcd.call("auth/role/grant", name="agents", perm=ours)
     etcd.call("auth/user/grant", user="agent", role="agents")
     etcd.put("tailrace/a", "1")
@@ -153,9 +155,9 @@ def test_a_user_where_etcd_asks_for_none_is_nobody(etcd):
     assert to(etcd.url, user="agent").read(["gateway/none"])[0] == {}
 
 
-def test_over_tls_only_who_is_verified_is_asked(own_etcd, tmp_path):
+def test_over_tls_only_who_is_verified_is_asked(start_etcd, tmp_path):
     key, made = certificate(tmp_path, "etcd")
-    etcd = own_etcd("--cert-file", made, "--key-file", key, scheme="https")
+    etcd = start_etcd("--cert-file", made, "--key-file", key, scheme="https")
     asked = to(etcd.url, ca_file=str(made))
     asked.call("kv/put", {"key": base64_of("a"), "value": base64_of("1")})
     assert asked.read(["a"])[0]["a"].value == b"1"
@@ -179,7 +181,3 @@ def test_over_tls_only_who_is_verified_is_asked(own_etcd, tmp_path):
 def test_a_section_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ConfigError, match=r"etcd\."):
         Etcd(**wrong).check()
-
-
-def test_values_are_bytes_in_base64():
-    assert base64.b64decode(base64_of("键")).decode() == "键"

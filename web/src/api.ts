@@ -1631,6 +1631,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description In the path. */
                 host: string;
             };
             cookie?: never;
@@ -1664,6 +1665,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description In the path. */
                 host: string;
             };
             cookie?: never;
@@ -1701,6 +1703,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description In the path. */
                 host: string;
             };
             cookie?: never;

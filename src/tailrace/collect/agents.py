@@ -23,7 +23,7 @@ from tailrace.collect.entries import Rule
 from tailrace.collect.gateway import Etcd, Gateway, Value, base64_of, values
 from tailrace.collect.words import AgentEntries, Agents, AgentSeen, AgentState, KnownAgent
 from tailrace.errors import BadInput, Changed, ConfigError
-from tailrace.limits import AGENT_NAME_CHARACTERS_MAX, AGENTS_LISTED_MAX
+from tailrace.limits import AGENTS_LISTED_MAX
 
 Kind = TypeVar("Kind", bound=Struct)
 
@@ -93,7 +93,7 @@ class Directory:
             )
 
     def _known(self, host: str) -> tuple[Value | None, AgentState | None]:
-        if not re.fullmatch(r"[A-Za-z0-9._:-]+", host) or len(host) > AGENT_NAME_CHARACTERS_MAX:
+        if not re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", host):
             raise BadInput(f"{host[:80]!r} is no name of an agent", cure="It is the name of a host, or an address.")
         state_key = f"{self._prefix}state/{host}"
         found, _, _ = self._gateway.read([self._key(host), state_key])

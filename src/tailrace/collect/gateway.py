@@ -30,8 +30,6 @@ from tailrace.errors import Away, ConfigError, TailraceError
 from tailrace.limits import (
     ETCD_ANSWER_S_MAX,
     ETCD_CONNECT_S_MAX,
-    ETCD_CONNECTIONS_MAX,
-    ETCD_GONE_S,
     ETCD_MESSAGE_BYTES_MAX,
     ETCD_QUIET_S_MAX,
 )
@@ -45,6 +43,7 @@ _LOGIN = "auth/authenticate"
 _UNAVAILABLE = 14
 """The code (of gRPC) with which a member says that it cannot answer now; another one may."""
 _PIECE_BYTES = 65_536
+_CONNECTIONS_KEPT = 4
 _CURE = "What is known stays in use, and it is tried again. See etcd.endpoints."
 _DECLINED_CURE = "docs/guide/many-machines.md says what etcd has to let us do."
 
@@ -69,7 +68,7 @@ class Etcd(Struct, forbid_unknown_fields=True):
     key_file: Annotated[str, Meta(description="Its key (PEM).")] = ""
     gone_after: Annotated[
         str, Meta(description="An agent that etcd has not heard of for so long is shown as gone.")
-    ] = f"{ETCD_GONE_S}s"
+    ] = "60s"
 
     def check(self) -> None:
         """Raise ConfigError for a value that has the right type and no meaning."""
@@ -127,7 +126,7 @@ class Gateway:
         library = _urllib3()
         given = {"ca_certs": self._etcd.ca_file, "cert_file": self._etcd.cert_file, "key_file": self._etcd.key_file}
         return library.PoolManager(
-            maxsize=ETCD_CONNECTIONS_MAX, retries=False, **{name: path for name, path in given.items() if path}
+            maxsize=_CONNECTIONS_KEPT, retries=False, **{name: path for name, path in given.items() if path}
         )
 
     def stop(self) -> None:

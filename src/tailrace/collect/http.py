@@ -20,7 +20,9 @@ from tailrace.api import JSON, parameters
 from tailrace.collect.agents import Directory
 from tailrace.collect.words import AGENTS_PATH, AgentEntries, Agents, Collecting, CollectParameters, Replaces
 from tailrace.errors import Away, BadInput, Busy, TooLarge
-from tailrace.limits import AGENT_CALLS_MAX, AGENT_THREADS, AGENTS_FRESH_S, REMOTE_BYTES_MAX
+from tailrace.limits import AGENT_CALLS_MAX, AGENTS_FRESH_S, REMOTE_BYTES_MAX
+
+_THREADS = 2
 
 
 def routes(answer: Callable[[CollectParameters], Collecting]) -> list[BaseRoute]:
@@ -38,7 +40,7 @@ class _Asking:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._threads = ThreadPoolExecutor(AGENT_THREADS, "agents")
+        self._threads = ThreadPoolExecutor(_THREADS, "agents")
         self._waiting = 0
         self._list: asyncio.Future[bytes] | None = None
         self._at = float("-inf")

@@ -9,7 +9,6 @@ import pytest
 
 from tailrace.collect.addresses import addresses
 from tests.apps.agent.agents import Agent, Writer, all_there, numbers, wait_for_lines
-from tests.apps.cluster.etcds import Freezing
 from tests.apps.programs import Server, tailrace, until
 
 
@@ -84,9 +83,9 @@ def change(server, host, body, revision, method="PUT"):
 
 
 def test_entries_that_come_change_and_go_and_an_etcd_that_is_killed_cost_no_line_and_double_none(
-    own_etcd, sink, agent, host, logs
+    start_etcd, sink, agent, host, logs
 ):
-    etcd = own_etcd()
+    etcd = start_etcd()
     key = f"tailrace/agents/{host}"
     writer = Writer(logs / "app.log")
     try:
@@ -188,8 +187,8 @@ def test_the_widespread_form_under_an_address_is_followed(etcd, server, agent, h
     until(lambda: "1 removed" in following.said())
 
 
-def test_an_agent_that_starts_while_etcd_is_away_follows_what_it_said_last(own_etcd, sink, agent, host, logs):
-    etcd = own_etcd()
+def test_an_agent_that_starts_while_etcd_is_away_follows_what_it_said_last(start_etcd, sink, agent, host, logs):
+    etcd = start_etcd()
     etcd.put(f"tailrace/agents/{host}", entries(logs / "*.log"))
     (logs / "a.log").write_text("1\n")
     first = agent(etcd.url, servers=[sink.url])
@@ -309,11 +308,11 @@ def test_a_server_without_etcd_says_so(sink):
     assert b"this server has no etcd" in tailrace("agents", server=sink).stdout
 
 
-def test_a_server_whose_etcd_is_away_says_so_and_goes_on(etcd, start, host):
-    proxy = Freezing(etcd.port)
-    one = start(TAILRACE_ETCD__ENDPOINTS=proxy.url)
+def test_a_server_whose_etcd_is_away_says_so_and_goes_on(etcd, start, proxy, host):
+    way = proxy(etcd.port)
+    one = start(TAILRACE_ETCD__ENDPOINTS=way.url)
     assert one.call("GET", "/api/v1/agents")[0] == 200
-    proxy.close()
+    way.turn("refuse")
     status, _, body = one.call("GET", f"/api/v1/agents/{host}")
     assert (status, b"etcd does not answer" in body) == (503, True)
     assert one.call("GET", "/api/v1/status")[0] == 200
