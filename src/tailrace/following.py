@@ -119,6 +119,7 @@ class Following:
         self._listen()
         self.collector.start()
         if self._wishes and self._presence:
+            self._say(f"etcd decides what is followed besides: {', '.join(self._wishes.keys)}")
             self._wishes.start()
             self._presence.start()
         if self._settings:

@@ -136,6 +136,9 @@ def test_what_the_check_refuses_is_a_bad_value_until_the_check_agrees(etcd, key,
     allow.append(str(tmp_path))
     wishes.recheck()
     assert (paths(wishes), wishes.problems()) == ([f"{tmp_path}/a.log"], [])
+    allow.clear()
+    wishes.recheck()
+    assert (paths(wishes), "names no roots" in wishes.problems()[0]) == ([], True)
 
 
 def test_a_value_that_is_bad_and_then_deleted_wants_nothing(etcd, key, watching):
@@ -302,8 +305,9 @@ def test_an_etcd_that_was_made_anew_has_deleted_nothing(start_etcd, key, watchin
     new.put(key, entries("/b"))
     comes(wishes, "/b")
     assert wishes.problems() == []
+    wishes.stop()
     new.delete(key)
-    comes(wishes)
+    comes(watching(new.url))  # what the new one has said once, it can take back
 
 
 # -- what is told ----------------------------------------------------------------------------------------------
@@ -312,10 +316,11 @@ def test_an_etcd_that_was_made_anew_has_deleted_nothing(start_etcd, key, watchin
 class Agent:
     """An agent whose state tests change."""
 
-    def __init__(self, url, host, gone_s=60):
+    def __init__(self, url, host, gone_s=60, **more):
         self.state = AgentState(host, "1", [], "t", "t", 0, 0, 0, 0, [], [], [], [])
         self.host = host
-        self.presence = Presence(Gateway(Etcd(endpoints=[url])), "test_etcd/", host, gone_s, lambda: self.state)
+        gateway = Gateway(Etcd(endpoints=[url], **more))
+        self.presence = Presence(gateway, "test_etcd/", host, gone_s, lambda: self.state)
         self.presence.start()
 
     def becomes(self, **changes):
@@ -394,6 +399,23 @@ def test_a_lease_that_is_lost_is_made_anew_with_the_state(etcd, agent):
     etcd.call("lease/revoke", ID=one.presence._lease)
     assert state_of(etcd, one) is None
     until(lambda: state_of(etcd, one))
+
+
+def test_an_agent_that_may_not_write_says_so_and_leaves_no_leases_behind(start_etcd, agent):
+    etcd = start_etcd()
+    etcd.call("auth/user/add", name="root", password="all")
+    etcd.call("auth/role/add", name="root")
+    etcd.call("auth/user/grant", user="root", role="root")
+    etcd.call("auth/user/add", name="reader", password="")
+    etcd.call("auth/enable")
+    one = agent(etcd.url, user="reader", gone_s=1)
+    assert "permission denied" in until(lambda: one.presence.error)
+    leases = (one.presence._lease, one.presence._seen_lease)
+    for _ in range(3):
+        one.presence.error = ""
+        one.presence.look()
+        until(lambda: one.presence.error)
+    assert (one.presence._lease, one.presence._seen_lease) == leases
 
 
 def test_an_etcd_that_is_away_is_said_and_learns_the_state_when_it_is_back(start_etcd, agent):

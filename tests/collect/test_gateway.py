@@ -1,6 +1,7 @@
 """Calls to a real etcd: what is asked comes, and whatever is wrong has its name."""
 
 import socket
+import sys
 import threading
 
 import pytest
@@ -181,3 +182,11 @@ def test_over_tls_only_who_is_verified_is_asked(start_etcd, tmp_path):
 def test_a_section_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ConfigError, match=r"etcd\."):
         Etcd(**wrong).check()
+
+
+def test_without_its_library_etcd_names_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "urllib3", None)
+    Etcd().check()
+    with pytest.raises(ConfigError) as error:
+        Etcd(endpoints=["http://etcd1:2379"]).check()
+    assert "tailrace[etcd]" in error.value.cure

@@ -115,6 +115,7 @@ class Wishes:
         self._check = check
         self._changed = changed
         self._lock = threading.RLock()
+        self._writing = threading.Lock()
         self._sources: dict[str, _Source] = {}
         self._kept: _Kept | None = None
         self._cluster, self._revision = "", 0
@@ -128,6 +129,11 @@ class Wishes:
         """The entries of all keys, in the order of the keys."""
         with self._lock:
             return [wish for source in self._sources.values() for wish in source.wishes]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that are read now."""
+        return list(self._keys())
 
     @property
     def away(self) -> bool:
@@ -160,10 +166,14 @@ class Wishes:
         return [*filter(None, (self._error, self._file_error)), *bad]
 
     def recheck(self) -> None:
-        """Look again at the values that were bad: what they are checked against has changed."""
+        """Look again at all values: what they are checked against has changed."""
         with self._lock:
             before = self.sources()
             for source in self._sources.values():
+                try:
+                    self._check(source.wishes)
+                except ConfigError as error:
+                    source.wishes, source.good, source.error = [], None, error.message
                 if source.error:
                     self._judge(source)
         self._keep_and_tell(before)
@@ -171,6 +181,13 @@ class Wishes:
     # -- watching ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._watch()
+        except Exception as fault:
+            self._error = f"watching etcd has stopped, a restart begins again: {fault!r}"
+            raise
+
+    def _watch(self) -> None:
         rest = ETCD_RETRY_S_MIN
         while not self._stopping.is_set():
             try:
@@ -210,8 +227,10 @@ class Wishes:
             raise Declined(f"etcd has ended the watch: {said.get('cancel_reason') or 'without a reason'}")
         news = {value.key: value if there else None for value, there in changes(said)}
         if news:
-            self._revision = max(self._revision, *(one.revision for one, _ in changes(said)))
             self._error = ""
+            self._revision = max(one.revision for one, _ in changes(said))
+            header = said.get("header")
+            self._cluster = str(header.get("cluster_id", "")) if isinstance(header, dict) else self._cluster
             self._take(news)
         return True
 
@@ -263,29 +282,32 @@ class Wishes:
 
     def _keep(self) -> None:
         """Replace the file, when good values are other than those in it."""
-        with self._lock:
-            good = [one.good for one in self._sources.values() if one.good]
-            values = {one.key: (one.revision, one.value.decode()) for one in good}
-            if (
-                self._kept
-                and not self._file_error
-                and (self._kept.cluster, self._kept.values) == (self._cluster, values)
-            ):
+        with self._writing:
+            with self._lock:
+                good = [one.good for one in self._sources.values() if one.good]
+                kept = _Kept(
+                    self._cluster, self._revision, {one.key: (one.revision, one.value.decode()) for one in good}
+                )
+            before = self._kept
+            if before and (before.cluster, before.values) == (kept.cluster, kept.values) and not self._file_error:
                 return
-            kept = self._kept = _Kept(self._cluster, self._revision, values)
-        new = self._path.with_suffix(".new")
-        try:
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(kept))
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
-            sync_directory(self._path.parent)
-            self._file_error = ""
-        except OSError as error:
-            self._file_error = (
-                f"{self._path} cannot be written ({error.strerror}): a start without etcd will be without"
-            )
+            try:
+                _replace(self._path, msgspec.json.encode(kept))
+                self._kept, self._file_error = kept, ""
+            except OSError as error:
+                why = error.strerror or str(error)
+                self._file_error = f"{self._path} cannot be written ({why}): a start without etcd will be without"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put a file in the place of another, for its owner only, so that a crash leaves one of them. Raises OSError."""
+    new = path.with_suffix(".new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    sync_directory(path.parent)
 
 
 def _stays(source: _Source) -> str:
@@ -341,8 +363,11 @@ class Presence:
                 self.error = ""
             except (Away, Declined) as error:
                 self.error = f"etcd does not learn how this agent is: {error.message}"
-                if isinstance(error, Declined):  # such as that it does not know the lease
+                if "lease not found" in error.message:
                     self._lease = self._seen_lease = ""
+            except Exception as fault:
+                self.error = f"telling etcd has stopped, a restart begins again: {fault!r}"
+                raise
             self._asked.wait(min(STATE_LOOK_S, self._gone_s / 3))
             self._asked.clear()
 

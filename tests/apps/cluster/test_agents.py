@@ -172,6 +172,20 @@ def test_masking_of_the_file_cannot_be_taken_away(etcd, server, agent, host, log
     until(lambda: server.messages(q=f"host:{host}") == ["password=[redacted:password]"])
 
 
+def test_a_rule_of_the_file_that_an_entry_of_etcd_uses_cannot_be_removed(etcd, server, agent, host, logs, tmp_path):
+    config = tmp_path / "tailrace.toml"
+    config.write_text('[collect.rules.badge]\npattern = "B[0-9]+"\ntemplate = "badge"\n')
+    etcd.put(f"tailrace/agents/{host}", entries(logs / "a.log", redact=["badge"]))
+    (logs / "a.log").write_text("B123 came\n")
+    following = agent(etcd.url, "--config", config, servers=[server.url])
+    until(lambda: server.messages(q=f"host:{host}") == ["badge came"])
+    config.write_text("")
+    until(lambda: "an entry of etcd needs what is not there any more" in following.said())
+    with (logs / "a.log").open("a") as log:
+        log.write("B124 went\n")
+    until(lambda: server.messages(q=f"host:{host}") == ["badge came", "badge went"])
+
+
 def test_the_widespread_form_under_an_address_is_followed(etcd, server, agent, host, logs):
     if not addresses():
         pytest.skip("this machine has no address but loopback")
