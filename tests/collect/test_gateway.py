@@ -111,9 +111,14 @@ def test_a_connection_that_died_meanwhile_costs_no_call(etcd, proxy):
     assert way.connections == 2
 
 
-def test_what_is_no_etcd_is_said(server):
+@pytest.mark.parametrize(
+    "answer", [b"200 OK\r\nContent-Length: 5\r\n\r\nhello", b"404 Not Found\r\nContent-Length: 0\r\n\r\n"]
+)
+def test_what_is_no_etcd_is_said(etcd, proxy, answer):
+    way = proxy(etcd.port)
+    way.turn(b"HTTP/1.1 " + answer)
     with pytest.raises(Away, match="not etcd"):
-        to(server.url).read(["a"])
+        to(way.url).read(["a"])
 
 
 def test_what_etcd_declines_is_not_asked_of_another_member(etcd):
