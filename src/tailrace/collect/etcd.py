@@ -52,6 +52,7 @@ from tailrace.collect.remote import wishes_of
 from tailrace.collect.words import AgentSeen, AgentState, SourceState
 from tailrace.errors import Away, ConfigError
 from tailrace.limits import (
+    ETCD_ANSWER_S_MAX,
     ETCD_KEYS_MAX,
     ETCD_RETRY_S_MAX,
     ETCD_RETRY_S_MIN,
@@ -63,6 +64,7 @@ from tailrace.limits import (
 )
 
 _FILE = "etcd.json"
+_STOP_S = 2 * ETCD_ANSWER_S_MAX  # a call that was begun; an answer that comes a byte at a time is not waited for
 
 
 def keys_of(etcd: Etcd, host: str) -> list[str]:
@@ -149,7 +151,7 @@ class Wishes:
         self._stopping.set()
         self._gateway.stop()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_STOP_S)
 
     def sources(self) -> list[SourceState]:
         """Return the keys that are there."""
@@ -347,8 +349,8 @@ class Presence:
         self._asked.set()
         if not self._thread.is_alive():
             return
-        self._thread.join()
-        if self._written is None or self.error:
+        self._thread.join(_STOP_S)
+        if self._written is None or self.error or self._thread.is_alive():
             return
         try:
             self._put_seen(stopped=True)
