@@ -14,6 +14,7 @@ TailraceError            a message, and the cure
     DiskFull             no room; nothing acknowledged is lost
     Damaged              bytes are not what was written
   Away                   a server that is needed beside us does not answer
+  Changed                somebody else has changed it meanwhile
   OriginTaken            the place a batch was read from was taken already, in part
   Closed                 the component was shut down
 """
@@ -108,6 +109,10 @@ class Damaged(DataError):
 
 class Away(TailraceError):
     """A server that is needed beside us does not answer."""
+
+
+class Changed(TailraceError):
+    """What was to be replaced is not there any more: somebody else has changed it."""
 
 
 class OriginTaken(TailraceError):
