@@ -445,6 +445,8 @@ export interface components {
             };
             /** @default null */
             digest?: string | null;
+            /** @default null */
+            next?: string | null;
         };
         /**
          * PingFrame
