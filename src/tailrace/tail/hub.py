@@ -406,7 +406,7 @@ class Hub:
             subscription.move(await start(viewer))
             return
         if isinstance(start, After | Now) or not now.cursors:
-            now = await self._in_thread(self.bus.newest)
+            now = await self._in_thread(self.bus.newest, start.checkpoint if isinstance(start, After) else None)
         if isinstance(start, After):
             self._resume(viewer, start)
         elif isinstance(start, Last):
