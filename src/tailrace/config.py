@@ -38,8 +38,8 @@ from tailrace.lines import Mask
 if TYPE_CHECKING:
     from tailrace.bus.brokers import Brokers
     from tailrace.ship.connection import Server as Output
-    from tailrace.store.elastic.client import Access
     from tailrace.ship.kafka import Cluster
+    from tailrace.store.elastic.client import Access
 
 _SIZES = {
     "": 1,

@@ -1,4 +1,4 @@
-"""Where one machine keeps its records: a bus and a store in the data directory, and what brings them from one to the other.
+"""Where one machine keeps its records: bus and store in the data directory, and what goes from the one to the other.
 
 store (its checkpoint) -> bus (never before it) -> indexer
 """

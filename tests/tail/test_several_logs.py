@@ -20,8 +20,9 @@ from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import BadInput
 from tailrace.query import parse
 from tailrace.store.search import History
-from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
+from tailrace.tail.hub import Hub
 from tailrace.tail.replay import Replays
+from tailrace.tail.start import After, Last, Now, Since, Start
 from tailrace.tail.subscription import State
 from tailrace.tail.view import View
 from tests.tail.test_join import BOUNDS, QUERIES, WORDS

@@ -12,7 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
-from tailrace.cursor import Checkpoint, Cursor
+from tailrace.cursor import Checkpoint, Cursor, Position
 from tailrace.errors import Gone
 from tailrace.query import Query
 from tailrace.record import Batch
@@ -98,7 +98,7 @@ class TopicBus:
     def next(self) -> Checkpoint:
         return self._next
 
-    def newest(self) -> Checkpoint:
+    def newest(self, seen: Position | None = None) -> Checkpoint:  # noqa: ARG002 - it always looks for all
         self._next = self.topic.ends
         return self._next
 

@@ -17,8 +17,9 @@ from tailrace.limits import TAIL_BEHIND_ROWS_MAX
 from tailrace.query import Query
 from tailrace.record import Batch
 from tailrace.store import Progress, Search
-from tailrace.tail.hub import Hub, Start
+from tailrace.tail.hub import Hub
 from tailrace.tail.sse import encode
+from tailrace.tail.start import Start
 from tailrace.tail.subscription import State
 from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer

@@ -465,7 +465,7 @@ export interface components {
          * @description Records that were not sent: which range, how many when that is known, and why.
          *
          *         With ``levels`` and ``digest`` these are the records that matched in the range and were left out; of a range that
-         *         was ``sampled``, others were sent.
+         *         was ``sampled``, others were sent. Whoever comes back does so with ``next`` when it is there, else with ``to``.
          */
         GapFrame: {
             to: string;
@@ -481,6 +481,8 @@ export interface components {
             };
             /** @default null */
             digest?: string | null;
+            /** @default null */
+            next?: string | null;
         };
         /**
          * PingFrame

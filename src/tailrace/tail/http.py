@@ -25,9 +25,10 @@ from tailrace.tail import poll, sse, websocket
 from tailrace.tail.connection import Connection, Connections
 from tailrace.tail.conversation import Conversation
 from tailrace.tail.evaluate import Encode
-from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
+from tailrace.tail.hub import Hub
 from tailrace.tail.pace import PLACE, Place
 from tailrace.tail.replay import Replays
+from tailrace.tail.start import After, Last, Now, Since, Start
 from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
 from tailrace.tail.words import POLL, REPLAY, SOCKET, TAIL, PollParameters, ReplayParameters, TailParameters

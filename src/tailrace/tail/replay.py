@@ -48,8 +48,9 @@ from tailrace.record import Batch, rfc3339
 from tailrace.store import TIME_MIN_NS, Cancelled, Progress, Search
 from tailrace.tail.catchup import History
 from tailrace.tail.evaluate import Encode
-from tailrace.tail.hub import After, Hub
+from tailrace.tail.hub import Hub
 from tailrace.tail.pace import OFFSET_MAX, Pace, Page, Place, Span, State, resume
+from tailrace.tail.start import After
 from tailrace.tail.subscription import State as Tail
 from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
@@ -143,7 +144,8 @@ class _Replay:
                 self._progress.check()
                 self._take_page()
                 now_ns = self._now()
-                frames = pace.step(now_ns, self._bus.next.cursors[0].offset, TAIL_QUEUE_BYTES_MAX - subscription.queued_bytes)
+                (end,) = self._bus.next.cursors
+                frames = pace.step(now_ns, end.offset, TAIL_QUEUE_BYTES_MAX - subscription.queued_bytes)
                 for frame in frames:
                     self._queue(frame)
                 self._have_read()

@@ -9,9 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from confluent_kafka import Producer
+from confluent_kafka.admin import NewPartitions
+
+from tests.apps.cluster.conftest import PARTITIONS
 from tests.apps.cluster.writing import Writer, by_file, groups
 from tests.apps.collection.test_applications import connects, free_port
 from tests.apps.programs import Server, until
+from tests.apps.tail.reading import tailing
 from tests.apps.tail.test_proxy import documented
 from tests.apps.tail.ways import WAYS, Way
 
@@ -88,3 +93,21 @@ def test_agents_are_told_to_ship_to_kafka(serve: Callable[..., Server]) -> None:
     status, _, body = serve().call("GET", "/api/v1/push/blocks", {"source": "agent:1.0"})
     assert status == 403
     assert b"agents ship to Kafka" in body
+
+
+def test_a_partition_that_is_added_is_read_from_its_beginning_here_and_at_a_server_that_has_just_started(
+    serve: Callable[..., Server], writer: Writer, kafka
+) -> None:
+    first, second = serve(), serve()
+    with tailing(first) as tail:
+        kafka.admin.create_partitions([NewPartitions(writer.topic, PARTITIONS + 1)])[writer.topic].result(30)
+        producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
+        producer.produce(writer.topic, b"in the new one", partition=PARTITIONS)
+        producer.flush(30)
+        assert tail.until_count(1).messages == ["in the new one"]
+        seen = tail.last_id
+    with tailing(second, after=seen) as tail:
+        producer.produce(writer.topic, b"and another", partition=PARTITIONS)
+        producer.flush(30)
+        assert tail.until_count(1).messages == ["and another"]
+        assert tail.gaps == []

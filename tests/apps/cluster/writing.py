@@ -36,8 +36,8 @@ class Writer:
     def write(self, count: int, now_ns: int) -> None:
         """Write so many more lines of each file, and wait until the brokers have them."""
         failed: list[object] = []
-        for place, (name, known) in enumerate(self.written.items()):
-            first = place * FILE + len(known)
+        for place, name in enumerate(FILES):
+            first = place * FILE + len(self.written[name])
             numbers = range(first, first + count)
             batch = Batch.of(
                 time=[now_ns + number % FILE for number in numbers],
@@ -57,7 +57,7 @@ class Writer:
                     timestamp=time_ms,
                     on_delivery=lambda error, _: failed.append(error) if error else None,
                 )
-            known += numbers
+            self.written[name] += numbers
         self._producer.flush(30)
         assert not failed, failed[:1]
 
