@@ -10,7 +10,6 @@ import asyncio
 from dataclasses import dataclass, field
 from unittest import mock
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -18,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.query import parse
 from tailrace.store.search import History
-from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
+from tailrace.tail.hub import After, Hub, Last, Now, Start
 from tailrace.tail.subscription import State
 from tailrace.tail.view import View
 from tests.tail.test_join import BOUNDS, QUERIES, WORDS

@@ -9,10 +9,10 @@ but not the snapshot), the search fails with Gone; it never answers with less.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -33,9 +33,10 @@ from tailrace.limits import (
 )
 from tailrace.query import Query
 from tailrace.query.filters.logic import Everything
+from tailrace.query.pipes.stats import STREAM, Counted, Key
 from tailrace.query.plan import Need, OfStream
 from tailrace.record import LEVEL_NAMES, Batch, Stream
-from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Progress, Search, Snapshot, Store
+from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Grouping, Progress, Search, Snapshot, Store
 from tailrace.store.parts.scan import Block, Source, interleave, ordered, unordered
 from tailrace.tally import NOTHING
 
@@ -79,8 +80,12 @@ class _Values:
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, values: pa.Array) -> None:
-        for entry in pc.value_counts(values.drop_null()).to_pylist():
-            self.counts[entry["values"]] = self.counts.get(entry["values"], 0) + entry["counts"]
+        self.count((one["values"], one["counts"]) for one in pc.value_counts(values.drop_null()).to_pylist())
+
+    def count(self, counted: Iterable[tuple[str | None, int]]) -> None:
+        for value, count in counted:
+            if value is not None:
+                self.counts[value] = self.counts.get(value, 0) + count
         if len(self.counts) > GROUPS_MAX:
             raise TooLarge(f"more than {GROUPS_MAX} different values", cure="Narrow the query or the time.")
 
@@ -103,6 +108,11 @@ class OneStream:
     def need(self) -> Need:
         """Return that stream."""
         return OfStream(lambda stream: stream.json == self.json)
+
+
+def counting(search: Search, keys: tuple[Key, ...]) -> Search:
+    """Return the search of who only counts what it finds, by these keys."""
+    return replace(search, order=None, limit=None, after=None, grouping=Grouping(keys))
 
 
 class History:
@@ -309,7 +319,8 @@ class History:
                 counts[value] = np.zeros(buckets, np.int64)
             counts[value] += added
 
-        plain = replace(search, order=None, limit=None, after=None, first_ns=max(search.first_ns, first_ns))
+        keys = (Key("time", span_ns), *([Key(by)] if by else []))
+        plain = counting(replace(search, first_ns=max(search.first_ns, first_ns)), keys)
         for batch in self.scan(plain, progress):
             bucket = _one_bucket(batch, first_ns, span_ns)
             if isinstance(batch, Block) and bucket is not None and by in (None, "level"):
@@ -318,13 +329,11 @@ class History:
                         add(name if by else None, (np.arange(buckets) == bucket) * count)
                 continue
             places = (batch.numpy("time") - first_ns) // span_ns
-            if by is None:
-                counts[None] += np.bincount(places, minlength=buckets)
-                continue
-            values = batch.column(by).dictionary_encode(null_encoding="encode")
-            codes = values.indices.to_numpy()
-            for code, value in enumerate(values.dictionary.to_pylist()):
-                add(value, np.bincount(places[codes == code], minlength=buckets))
+            for value, some in _parted(batch, by):
+                add(value, np.bincount(places[some], minlength=buckets))
+        for known in plain.grouping.found if plain.grouping else ():
+            for value, places, rows in _over_time(known):
+                add(value, np.bincount((places - first_ns) // span_ns, rows, buckets).astype(np.int64))
         return Histogram(first_ns, span_ns, counts)
 
     def _range(self, search: Search, progress: Progress) -> tuple[int, int]:
@@ -341,9 +350,11 @@ class History:
 
     def values(self, search: Search, name: str, limit: int, progress: Progress) -> dict[str, int]:
         """Return the values of an attribute with their counts, the most frequent first. Raises TooLarge."""
-        values = _Values()
-        for batch in self.scan(replace(search, order=None, limit=None, after=None), progress):
+        values, plain = _Values(), counting(search, (Key(name),))
+        for batch in self.scan(plain, progress):
             values.add(batch.column(name))
+        for known in plain.grouping.found if plain.grouping else ():
+            values.count(zip(known.columns[0].to_pylist(), known.rows.to_pylist(), strict=True))
         return values.top(limit)
 
     def fields(self, search: Search, progress: Progress) -> Facets:
@@ -373,7 +384,14 @@ class History:
     def streams(self, search: Search, progress: Progress) -> dict[Stream, StreamFacts]:
         """Return who spoke, how much, and when first and last. Raises TooLarge."""
         found: dict[Stream, StreamFacts] = {}
-        for batch in self.scan(replace(search, order=None, limit=None, after=None), progress):
+        plain = counting(search, (STREAM,))
+
+        def add(stream: Stream, rows: int, first_ns: int, last_ns: int) -> None:
+            facts = found.setdefault(stream, StreamFacts())
+            facts.rows += rows
+            facts.first_ns, facts.last_ns = min(facts.first_ns, first_ns), max(facts.last_ns, last_ns)
+
+        for batch in self.scan(plain, progress):
             codes, times, streams = batch.stream_codes, batch.numpy("time"), batch.streams
             first = np.full(len(streams), TIME_MAX_NS, np.int64)
             last = np.full(len(streams), TIME_MIN_NS, np.int64)
@@ -381,12 +399,15 @@ class History:
             np.maximum.at(last, codes, times)
             for code, rows in enumerate(np.bincount(codes, minlength=len(streams)).tolist()):
                 if rows:
-                    facts = found.setdefault(streams[code], StreamFacts())
-                    facts.rows += rows
-                    facts.first_ns = min(facts.first_ns, int(first[code]))
-                    facts.last_ns = max(facts.last_ns, int(last[code]))
+                    add(streams[code], rows, int(first[code]), int(last[code]))
             if len(found) > GROUPS_MAX:
                 raise TooLarge(f"more than {GROUPS_MAX} streams", cure="Narrow the query or the time.")
+        for known in plain.grouping.found if plain.grouping else ():
+            assert known.first_ns is not None
+            assert known.last_ns is not None
+            columns = (*known.columns, known.rows, known.first_ns, known.last_ns)
+            for json, rows, first_ns, last_ns in zip(*(column.to_pylist() for column in columns), strict=True):
+                add(Stream.parse(json), rows, first_ns, last_ns)
         return found
 
     def tally(self, query: Query, start: Position, stop: Position, progress: Progress) -> int:
@@ -450,6 +471,27 @@ class _OnBus:
         assert self.offsets is not None
         assert whole.offsets is not None
         return whole if len(whole) == len(self.offsets) else whole.filter(np.isin(whole.offsets, self.offsets))
+
+
+def _parted(batch: Batch, by: str | None) -> Iterator[tuple[str | None, Any]]:
+    """Yield each value of an attribute in a batch and the rows that have it; without an attribute, None and all."""
+    if by is None:
+        yield None, slice(None)
+        return
+    values = batch.column(by).dictionary_encode(null_encoding="encode")
+    codes = values.indices.to_numpy()
+    for code, value in enumerate(values.dictionary.to_pylist()):
+        yield value, codes == code
+
+
+def _over_time(known: Counted) -> Iterator[tuple[str | None, np.ndarray, np.ndarray]]:
+    """Yield each value of the second key (None without one), with the times and rows of its groups."""
+    times, rows = known.columns[0].to_numpy(), known.rows.to_numpy()
+    values = known.columns[1] if len(known.columns) > 1 else pa.nulls(len(times), pa.string())
+    codes = values.dictionary_encode(null_encoding="encode")
+    for code, value in enumerate(codes.dictionary.to_pylist()):
+        some = codes.indices.to_numpy() == code
+        yield value, times[some], rows[some]
 
 
 def _one_bucket(batch: Batch, first_ns: int, span_ns: int) -> int | None:
