@@ -393,6 +393,9 @@ ELASTIC_PAGE_ROWS_MAX = 5_000
 """Records of one page; clusters give 10,000 ..."""
 ELASTIC_PAGE_BYTES = 8 * MIB
 """... or about so many bytes, by the size of those of the page before."""
+ELASTIC_GROUPS_PAGE = 10_000
+ELASTIC_STREAMS_PAGE = 1_000
+"""Groups of one answer, and those with the first and last record of each; clusters take 65,535."""
 ELASTIC_DAYS_MAX = 31
 """The indices of so many days are named one by one; of more, all are searched."""
 ELASTIC_LOGS_MAX = 10_000
