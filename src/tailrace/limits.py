@@ -283,6 +283,41 @@ INDEX_LAG_WAIT_S = 5.0
 INDEX_RETRY_S = 5.0
 """Between tries when the disk is full or read-only; the bus keeps what waits."""
 
+# -- indexing into a cluster -----------------------------------------------------------------------------------
+BULK_LINES_MAX = 2_000
+BULK_BYTES_MAX = 4 * MIB
+"""What one bulk request carries, whichever comes first; clusters do not get faster with more."""
+BULK_BYTES_MIN = 16 * KIB
+"""A cluster that refuses requests for their size gets smaller ones, down to this."""
+BULKS_AT_ONCE = 2
+"""Requests on their way at once: one is worked off while the next one travels. More processes make more of them."""
+INDEXING_BLOCKS_MAX = 4
+"""Blocks that are held, on their way or waiting for it; beyond it nothing more is consumed."""
+INDEXING_GATHER_S = 0.5
+"""Lines that come one by one are gathered for so long: a request costs a cluster more than a line."""
+INDEXING_TAKE_MESSAGES = 250
+"""Messages that are taken from Kafka's client at once, before their size is looked at."""
+INDEXING_FETCH_BYTES = 8 * MIB
+INDEXING_FETCHED_KIB_MAX = 16 * KIB
+"""What Kafka's client fetches at once, and what it holds of it."""
+INDEXING_COMMIT_S = 1.0
+"""Offsets are committed so often: what was written since then is sent again after a crash, and is there already."""
+INDEXING_PAUSE_S = 1.0
+"""After waiting so long for room the partitions are paused; a pause throws away what was fetched."""
+INDEXING_REVOKE_S_MAX = 10.0
+"""A partition that is taken away waits so long for its blocks; meanwhile nobody has it."""
+INDEXING_END_S_MAX = 20.0
+"""A process that ends waits so long for its blocks: less than systemd (90 s) and Kubernetes (30 s) wait for it."""
+INDEXING_METADATA_S = 10.0
+"""Topics and partitions that appear are seen so soon."""
+INDEXING_UPKEEP_S = 600.0
+"""Old indices are looked for so often."""
+KAFKA_CALL_S_MAX = 10.0
+"""A question to the brokers about offsets or topics."""
+BULK_RETRY_S_MIN = 0.25
+BULK_RETRY_S_MAX = 10.0
+"""Between tries of a request: doubled from the first to the second, each made up to twice as long by chance."""
+
 # -- search ----------------------------------------------------------------------------------------------------
 QUERY_BYTES_MAX = 16 * KIB
 QUERY_DEPTH_MAX = 64
