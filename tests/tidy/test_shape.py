@@ -30,6 +30,7 @@ TESTED_ELSEWHERE = {
     "server.py": "server/test_process.py",
     "ship/output.py": "ship/test_shipping.py",
     "agent_server.py": "apps/agent/test_asked.py",
+    "asked.py": "apps/agent/test_asked.py",
     "collect/flight.py": "apps/test_follow.py",
     "sources/entry.py": "sources/test_file.py",
     "sources/known.py": "sources/test_twins.py",

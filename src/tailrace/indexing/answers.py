@@ -80,7 +80,9 @@ def read(body: bytes, documents: int) -> Answer:
         raise ValueError(f"it answered for {len(items)} documents of {documents}")
     answer = Answer()
     for place, item in enumerate(items):
-        (one,) = item.values()
+        one = next(iter(item.values()), None)
+        if one is None:
+            raise ValueError("it answered for a document without saying what became of it")
         if one.status < 300:
             answer.written += 1
         elif one.status == 409:

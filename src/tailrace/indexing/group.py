@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from tailrace.errors import TailraceError
 from tailrace.indexing.counts import Counts
 from tailrace.indexing.progress import Progress
 from tailrace.indexing.writing import Block, Writing
@@ -51,6 +52,19 @@ _CONSUMER = {
 }
 _BROKERS = "brokers"
 _COMMIT = "commit"
+_DOCUMENTS = "documents"
+
+
+class Documents(Protocol):
+    """Makes documents of messages (documents.py)."""
+
+    def of(self, topic: str, partition: int, messages: Sequence[Message]) -> list[bytes]:
+        """Return one of each message: an action and a source, as lines. Raises TailraceError when it cannot now."""
+        ...
+
+    def forget(self, topic: str) -> None:
+        """Look again what the topic is: partitions of it were assigned."""
+        ...
 
 
 class Member:
@@ -61,11 +75,11 @@ class Member:
         settings: Mapping[str, Any],
         group: str,
         topics: Sequence[str],
-        documents: Callable[[Place, Sequence[Message]], list[bytes]],
+        documents: Documents,
         writing: Writing,
         counts: Counts,
     ) -> None:
-        """``documents`` makes one of each message; ``settings`` are those that every client of this Kafka needs."""
+        """``settings`` are those that every client of this Kafka needs."""
         self._topics = list(topics)
         self._documents = documents
         self._writing = writing
@@ -120,23 +134,25 @@ class Member:
             self._consumer.close()  # revokes, which commits
 
     def _step(self) -> None:
-        """Take some messages, or wait for room; hand over what is due, and commit."""
-        room = self._room() or self._writing.wait(self._room, INDEXING_PAUSE_S)
+        """Hand over what is due, take some messages, commit."""
+        free = self._free() or self._writing.wait(self._free, INDEXING_PAUSE_S)
+        if free and self._gathered and (self._full() or time.monotonic() - self._since >= INDEXING_GATHER_S):
+            self._hand_over()
+        room = free and not self._full()
         if room == self._paused:
             self._pause(not room)
         self._take(INDEXING_GATHER_S if room else 0.0)  # what is paused brings nothing, but takes part in the group
-        now = time.monotonic()
-        due = len(self._gathered) >= BULK_LINES_MAX or self._gathered_bytes >= BULK_BYTES_MAX
-        if self._gathered and room and (due or now - self._since >= INDEXING_GATHER_S):
-            self._hand_over()
-        if now >= self._look_at:
-            self._look_at = now + INDEXING_COMMIT_S
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + INDEXING_COMMIT_S
             self._commit(self._partitions, wait=False)
             self._restart()
             self._measure()
 
-    def _room(self) -> bool:
+    def _free(self) -> bool:
         return self._writing.blocks < INDEXING_BLOCKS_MAX
+
+    def _full(self) -> bool:
+        return len(self._gathered) >= BULK_LINES_MAX or self._gathered_bytes >= BULK_BYTES_MAX
 
     def _take(self, timeout_s: float) -> None:
         """Gather what comes within this time, a bounded number of bytes of it."""
@@ -164,11 +180,17 @@ class Member:
         self._why.pop(_BROKERS, None)
 
     def _hand_over(self) -> None:
-        """Make a block of what was gathered."""
+        """Make a block of what was gathered; it stays gathered while the documents cannot be made."""
         by_place: dict[Place, list[Message]] = {}
         for message in self._gathered:
             by_place.setdefault((message.topic(), message.partition()), []).append(message)
-        documents = [one for place, messages in by_place.items() for one in self._documents(place, messages)]
+        try:
+            documents = [one for place, messages in by_place.items() for one in self._documents.of(*place, messages)]
+        except TailraceError as error:
+            self._why[_DOCUMENTS] = error.message
+            self._stopping.wait(INDEXING_PAUSE_S)
+            return
+        self._why.pop(_DOCUMENTS, None)
         block = Block(documents, [message for messages in by_place.values() for message in messages])
         for place, messages in by_place.items():
             self._partitions[place].add(messages[-1].offset() + 1, block)
@@ -210,6 +232,7 @@ class Member:
         for one in partitions:
             self._partitions[one.topic, one.partition] = Progress()
             self._why.pop(one.topic, None)
+            self._documents.forget(one.topic)
         try:
             for one in self._consumer.committed(partitions, timeout=KAFKA_CALL_S_MAX):
                 if one.offset >= 0:

@@ -29,6 +29,7 @@ from tailrace.limits import (
 )
 from tailrace.store.elastic.client import Client, Rejected
 
+
 class Letters(Protocol):
     """Where poison goes (dead.py)."""
 
@@ -52,9 +53,7 @@ class Block:
 class Writing:
     """Brings blocks to the cluster from ``start`` until ``end``."""
 
-    def __init__(
-        self, client: Client, letters: Letters, counts: Counts, *, at_once: int = BULKS_AT_ONCE
-    ) -> None:
+    def __init__(self, client: Client, letters: Letters, counts: Counts, *, at_once: int = BULKS_AT_ONCE) -> None:
         self._client = client
         self._letters = letters
         self._counts = counts
@@ -132,6 +131,7 @@ class Writing:
                 if not self._letters.put(letters, self._ending):
                     return False
                 self._counts.add(dead=len(letters))
+                self._counts.why = letters[-1][1]
             failures = 0 if answer.settled else failures + 1
             if not answer.again:
                 self._why.pop(threading.get_ident(), None)
