@@ -1,6 +1,6 @@
 """What a program that is no server answers when it is asked how it is: ``/api/v1/status``, ``/metrics`` and health.
 
-It runs in a thread of its own beside the program, behind the same guard as a server, and only when an address was named.
+It runs in a thread of its own beside the program, behind the same guard as a server, only when an address was named.
 """
 
 from __future__ import annotations

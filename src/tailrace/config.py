@@ -160,6 +160,24 @@ class Quota(Struct, forbid_unknown_fields=True):
     ] = 0
 
 
+class Kafka(Struct, forbid_unknown_fields=True):
+    """The Kafka that agents, servers and indexers share."""
+
+    brokers: Annotated[list[str], Meta(description="Addresses (HOST:PORT) of some of its brokers.")] = []
+    topics: Annotated[list[str], Meta(description="Topics that are read.")] = msgspec.field(
+        default_factory=lambda: ["tailrace"]
+    )
+    replication: Annotated[int, Meta(ge=1, description="Copies of the topics that are made.")] = 1
+
+
+class Index(Struct, forbid_unknown_fields=True):
+    """How `tailrace index` runs; what it reads and writes stands in [kafka] and [elastic]."""
+
+    listen: Annotated[
+        str, Meta(description="HOST:PORT where it answers how it is (`tailrace status`, `/metrics`). Empty: nowhere.")
+    ] = ""
+
+
 class Elastic(Struct, forbid_unknown_fields=True):
     """The Elasticsearch or OpenSearch cluster that keeps the records of many machines."""
 
@@ -198,7 +216,9 @@ class Config(Struct, forbid_unknown_fields=True):
     collect: Collect = msgspec.field(default_factory=Collect)
     agent: Agent = msgspec.field(default_factory=Agent)
     quota: Quota = msgspec.field(default_factory=Quota)
+    kafka: Kafka = msgspec.field(default_factory=Kafka)
     elastic: Elastic = msgspec.field(default_factory=Elastic)
+    index: Index = msgspec.field(default_factory=Index)
 
     @property
     def directory(self) -> Path:

@@ -20,6 +20,7 @@ COMMANDS = {
     "up": "follow, store, search and serve in one process",
     "serve": "the server alone: takes pushes, search and tail",
     "agent": "follow, and ship to servers, through a spool on this disk",
+    "index": "bring what lies on Kafka into Elasticsearch or OpenSearch",
     "tail": "watch what matches, live",
     "replay": "watch what happened in a window, at any speed",
     "search": "find records",

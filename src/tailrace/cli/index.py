@@ -1,4 +1,4 @@
-"""``tailrace index``: brings what lies on Kafka into Elasticsearch or OpenSearch; any number of processes share the work.
+"""``tailrace index``: brings what lies on Kafka into Elasticsearch or OpenSearch; processes share the work.
 
 It keeps nothing on disk. Stop, at SIGTERM or SIGINT: what is on its way is written (for INDEXING_END_S_MAX at most),
 offsets are committed, the others take over. A second signal ends the process at once, which costs nothing either.
@@ -137,7 +137,38 @@ class _Program:
 
 
 def _indexing(wanted: Config) -> Indexing:
-    raise NotImplementedError
+    from tailrace.indexing.indexing import Indexing
+    from tailrace.pipeline.foreign import understand
+    from tailrace.store.elastic.client import Client
+
+    settings = {"bootstrap.servers": ",".join(wanted.kafka.brokers)}
+    return Indexing(
+        settings,
+        wanted.kafka.topics,
+        Client(wanted.elastic.access),
+        wanted.elastic.index,
+        retain_s=config.seconds(wanted.store.retain),
+        shards=wanted.elastic.shards,
+        replicas=wanted.elastic.replicas,
+        replication=wanted.kafka.replication,
+        epoch_of=lambda topic, partition: _epoch_of(settings, topic, partition),
+        understand=understand,
+    )
+
+
+def _epoch_of(settings: dict[str, Any], topic: str, partition: int) -> int:
+    import hashlib
+
+    from confluent_kafka import KafkaException, TopicCollection
+    from confluent_kafka.admin import AdminClient
+
+    try:
+        admin = AdminClient(dict(settings))
+        found = admin.describe_topics(TopicCollection([topic]), request_timeout=10)[topic].result()
+    except KafkaException as error:
+        raise TailraceError(f"Kafka does not say what topic {topic!r} is: {error.args[0].str()}") from error
+    digest = hashlib.sha256(f"{found.topic_id}/{partition}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") or 1
 
 
 def _summary(status: IndexStatus) -> str:

@@ -9,8 +9,9 @@ is mended; behind them stand the headers
     tailrace-dead-cut        its length in bytes, where the brokers take no message that long; the value is then empty
 
 The topic is made when it is first needed: one partition, messages as large as TOPIC takes and the headers besides.
-A letter counts once all in-sync replicas have it. After a crash between that and the commit it comes a second time, which its
-place shows. While Kafka does not take it, it is tried again for ever; nothing behind it is committed meanwhile.
+A letter counts once all in-sync replicas have it. After a crash between that and the commit it comes a second time,
+which its place shows. While Kafka does not take it, it is tried again for ever; nothing behind it is committed
+meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.cimpl import NewTopic
 
 from tailrace.limits import BULK_RETRY_S_MAX, BULK_RETRY_S_MIN, KAFKA_CALL_S_MAX, KIB
 
@@ -34,7 +37,7 @@ class DeadLetters:
     """Sends letters, from any thread; the connection is made for the first one."""
 
     def __init__(self, settings: Mapping[str, Any], *, replication: int) -> None:
-        """``settings`` are those that every client of this Kafka needs."""
+        """Connect to nothing yet; ``settings`` are those that every client of this Kafka needs."""
         self._settings = settings
         self._replication = replication
         self._lock = threading.Lock()
@@ -105,7 +108,7 @@ class DeadLetters:
         if topic in self._made:
             return
         admin = AdminClient(dict(self._settings))
-        resource = ConfigResource(ResourceType.TOPIC, topic)
+        resource = ConfigResource("topic", topic)
         found = admin.describe_configs([resource], request_timeout=KAFKA_CALL_S_MAX)[resource].result()
         largest = int(found["max.message.bytes"].value or 0) + _HEADERS_BYTES
         config = {"max.message.bytes": str(largest)}

@@ -7,11 +7,13 @@ message that comes again, by whatever way, is there already.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 from confluent_kafka import Message
 
 from tailrace.bus.message import Understand, decode
+from tailrace.bus.places import Headers
 from tailrace.store.elastic import document
 
 
@@ -39,7 +41,7 @@ class Documents:
             epoch = self._epochs[topic, partition] = self._epoch_of(topic, partition)
         decoded = decode(
             [message.value() for message in messages],
-            [message.headers() for message in messages],
+            cast(list[Headers], [message.headers() for message in messages]),
             np.array([message.offset() for message in messages], np.int64),
             [message.timestamp()[1] for message in messages],
             epoch=epoch,

@@ -75,11 +75,12 @@ class Member:
         settings: Mapping[str, Any],
         group: str,
         topics: Sequence[str],
+        *,
         documents: Documents,
         writing: Writing,
         counts: Counts,
     ) -> None:
-        """``settings`` are those that every client of this Kafka needs."""
+        """Connect; ``settings`` are those that every client of this Kafka needs."""
         self._topics = list(topics)
         self._documents = documents
         self._writing = writing
@@ -174,7 +175,7 @@ class Member:
         if not self._gathered:
             self._since = time.monotonic()
         sizes = list(map(len, messages))
-        self._largest = max(max(sizes), self._largest // 2, 1)
+        self._largest = max(*sizes, self._largest // 2, 1)
         self._gathered += messages
         self._gathered_bytes += sum(sizes)
         self._why.pop(_BROKERS, None)
@@ -183,7 +184,7 @@ class Member:
         """Make a block of what was gathered; it stays gathered while the documents cannot be made."""
         by_place: dict[Place, list[Message]] = {}
         for message in self._gathered:
-            by_place.setdefault((message.topic(), message.partition()), []).append(message)
+            by_place.setdefault(_place(message), []).append(message)
         try:
             documents = [one for place, messages in by_place.items() for one in self._documents.of(*place, messages)]
         except TailraceError as error:
@@ -193,7 +194,7 @@ class Member:
         self._why.pop(_DOCUMENTS, None)
         block = Block(documents, [message for messages in by_place.values() for message in messages])
         for place, messages in by_place.items():
-            self._partitions[place].add(messages[-1].offset() + 1, block)
+            self._partitions[place].add((messages[-1].offset() or 0) + 1, block)
         self._writing.put(block)
         self._gathered, self._gathered_bytes = [], 0
 
@@ -223,8 +224,9 @@ class Member:
         for one in failed:
             if progress := self._partitions.get((one.topic, one.partition)):
                 progress.committed = None  # so that it is tried again
-        if failed:
-            self._why[_COMMIT] = f"offsets are not committed: {(error or failed[0].error).str()}"
+        why = error or next((one.error for one in failed), None)
+        if why is not None:
+            self._why[_COMMIT] = f"offsets are not committed: {why.str()}"
         else:
             self._why.pop(_COMMIT, None)
 

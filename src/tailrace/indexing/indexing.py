@@ -81,7 +81,9 @@ class Indexing:
         self._dead = DeadLetters(kafka, replication=replication)
         self._writing = Writing(client, self._dead, self.counts)
         documents = Documents(prefix, int(retain_s * SECOND_NS), epoch_of, understand)
-        self._member = Member(kafka, self._group, topics, documents, self._writing, self.counts)
+        self._member = Member(
+            kafka, self._group, topics, documents=documents, writing=self._writing, counts=self.counts
+        )
         self._upkeep = Upkeep(
             client,
             prefix,
