@@ -25,7 +25,7 @@ from tailrace.api import JSON, TEXT
 from tailrace.config import Config, address
 from tailrace.listener import listening, url
 from tailrace.metrics import MEDIA_TYPE, Registry
-from tailrace.server import problem
+from tailrace.problem import problem
 
 
 class Asked:

@@ -297,12 +297,15 @@ INDEXING_GATHER_S = 0.5
 """Lines that come one by one are gathered for so long: a request costs a cluster more than a line."""
 INDEXING_TAKE_MESSAGES = 250
 """Messages that are taken from Kafka's client at once, before their size is looked at."""
-INDEXING_FETCH_BYTES = 8 * MIB
-INDEXING_FETCHED_KIB_MAX = 16 * KIB
-"""What Kafka's client fetches at once, and what it holds of it."""
+INDEXING_FETCH_BYTES = 1 * MIB
+"""What Kafka's client fetches from a broker at once; it is compressed, and becomes ten times as much."""
+INDEXING_FETCHED_KIB_MAX = 8 * KIB
+"""It fetches no more while it holds so much."""
 INDEXING_COMMIT_S = 1.0
 """Offsets are committed so often: what was written since then is sent again after a crash, and is there already."""
-INDEXING_PAUSE_S = 1.0
+INDEXING_WAIT_S = 1.0
+"""While there is no room a member of a group shows itself so often; each time a message may come with it."""
+INDEXING_PAUSE_S = 30.0
 """After waiting so long for room the partitions are paused; a pause throws away what was fetched."""
 INDEXING_REVOKE_S_MAX = 10.0
 """A partition that is taken away waits so long for its blocks; meanwhile nobody has it."""

@@ -76,7 +76,7 @@ def test_a_reason_has_a_bounded_length():
     "answer", [b"", b"<html>", b"{}", b'{"errors":true,"items":[]}', b'{"errors":true,"items":[{}]}', b"\xff", b"[]"]
 )
 def test_an_answer_that_is_none_settles_nothing(answer):
-    with pytest.raises(ValueError, match="what answers is no cluster|it answered for"):
+    with pytest.raises(ValueError, match=r"what answers is no cluster|it answered for"):
         answers.read(answer, 1)
 
 

@@ -25,6 +25,7 @@ TESTED_ELSEWHERE = {
     "lines.py": "sources/test_file.py",
     "http.py": "server/test_http.py",
     "memory.py": "apps/agent/test_life.py",
+    "problem.py": "server/test_http.py",
     "process.py": "server/test_process.py",
     "listener.py": "server/test_process.py",
     "server.py": "server/test_process.py",

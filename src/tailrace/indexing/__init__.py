@@ -25,8 +25,9 @@ What the cluster says, and what is done (``answers.py``):
     413                                     halves, and requests stay as small from then on; a lone document is poison
     400 for a document                      poison: dead letter with the reason, its bytes and its place
 
-Full: while INDEXING_BLOCKS_MAX blocks are on their way nothing more is consumed; should that last, the partitions are
-paused, so that the member goes on taking part in its group. Kafka keeps what waits.
+Full: while INDEXING_BLOCKS_MAX blocks are on their way nothing is consumed but a message every INDEXING_WAIT_S, because
+only who asks for messages takes part in the group; should that last, the partitions are paused, so that none comes with
+it. Kafka keeps what waits.
 
 Rebalance. A partition that is taken away is first let finish: its blocks have INDEXING_REVOKE_S_MAX to be settled, what
 is settled then is committed, the rest is the next owner's (whose requests find what ours have written). Partitions that

@@ -36,6 +36,7 @@ from tailrace.limits import (
     INDEXING_PAUSE_S,
     INDEXING_REVOKE_S_MAX,
     INDEXING_TAKE_MESSAGES,
+    INDEXING_WAIT_S,
     KAFKA_CALL_S_MAX,
 )
 
@@ -47,6 +48,7 @@ _CONSUMER = {
     "auto.offset.reset": "error",  # so that it is seen, and counted
     "partition.assignment.strategy": "cooperative-sticky",
     "fetch.max.bytes": INDEXING_FETCH_BYTES,
+    "max.partition.fetch.bytes": INDEXING_FETCH_BYTES // 4,
     "queued.max.messages.kbytes": INDEXING_FETCHED_KIB_MAX,
     "topic.metadata.refresh.interval.ms": int(INDEXING_METADATA_S * 1000),
 }
@@ -93,6 +95,7 @@ class Member:
         self._since = 0.0
         self._largest = 1
         self._paused = False
+        self._free_at = 0.0
         self._look_at = 0.0
         self._why: dict[str, str] = {}
         self.lag: dict[Place, int] = {}
@@ -136,13 +139,19 @@ class Member:
 
     def _step(self) -> None:
         """Hand over what is due, take some messages, commit."""
-        free = self._free() or self._writing.wait(self._free, INDEXING_PAUSE_S)
-        if free and self._gathered and (self._full() or time.monotonic() - self._since >= INDEXING_GATHER_S):
+        free = self._free() or self._writing.wait(self._free, INDEXING_WAIT_S)
+        now = time.monotonic()
+        if free:
+            self._free_at = now
+        if free and self._gathered and (self._full() or now - self._since >= INDEXING_GATHER_S):
             self._hand_over()
         room = free and not self._full()
-        if room == self._paused:
+        if self._paused if room else now - self._free_at >= INDEXING_PAUSE_S and not self._paused:
             self._pause(not room)
-        self._take(INDEXING_GATHER_S if room else 0.0)  # what is paused brings nothing, but takes part in the group
+        if room:
+            self._take(INDEXING_TAKE_MESSAGES, INDEXING_GATHER_S)
+        else:
+            self._take(1, 0.0)  # only who asks for messages takes part in the group
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + INDEXING_COMMIT_S
             self._commit(self._partitions, wait=False)
@@ -155,12 +164,12 @@ class Member:
     def _full(self) -> bool:
         return len(self._gathered) >= BULK_LINES_MAX or self._gathered_bytes >= BULK_BYTES_MAX
 
-    def _take(self, timeout_s: float) -> None:
+    def _take(self, at_most: int, timeout_s: float) -> None:
         """Gather what comes within this time, a bounded number of bytes of it."""
         ours = set(self._partitions)
         if self._gathered:
             timeout_s = max(min(self._since + INDEXING_GATHER_S - time.monotonic(), timeout_s), 0.0)
-        wanted = min(INDEXING_TAKE_MESSAGES, BULK_BYTES_MAX // self._largest, BULK_LINES_MAX - len(self._gathered))
+        wanted = min(at_most, BULK_BYTES_MAX // self._largest, BULK_LINES_MAX - len(self._gathered))
         count = max(wanted, 1)
         messages = self._consumer.consume(count, timeout_s)
         if not messages:
@@ -189,7 +198,7 @@ class Member:
             documents = [one for place, messages in by_place.items() for one in self._documents.of(*place, messages)]
         except TailraceError as error:
             self._why[_DOCUMENTS] = error.message
-            self._stopping.wait(INDEXING_PAUSE_S)
+            self._stopping.wait(INDEXING_WAIT_S)
             return
         self._why.pop(_DOCUMENTS, None)
         block = Block(documents, [message for messages in by_place.values() for message in messages])
