@@ -311,6 +311,8 @@ INDEXING_REVOKE_S_MAX = 10.0
 """A partition that is taken away waits so long for its blocks; meanwhile nobody has it."""
 INDEXING_END_S_MAX = 20.0
 """A process that ends waits so long for its blocks: less than systemd (90 s) and Kubernetes (30 s) wait for it."""
+INDEXING_SESSION_S = 6.0
+"""A member that died has its partitions for so long; brokers let nobody have less, and it costs nothing to be wrong."""
 INDEXING_METADATA_S = 10.0
 """Topics and partitions that appear are seen so soon."""
 INDEXING_UPKEEP_S = 600.0

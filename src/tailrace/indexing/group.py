@@ -35,6 +35,7 @@ from tailrace.limits import (
     INDEXING_METADATA_S,
     INDEXING_PAUSE_S,
     INDEXING_REVOKE_S_MAX,
+    INDEXING_SESSION_S,
     INDEXING_TAKE_MESSAGES,
     INDEXING_WAIT_S,
     KAFKA_CALL_S_MAX,
@@ -47,6 +48,8 @@ _CONSUMER = {
     "enable.auto.commit": False,
     "auto.offset.reset": "error",  # so that it is seen, and counted
     "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": int(INDEXING_SESSION_S * 1000),
+    "heartbeat.interval.ms": int(INDEXING_SESSION_S * 1000 / 4),
     "fetch.max.bytes": INDEXING_FETCH_BYTES,
     "max.partition.fetch.bytes": INDEXING_FETCH_BYTES // 4,
     "queued.max.messages.kbytes": INDEXING_FETCHED_KIB_MAX,
