@@ -21,7 +21,7 @@ class Sender:
         self._producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 5})
         self.sent = 0
 
-    def send(self, count, *, first=None, partition=0, message="n={}", age_s=0):
+    def send(self, count, *, first=None, partition=0, message="n={}", age_s=0, level=3):
         """Send so many more, or again those from ``first`` on, and wait until Kafka has them."""
         again = first is not None
         first = first if again else self.sent
@@ -31,7 +31,7 @@ class Sender:
         batch = Batch.of(
             time=[now + n for n in numbers],
             observed=[now] * count,
-            level=[3] * count,
+            level=[level] * count,
             stream=stream,
             message=[message.format(n) for n in numbers],
             position=[10 * n for n in numbers],

@@ -74,6 +74,7 @@ class Indexing:
     ) -> None:
         """``kafka`` are the settings of every client of it; ``replication`` is that of a dead-letter topic."""
         self._started = time.monotonic()
+        self._client = client
         self._prefix = prefix
         self._group = group_of(prefix)
         self._first = (topics[0], 0)
@@ -113,6 +114,7 @@ class Indexing:
         self._upkeep.stop()
         self._member.stop()
         self._writing.end(0)
+        self._client.close()
 
     def problems(self) -> list[str]:
         """Return what is wrong now, or was lost since the start."""
