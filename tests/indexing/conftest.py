@@ -35,7 +35,7 @@ def index(kafka, search_server, topic, prefix):
     """Start indexers that end with the test; ``url`` is a way to the cluster."""
     started = []
 
-    def one(url=search_server.url):
+    def one(url=search_server.url, *, shards=1):
         settings = {"bootstrap.servers": kafka.bootstrap}
         made = Indexing(
             settings,
@@ -43,7 +43,7 @@ def index(kafka, search_server, topic, prefix):
             Client(Access([url])),
             prefix,
             retain_s=RETAIN_S,
-            shards=1,
+            shards=shards,
             replicas=0,
             replication=1,
             epoch_of=lambda _, partition: partition + 1,
