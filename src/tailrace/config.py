@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,6 +27,7 @@ from tailrace.limits import CONFIG_BYTES_MAX, SPOOL_BYTES, SPOOL_BYTES_MIN, TAIL
 from tailrace.lines import Mask
 
 if TYPE_CHECKING:
+    from tailrace.bus.brokers import Brokers
     from tailrace.ship.connection import Server as Output
     from tailrace.store.elastic.client import Access
 
@@ -167,7 +168,36 @@ class Kafka(Struct, forbid_unknown_fields=True):
     topics: Annotated[list[str], Meta(description="Topics that are read.")] = msgspec.field(
         default_factory=lambda: ["tailrace"]
     )
+    security: Annotated[
+        Literal["plaintext", "tls"], Meta(description="`tls` encrypts, and verifies the brokers' certificates.")
+    ] = "plaintext"
+    ca_file: Annotated[str, Meta(description="The authorities (PEM) they are verified with. Empty: the system's.")] = ""
+    cert_file: Annotated[str, Meta(description="A certificate of our own (PEM), where brokers want one.")] = ""
+    key_file: Annotated[str, Meta(description="Its key (PEM).")] = ""
+    mechanism: Annotated[
+        str, Meta(description="How a user is let in: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`. Empty: without one.")
+    ] = ""
+    user: Annotated[str, Meta(description="The user.")] = ""
+    password_file: Annotated[
+        str, Meta(description="A file with the user's password. Empty: $TAILRACE_KAFKA_PASSWORD.")
+    ] = ""
     replication: Annotated[int, Meta(ge=1, description="Copies of the topics that are made.")] = 1
+
+    @property
+    def access(self) -> Brokers:
+        """How the brokers are reached. Raises ConfigError."""
+        from tailrace.bus.brokers import Brokers
+
+        return Brokers(
+            tuple(self.brokers),
+            tls=self.security == "tls",
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            mechanism=self.mechanism,
+            user=self.user,
+            password_file=self.password_file,
+        )
 
 
 class Index(Struct, forbid_unknown_fields=True):

@@ -317,8 +317,6 @@ INDEXING_METADATA_S = 10.0
 """Topics and partitions that appear are seen so soon."""
 INDEXING_UPKEEP_S = 600.0
 """Old indices are looked for so often."""
-KAFKA_CALL_S_MAX = 10.0
-"""A question to the brokers about offsets or topics."""
 BULK_RETRY_S_MIN = 0.25
 BULK_RETRY_S_MAX = 10.0
 """Between tries of a request: doubled from the first to the second, each made up to twice as long by chance."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tailrace.bus.brokers import Brokers
 from tailrace.indexing.indexing import Indexing
 from tailrace.pipeline.foreign import understand
 from tailrace.store.elastic.client import Access, Client
@@ -36,9 +37,8 @@ def index(kafka, search_server, topic, prefix):
     started = []
 
     def one(url=search_server.url, *, shards=1):
-        settings = {"bootstrap.servers": kafka.bootstrap}
         made = Indexing(
-            settings,
+            Brokers(tuple(kafka.bootstrap.split(","))),
             [topic],
             Client(Access([url])),
             prefix,
@@ -46,7 +46,6 @@ def index(kafka, search_server, topic, prefix):
             shards=shards,
             replicas=0,
             replication=1,
-            epoch_of=lambda _, partition: partition + 1,
             understand=understand,
         )
         started.append(made)

@@ -79,7 +79,9 @@ class Sending:
 def count(search, prefix):
     """Return how many documents there are."""
     search.call("POST", f"/{prefix}-*/_refresh?ignore_unavailable=true")
-    return search.call("GET", f"/{prefix}-*/_count?ignore_unavailable=true")[1]["count"]
+    return search.call("GET", f"/{prefix}-*/_count?ignore_unavailable=true")[1].get(
+        "count", 0
+    )  # an index that is being made has none
 
 
 def messages(search, prefix):

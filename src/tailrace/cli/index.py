@@ -137,13 +137,15 @@ class _Program:
 
 
 def _indexing(wanted: Config) -> Indexing:
+    from tailrace.bus.brokers import check_extra
+
+    check_extra()
     from tailrace.indexing.indexing import Indexing
     from tailrace.pipeline.foreign import understand
     from tailrace.store.elastic.client import Client
 
-    settings = {"bootstrap.servers": ",".join(wanted.kafka.brokers)}
     return Indexing(
-        settings,
+        wanted.kafka.access,
         wanted.kafka.topics,
         Client(wanted.elastic.access),
         wanted.elastic.index,
@@ -151,24 +153,8 @@ def _indexing(wanted: Config) -> Indexing:
         shards=wanted.elastic.shards,
         replicas=wanted.elastic.replicas,
         replication=wanted.kafka.replication,
-        epoch_of=lambda topic, partition: _epoch_of(settings, topic, partition),
         understand=understand,
     )
-
-
-def _epoch_of(settings: dict[str, Any], topic: str, partition: int) -> int:
-    import hashlib
-
-    from confluent_kafka import KafkaException, TopicCollection
-    from confluent_kafka.admin import AdminClient
-
-    try:
-        admin = AdminClient(dict(settings))
-        found = admin.describe_topics(TopicCollection([topic]), request_timeout=10)[topic].result()
-    except KafkaException as error:
-        raise TailraceError(f"Kafka does not say what topic {topic!r} is: {error.args[0].str()}") from error
-    digest = hashlib.sha256(f"{found.topic_id}/{partition}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") or 1
 
 
 def _summary(status: IndexStatus) -> str:

@@ -17,14 +17,15 @@ meanwhile.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
+from tailrace.bus.brokers import Brokers, sentence
+from tailrace.errors import TailraceError
 from tailrace.limits import BULK_RETRY_S_MAX, BULK_RETRY_S_MIN, KAFKA_CALL_S_MAX, KIB
 
 SUFFIX = "-dead"
@@ -36,9 +37,9 @@ _POLL_S = 0.1
 class DeadLetters:
     """Sends letters, from any thread; the connection is made for the first one."""
 
-    def __init__(self, settings: Mapping[str, Any], *, replication: int) -> None:
-        """Connect to nothing yet; ``settings`` are those that every client of this Kafka needs."""
-        self._settings = settings
+    def __init__(self, brokers: Brokers, *, replication: int) -> None:
+        """Connect to nothing yet."""
+        self._brokers = brokers
         self._replication = replication
         self._lock = threading.Lock()
         self._producer: Producer | None = None
@@ -69,7 +70,7 @@ class DeadLetters:
             nonlocal left
             left -= 1
             if error is not None:
-                self.why = f"a dead letter was not taken: {error.str()}"
+                self.why = f"a dead letter was not taken: {sentence(error)}"
                 failed.append((*letter[:2], letter[2] or error.code() == KafkaError.MSG_SIZE_TOO_LARGE))
 
         try:
@@ -85,21 +86,19 @@ class DeadLetters:
                     delivered(letter, KafkaError(KafkaError._QUEUE_FULL, str(error)))
             while left and not ending.is_set():
                 producer.poll(_POLL_S)
-        except KafkaException as error:
-            self.why = f"dead letters cannot be kept: {error.args[0].str()}"
+        except (KafkaException, TailraceError) as error:
+            self.why = f"dead letters cannot be kept: {sentence(error)}"
             return letters
         return failed if not left else letters
 
     def _connected(self) -> Producer:
         if self._producer is None:
-            self._producer = Producer(
-                {
-                    **self._settings,
-                    "enable.idempotence": True,
-                    "message.max.bytes": 1_000_000_000,  # what is too large the broker says
-                    "compression.type": "zstd",
-                    "linger.ms": 0,
-                }
+            self._producer = self._brokers.producer(
+                lambda _: None,  # what is wrong is seen at the letters
+                enable_idempotence=True,
+                message_max_bytes=1_000_000_000,  # what is too large the broker says
+                compression_type="zstd",
+                linger_ms=0,
             )
         return self._producer
 
@@ -107,7 +106,7 @@ class DeadLetters:
         """Make the topic for the letters of ``topic``, unless it is there."""
         if topic in self._made:
             return
-        admin = AdminClient(dict(self._settings))
+        admin = self._brokers.admin(lambda _: None)
         resource = ConfigResource("topic", topic)
         found = admin.describe_configs([resource], request_timeout=KAFKA_CALL_S_MAX)[resource].result()
         largest = int(found["max.message.bytes"].value or 0) + _HEADERS_BYTES

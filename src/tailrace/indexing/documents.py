@@ -6,27 +6,26 @@ message that comes again, by whatever way, is there already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 from confluent_kafka import Message
 
+from tailrace.bus.brokers import Brokers, places
 from tailrace.bus.message import Understand, decode
 from tailrace.bus.places import Headers
+from tailrace.errors import Away
 from tailrace.store.elastic import document
 
 
 class Documents:
     """Makes documents for the indices of ``prefix``; used by one thread."""
 
-    def __init__(
-        self, prefix: str, retain_ns: int, epoch_of: Callable[[str, int], int], understand: Understand
-    ) -> None:
-        """``epoch_of`` tells the epoch of a partition (it may ask Kafka, and raise TailraceError)."""
+    def __init__(self, brokers: Brokers, prefix: str, retain_ns: int, understand: Understand) -> None:
+        self._brokers = brokers
         self._prefix = prefix
         self._retain_ns = retain_ns
-        self._epoch_of = epoch_of
         self._understand = understand
         self._epochs: dict[tuple[str, int], int] = {}
 
@@ -36,9 +35,7 @@ class Documents:
 
     def of(self, topic: str, partition: int, messages: Sequence[Message]) -> list[bytes]:
         """Return the lines of each message. Raises TailraceError when Kafka does not say what the topic is."""
-        epoch = self._epochs.get((topic, partition))
-        if epoch is None:
-            epoch = self._epochs[topic, partition] = self._epoch_of(topic, partition)
+        epoch = self._epochs.get((topic, partition)) or self._ask(topic, partition)
         decoded = decode(
             [message.value() for message in messages],
             cast(list[Headers], [message.headers() for message in messages]),
@@ -57,6 +54,13 @@ class Documents:
             b'%b%b"}}\n%b\n' % (heads[day], name.encode(), source)
             for day, name, source in zip(days, ids, document.documents(batch), strict=True)
         ]
+
+    def _ask(self, topic: str, partition: int) -> int:
+        for epoch, place in places(self._brokers.admin(lambda _: None), [topic]).items():
+            self._epochs[topic, place.number] = epoch
+        if (topic, partition) not in self._epochs:
+            raise Away(f"Kafka does not know partition {partition} of {topic!r}", cure="It is asked again.")
+        return self._epochs[topic, partition]
 
     def _head(self, day: int) -> bytes:
         return b'{"create":{"_index":"%b","_id":"' % document.index_name(self._prefix, day).encode()

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from tailrace.bus.brokers import Brokers, sentence
 from tailrace.errors import TailraceError
 from tailrace.indexing.counts import Counts
 from tailrace.indexing.progress import Progress
@@ -45,7 +46,6 @@ Place = tuple[str, int]
 """Topic and partition."""
 
 _CONSUMER = {
-    "enable.auto.commit": False,
     "auto.offset.reset": "error",  # so that it is seen, and counted
     "partition.assignment.strategy": "cooperative-sticky",
     "session.timeout.ms": int(INDEXING_SESSION_S * 1000),
@@ -77,7 +77,7 @@ class Member:
 
     def __init__(
         self,
-        settings: Mapping[str, Any],
+        brokers: Brokers,
         group: str,
         topics: Sequence[str],
         *,
@@ -85,7 +85,7 @@ class Member:
         writing: Writing,
         counts: Counts,
     ) -> None:
-        """Connect; ``settings`` are those that every client of this Kafka needs."""
+        """Connect. Raises ConfigError, Away."""
         self._topics = list(topics)
         self._documents = documents
         self._writing = writing
@@ -103,8 +103,7 @@ class Member:
         self._why: dict[str, str] = {}
         self.lag: dict[Place, int] = {}
         """Messages behind what is settled, of each partition that is ours; as known. Replaced, never changed."""
-        own = {"group.id": group, "error_cb": self._on_error, "on_commit": self._on_commit}
-        self._consumer = Consumer({**settings, **_CONSUMER, **own})
+        self._consumer = brokers.member(self._on_error, group, {**_CONSUMER, "on_commit": self._on_commit})
         self._thread = threading.Thread(target=self._run, name="group", daemon=True)
 
     @property
@@ -238,7 +237,7 @@ class Member:
                 progress.committed = None  # so that it is tried again
         why = error or next((one.error for one in failed), None)
         if why is not None:
-            self._why[_COMMIT] = f"offsets are not committed: {why.str()}"
+            self._why[_COMMIT] = f"offsets are not committed: {sentence(why)}"
         else:
             self._why.pop(_COMMIT, None)
 
@@ -298,11 +297,11 @@ class Member:
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             self._why[topic] = f"there is no topic {topic!r} yet"
         else:
-            self._why[topic or _BROKERS] = f"{topic and f'topic {topic!r}: '}{error.str()}"
+            self._why[topic or _BROKERS] = f"{topic and f'topic {topic!r}: '}{sentence(error)}"
 
-    def _on_error(self, error: KafkaError) -> None:
+    def _on_error(self, said: str) -> None:
         """Note what is wrong with the brokers as a whole; Kafka's client goes on trying."""
-        self._why[_BROKERS] = error.str()
+        self._why[_BROKERS] = f"Kafka: {said}"
 
     def _restart(self) -> None:
         """Begin at the oldest message where an offset does not exist (any more); count what lies between."""
@@ -311,7 +310,7 @@ class Member:
                 try:
                     oldest, _ = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=KAFKA_CALL_S_MAX)
                 except KafkaException as error:
-                    self._why[_BROKERS] = error.args[0].str()
+                    self._why[_BROKERS] = sentence(error)
                     return
                 if 0 <= wanted < oldest:
                     self._counts.add(lost=oldest - wanted)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 import tailrace
+from tailrace.bus.brokers import Brokers
 from tailrace.bus.message import Understand
 from tailrace.indexing.counts import Counts
 from tailrace.indexing.dead import DeadLetters
@@ -60,7 +60,7 @@ class Indexing:
 
     def __init__(
         self,
-        kafka: Mapping[str, Any],
+        brokers: Brokers,
         topics: Sequence[str],
         client: Client,
         prefix: str,
@@ -69,21 +69,20 @@ class Indexing:
         shards: int,
         replicas: int,
         replication: int,
-        epoch_of: Callable[[str, int], int],
         understand: Understand,
     ) -> None:
-        """``kafka`` are the settings of every client of it; ``replication`` is that of a dead-letter topic."""
+        """Connect to Kafka; ``replication`` is that of a dead-letter topic. Raises ConfigError, Away."""
         self._started = time.monotonic()
         self._client = client
         self._prefix = prefix
         self._group = group_of(prefix)
         self._first = (topics[0], 0)
         self.counts = Counts()
-        self._dead = DeadLetters(kafka, replication=replication)
+        self._dead = DeadLetters(brokers, replication=replication)
         self._writing = Writing(client, self._dead, self.counts)
-        documents = Documents(prefix, int(retain_s * SECOND_NS), epoch_of, understand)
+        documents = Documents(brokers, prefix, int(retain_s * SECOND_NS), understand)
         self._member = Member(
-            kafka, self._group, topics, documents=documents, writing=self._writing, counts=self.counts
+            brokers, self._group, topics, documents=documents, writing=self._writing, counts=self.counts
         )
         self._upkeep = Upkeep(
             client,
