@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -129,37 +129,42 @@ def ids(batch: Batch, sources: Sequence[str], source: np.ndarray, first: np.ndar
     the SHA-1 of ``SOURCE\nFIRST\nROW``, or of ``EPOCH-OFFSET``, as 27 characters of base64url.
     """
     assert batch.offsets is not None
-    names = [name.encode() + b"\n" for name in sources]
-    cursor = b"%x-" % batch.epoch
-    sha1, text = partial(hashlib.sha1, usedforsecurity=False), base64.urlsafe_b64encode
+    # What the ids of a source begin with is hashed once; a copy goes on from there.
+    begun = [hashlib.sha1(name.encode() + b"\n", usedforsecurity=False).copy for name in sources]
+    begun.append(hashlib.sha1(b"%x-" % batch.epoch, usedforsecurity=False).copy)  # where source is -1
+    digests: list[bytes] = []
     # A Python loop over lines: nothing hashes a column.
-    made = [
-        sha1(names[one] + b"%d\n%d" % (at, number) if one >= 0 else cursor + b"%d" % offset).digest()
-        for one, at, number, offset in zip(
-            source.tolist(), first.tolist(), row.tolist(), batch.offsets.tolist(), strict=True
-        )
-    ]
-    return [text(digest)[:27].decode() for digest in made]
+    for one, at, number, offset in zip(
+        source.tolist(), first.tolist(), row.tolist(), batch.offsets.tolist(), strict=True
+    ):
+        hashed = begun[one]()
+        hashed.update(b"%d\n%d" % (at, number) if one >= 0 else b"%d" % offset)
+        digests.append(hashed.digest())
+    # A byte behind each of 20 makes 28 characters of it, of which the last says nothing.
+    text = base64.urlsafe_b64encode(b"\0".join([*digests, b""])).decode()
+    return [text[at : at + 27] for at in range(0, 28 * len(digests), 28)]
 
 
 def days(batch: Batch, retain_ns: int | None) -> np.ndarray:
-    """Return the day (since 1970, int64) whose index each row belongs to; UNDATED for the index without a day.
+    """Return the day (since 1970, int64) whose index each row belongs to, for ``index_name``.
 
-    That is for clocks that are wrong, and for what was old when it was seen: more than ELASTIC_FUTURE_NS ahead of the
-    moment it was observed, or further behind than the retention (None: for ever). It does not depend on when it is
-    asked, because a line that comes again has to meet itself.
+    A clock that is wrong, and what was old when it was seen, get no index of their own day but one of the day they
+    were observed, UNDATED days earlier: more than ELASTIC_FUTURE_NS ahead of that moment, or further behind it than the
+    retention (None: for ever). It does not depend on when it is asked, because a line that comes again has to meet
+    itself.
     """
     times, observed = batch.numpy("time"), batch.numpy("observed")
     late = np.zeros(len(batch), bool) if retain_ns is None else times < observed - retain_ns
-    return np.where(late | (times > observed + ELASTIC_FUTURE_NS), UNDATED, times // DAY_NS)
+    return np.where(late | (times > observed + ELASTIC_FUTURE_NS), observed // DAY_NS - UNDATED, times // DAY_NS)
 
 
-UNDATED = np.iinfo(np.int64).min
+UNDATED = 1 << 32
 
 
 def index_name(prefix: str, day: int) -> str:
     """Return the index of a day."""
-    return f"{prefix}-undated" if day == UNDATED else f"{prefix}-{np.datetime64(day, 'D').item():%Y.%m.%d}"
+    kind, day = ("-undated", day + UNDATED) if day < -UNDATED // 2 else ("", day)
+    return f"{prefix}{kind}-{np.datetime64(day, 'D').item():%Y.%m.%d}"
 
 
 # -- back -----------------------------------------------------------------------------------------------------------

@@ -335,7 +335,7 @@ class ElasticSnapshot:
         if last - first >= ELASTIC_DAYS_MAX:
             return f"{self._prefix}-*"
         days = [document.index_name(self._prefix, day) for day in range(first, last + 1)]
-        return ",".join([*days, document.index_name(self._prefix, document.UNDATED)])
+        return ",".join([*days, f"{self._prefix}-undated-*"])
 
 
 _WHOLE = {"allow_partial_search_results": "false"}
