@@ -20,7 +20,7 @@ from tailrace.query.pipes.stats import STREAM, Counted, Key
 from tailrace.store import Progress
 from tailrace.store.elastic.compile import Dsl, all_of, none_of, some_of
 from tailrace.store.elastic.document import LABEL_NAMES
-from tailrace.store.elastic.terms import term_name
+from tailrace.store.elastic.term import term_name
 
 _MS_NS = 1_000_000
 _KEYWORDS = {"level": "log.level", "trace_id": "trace.id", **LABEL_NAMES}
