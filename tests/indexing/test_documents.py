@@ -79,3 +79,21 @@ def test_lines_of_days_that_cannot_be_do_not_get_an_index_of_their_own(documents
     names = [one["_index"] for one in found]
     assert names[:2] == ["tailrace-2026.11.18", "tailrace-2026.11.16"]
     assert names[2:] == ["tailrace-undated-2026.11.18"] * 2  # when they were seen
+
+
+@pytest.mark.parametrize(
+    "change", [lambda value: value + b" \n", lambda value: value.replace(b',"message"', b'\n,"message"')]
+)
+def test_a_message_that_is_ours_but_for_its_spaces_is_still_one_line(documents, change):
+    (usual,) = messages([NOW_NS], [42])
+    odd = Message(
+        topic="logs",
+        partition=0,
+        offset=42,
+        value=change(usual.value()),
+        headers=usual.headers(),
+        timestamp=usual.timestamp(),
+    )
+    (action,), (source,) = actions(documents.of(*PLACE, [odd]))
+    (known,), (wanted,) = actions(documents.of(*PLACE, [usual]))
+    assert (action, source) == (known, wanted)

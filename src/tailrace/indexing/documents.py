@@ -13,7 +13,7 @@ import numpy as np
 from confluent_kafka import Message
 
 from tailrace.bus.brokers import Brokers, places
-from tailrace.bus.message import Understand, decode
+from tailrace.bus.message import Decoded, Understand, decode
 from tailrace.bus.places import Headers
 from tailrace.errors import Away
 from tailrace.store.elastic import document
@@ -36,11 +36,12 @@ class Documents:
     def of(self, topic: str, partition: int, messages: Sequence[Message]) -> list[bytes]:
         """Return the lines of each message. Raises TailraceError when Kafka does not say what the topic is."""
         epoch = self._epochs.get((topic, partition)) or self._ask(topic, partition)
+        values = list(map(Message.value, messages))
         decoded = decode(
-            [message.value() for message in messages],
-            cast(list[Headers], [message.headers() for message in messages]),
-            np.array([message.offset() for message in messages], np.int64),
-            [message.timestamp()[1] for message in messages],
+            values,
+            cast(list[Headers], list(map(Message.headers, messages))),
+            np.array(list(map(Message.offset, messages)), np.int64),
+            [stamp for _, stamp in map(Message.timestamp, messages)],
             epoch=epoch,
             topic=topic,
             understand=self._understand,
@@ -49,10 +50,11 @@ class Documents:
         days = document.days(batch, self._retain_ns).tolist()
         heads = {day: self._head(day) for day in set(days)}
         ids = document.ids(batch, decoded.sources, decoded.source, decoded.first, decoded.row)
+        begins, ends = _sources(values, decoded)
         # A Python loop over lines: what became of each is said by itself, and some may have to be sent again alone.
         return [
-            b'%b%b"}}\n%b\n' % (heads[day], name.encode(), source)
-            for day, name, source in zip(days, ids, document.documents(batch), strict=True)
+            b"".join((heads[day], name.encode(), b'"}}\n', begin, end, b"\n"))
+            for day, name, begin, end in zip(days, ids, begins, ends, strict=True)
         ]
 
     def _ask(self, topic: str, partition: int) -> int:
@@ -64,3 +66,22 @@ class Documents:
 
     def _head(self, day: int) -> bytes:
         return b'{"create":{"_index":"%b","_id":"' % document.index_name(self._prefix, day).encode()
+
+
+def _sources(values: list[bytes | None], decoded: Decoded) -> tuple[list[bytes], list[bytes]]:
+    """Return the document of each row, as a beginning and an end.
+
+    A message of ours is the beginning of its document as it is. It has no newline outside of its texts, which would be
+    the end of a line: ``decode`` looks for what orjson does not write only in ``fields``, so here is looked again.
+    """
+    ends = document.search_parts(decoded.batch)
+    own = decoded.own.tolist()
+    begins = [
+        value[:-1] if mine and value and value[-1:] == b"}" else b"" for mine, value in zip(own, values, strict=True)
+    ]
+    odd = [row for row, begin in enumerate(begins) if not begin or b"\n" in begin]
+    if odd:
+        others = document.documents(decoded.batch.take(np.array(odd, np.int64)))
+        for row, other in zip(odd, others, strict=True):
+            begins[row], ends[row] = other, b""
+    return begins, ends

@@ -48,38 +48,46 @@ _QUOTE, _BACKSLASH = 0x22, 0x5C
 
 def documents(batch: Batch) -> list[bytes]:
     """Return the document of each row, encoded; a log has taken the batch."""
-    if batch.offsets is None:
-        raise ValueError("only records that a log has taken have documents")
-    parts = [_stream_parts(stream.json) for stream in batch.streams]
-    codes = batch.array("stream").indices
-    heads = pa.array([head for head, _ in parts], pa.string()).take(codes)
-    streams = pa.array([stream for _, stream in parts], pa.string()).take(codes)
-    offsets = pa.array(batch.offsets).cast(pa.string())
+    heads = pa.array([_stream_parts(stream.json)[0] for stream in batch.streams], pa.string())
     pieces = [
         _stamps('{"@timestamp":"', batch.array("time")),
         _stamps('","event.created":"', batch.array("observed")),
         '"',
         _LEVELS.take(batch.array("level")),
-        heads,
+        heads.take(batch.array("stream").indices),
         ',"message":',
         _json(batch.array("message")),
         _optional(',"log.offset":', batch.array("position").cast(pa.string())),
         _optional(',"trace.id":', _json(batch.array("trace_id"))),
         _optional(',"fields":', batch.array("fields")),
+        *_search_pieces(batch),
+    ]
+    return pc.binary_join_element_wise(*pieces, "").cast(pa.binary()).to_pylist()
+
+
+def search_parts(batch: Batch) -> list[bytes]:
+    """Return what each document has besides its message: it ends one that begins as the message without its brace."""
+    return pc.binary_join_element_wise(*_search_pieces(batch), "").cast(pa.binary()).to_pylist()
+
+
+def _search_pieces(batch: Batch) -> list[Any]:
+    if batch.offsets is None:
+        raise ValueError("only records that a log has taken have documents")
+    streams = pa.array([_stream_parts(stream.json)[1] for stream in batch.streams], pa.string())
+    return [
         ',"tailrace":{"time":',
         batch.array("time").cast(pa.string()),
         ',"observed":',
         batch.array("observed").cast(pa.string()),
         f',"epoch":"{batch.epoch:016x}","offset":',
-        offsets,
-        streams,
+        pa.array(batch.offsets).cast(pa.string()),
+        streams.take(batch.array("stream").indices),
         ',"words":"',
         words(batch.array("message")),
         '","terms":"',
         terms(batch),
         '"}}',
     ]
-    return pc.binary_join_element_wise(*pieces, "").cast(pa.binary()).to_pylist()
 
 
 @lru_cache(maxsize=65_536)
