@@ -82,7 +82,7 @@ def test_lines_of_days_that_cannot_be_do_not_get_an_index_of_their_own(documents
 
 
 @pytest.mark.parametrize(
-    "change", [lambda value: value + b" \n", lambda value: value.replace(b',"message"', b'\n,"message"')]
+    "change", [lambda value: value + b" \n", lambda value: value.replace(b',"message"', b',\n"message"')]
 )
 def test_a_message_that_is_ours_but_for_its_spaces_is_still_one_line(documents, change):
     (usual,) = messages([NOW_NS], [42])
