@@ -7,6 +7,7 @@ offsets are committed, the others take over. A second signal ends the process at
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("there is no Kafka to read", cure="Name a broker: --broker kafka-1.example.com:9092")
     if not wanted.elastic.urls:
         raise ConfigError("there is no cluster to write", cure="Name a node: --elastic https://es-1.example.com:9200")
+    from tailrace.limits import INDEXING_OBJECTS_YOUNG_MAX
     from tailrace.memory import one_allocator
 
     one_allocator()
@@ -54,7 +56,10 @@ def run(args: argparse.Namespace) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
-    _Program(wanted).run(stopping)
+    program = _Program(wanted)
+    gc.freeze()  # what is here stays, and need not be looked at again
+    gc.set_threshold(INDEXING_OBJECTS_YOUNG_MAX)
+    program.run(stopping)
     return 0
 
 

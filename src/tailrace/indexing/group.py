@@ -51,7 +51,7 @@ _CONSUMER = {
     "session.timeout.ms": int(INDEXING_SESSION_S * 1000),
     "heartbeat.interval.ms": int(INDEXING_SESSION_S * 1000 / 4),
     "fetch.max.bytes": INDEXING_FETCH_BYTES,
-    "max.partition.fetch.bytes": INDEXING_FETCH_BYTES // 4,
+    "max.partition.fetch.bytes": INDEXING_FETCH_BYTES // 8,
     "queued.max.messages.kbytes": INDEXING_FETCHED_KIB_MAX,
     "topic.metadata.refresh.interval.ms": int(INDEXING_METADATA_S * 1000),
 }
