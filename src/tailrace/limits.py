@@ -312,7 +312,7 @@ INDEXING_REVOKE_S_MAX = 10.0
 INDEXING_END_S_MAX = 20.0
 """A process that ends waits so long for its blocks: less than systemd (90 s) and Kubernetes (30 s) wait for it."""
 INDEXING_OBJECTS_YOUNG_MAX = 100_000
-"""Python looks for garbage in cycles when there are so many new objects: each message is some, and none is in a cycle."""
+"""Python looks for garbage in cycles when so many objects are new: each message is some, and none is in a cycle."""
 INDEXING_SESSION_S = 6.0
 """A member that died has its partitions for so long; brokers let nobody have less, and it costs nothing to be wrong."""
 INDEXING_METADATA_S = 10.0
