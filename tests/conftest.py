@@ -1,5 +1,6 @@
 """Fixtures of several folders."""
 
+import os
 import signal
 
 import pytest
@@ -11,6 +12,7 @@ pytest_plugins = ["tests.servers.fixtures"]
 
 settings.register_profile("tests", deadline=None)  # no test fails because the machine is slow
 settings.load_profile("tests")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of the hundreds of processes compiles all modules again
 
 
 @pytest.fixture

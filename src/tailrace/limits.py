@@ -44,7 +44,7 @@ EVENT_QUIET_S = 1.0
 EVENT_S_MAX = 5.0
 """... or when they have waited so long, whatever follows."""
 GENERATIONS_MAX = 32
-"""Truncated contents of one path that are remembered, because a copy of them may stand beside it."""
+"""Truncated contents of one path that are remembered though no copy of them was found: one may still come."""
 TURNS_AT_ONCE_MAX = 512
 """Files that are read before the kernel is asked again what has changed."""
 LOOKS_MAX = 4

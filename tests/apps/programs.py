@@ -84,16 +84,22 @@ class Server:
     def stop(self, number=signal.SIGTERM):
         """End it, and return its exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         if self.process.stdout:
             self.process.stdout.close()
         return code
 
 
-def until(condition, seconds=20):
-    """Wait until something is true; return it."""
+def until(condition, seconds=60):
+    """Wait until something is true; return it. The deadline is for what never comes true, on a slow machine, too."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.02)
     return found
+
+
+def rises_to(count, wanted, seconds=60):
+    """Wait until a count is so high, as long as it rises within ``seconds``."""
+    while (now := count()) < wanted:
+        until(lambda before=now: count() > before, seconds)

@@ -12,7 +12,7 @@ from tailrace.errors import Busy, DiskFull
 from tailrace.lines import Steps
 from tailrace.sources.entry import Entry
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 def messages(bus):

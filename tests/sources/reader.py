@@ -10,7 +10,7 @@ from tailrace.sources.entry import Entry
 from tailrace.sources.file import FileSource
 from tailrace.sources.followed import FollowedFile
 
-DEADLINE_S = 4
+DEADLINE_S = 30
 
 
 class Reader:

@@ -56,8 +56,20 @@ def test_content_that_was_truncated_is_remembered_up_to_a_bound_and_the_oldest_i
     past = Generations([])
     for born in range(GENERATIONS_MAX + 3):
         past.end(known(born))
+    past.forget()
     assert [one.born for one in past.of(("/l", "app.log"))] == list(range(3, GENERATIONS_MAX + 3))
     assert past.forgotten == ["file:1-1-0", "file:1-1-1", "file:1-1-2"]
+
+
+def test_what_a_file_was_found_for_before_the_oldest_are_dropped_does_not_count():
+    past = Generations([])
+    for born in range(GENERATIONS_MAX + 3):
+        past.end(known(born))
+    for born in range(4):
+        past.put(known(born), (1, 100 + born))
+    past.forget()
+    assert len(past.of(("/l", "app.log"))) == GENERATIONS_MAX + 3
+    assert past.forgotten == []
 
 
 def test_of_two_generations_of_one_inode_the_newer_is_there_and_the_older_is_known_by_content():

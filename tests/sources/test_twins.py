@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from tailrace.sources import file as file_module
-from tailrace.sources import followed
+from tailrace.sources import followed, generations
+from tailrace.sources.content import Plain
 from tailrace.sources.entry import Entry
 from tests.sources.reader import Reader, write
 
@@ -324,6 +325,123 @@ def test_a_copy_that_was_seen_before_it_was_whole_is_left_alone(log, reader, at_
     reader.settle()
     write(log, lines(10, 20), "wb")
     assert sorted(reader.until(20)) == wanted(20)
+
+
+class Overtaken(Plain):
+    """A content whose writers go on as soon as its first bytes were looked at."""
+
+    __slots__ = ("_writers",)
+
+    def __init__(self, fd, writers):
+        super().__init__(fd)
+        self._writers = writers
+
+    def pread(self, length, offset):
+        data = super().pread(length, offset)
+        while self._writers:
+            self._writers.pop()()
+        return data
+
+
+def test_a_copy_that_is_finished_and_its_original_emptied_while_they_are_compared_is_left_alone(
+    log, reader, monkeypatch
+):
+    write(log, lines(0, 10))
+    reader.until(10)
+    copied = log.read_bytes()
+
+    def finish():
+        write(beside(log, ".1"), copied[40:])
+        write(log, b"", "wb")
+
+    writers = [finish]
+
+    def content_of(fd, path):
+        return Overtaken(fd, writers) if path == str(beside(log, ".1")) else Plain(fd)
+
+    monkeypatch.setattr(file_module, "content_of", content_of)
+    write(beside(log, ".1"), copied[:40])
+    reader.settle()
+    write(log, lines(10, 20))
+    assert reader.until(20) == wanted(20)
+
+
+@pytest.mark.parametrize("at_first", [40, 100])
+def test_a_copy_that_is_found_together_with_its_original_is_left_alone(tmp_path, log, at_first):
+    write(log, lines(0, 10))
+    copied = log.read_bytes()
+    write(beside(log, ".1"), copied[:at_first])
+    os.utime(log, ns=(0, 10**18))
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
+    reader.until(10)
+    write(beside(log, ".1"), copied[at_first:])
+    write(log, lines(10, 20), "wb")
+    assert reader.until(20) == wanted(20)
+    reader.crash()
+
+
+def test_a_copy_whose_original_is_emptied_before_it_was_read_is_read(tmp_path, log):
+    write(log, lines(0, 10))
+    shutil.copyfile(log, beside(log, ".1"))
+    os.utime(log, ns=(0, 10**18))
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
+    reader.source.look()
+    write(log, lines(10, 20), "wb")
+    assert sorted(reader.until(20)) == wanted(20)
+    reader.crash()
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_copy_that_ends_before_what_was_read_of_its_original_is_left_alone(log, reader, seen):
+    write(log, lines(0, 200))
+    reader.until(200)
+    shutil.copyfile(log, beside(log, ".1") if seen else log.with_name("hidden"))
+    write(log, lines(200, 210))  # between the copying and the emptying
+    reader.until(210)
+    write(log, lines(210, 220), "wb")
+    if not seen:
+        log.with_name("hidden").rename(beside(log, ".1"))
+        reader.source._scan_at = 0.0  # it is found before the log is read again
+    assert reader.until(220) == wanted(220)
+    for number in range(2):
+        reader.restart()
+        assert reader.settle() == wanted(220), number
+    pack(beside(log, ".1"))
+    reader.settle()
+    reader.restart()
+    write(log, lines(220, 230))
+    assert reader.until(230) == wanted(230)
+
+
+def test_an_older_generation_that_its_log_begins_like_is_read(tmp_path, log):
+    write(beside(log, ".1"), b"alive\n" * 5)
+    os.utime(beside(log, ".1"), ns=(0, 10**18))
+    write(log, b"alive\n" * 8)
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
+    assert len(reader.until(13)) == 13
+    reader.crash()
+
+
+@pytest.mark.parametrize("files_max", [4, 100])
+def test_of_many_copies_that_stand_beside_their_log_none_is_read_again_after_a_restart(
+    tmp_path, log, monkeypatch, files_max
+):
+    monkeypatch.setattr(generations, "GENERATIONS_MAX", 3)
+    monkeypatch.setattr(file_module, "files_max", lambda: files_max)
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
+    for number in range(8):
+        write(log, lines(number * 10, number * 10 + 10), "wb")
+        reader.until(number * 10 + 10)
+        shutil.copyfile(log, beside(log, f".{number}"))
+        reader.settle()
+    write(log, lines(80, 90), "wb")
+    assert reader.until(90) == wanted(90)
+    for _ in range(2):
+        reader.restart()
+        assert reader.settle() == wanted(90)
+    write(log, lines(90, 100))
+    assert reader.until(100) == wanted(100)
+    reader.crash()
 
 
 @pytest.mark.parametrize("compress", [False, True])

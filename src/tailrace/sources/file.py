@@ -48,12 +48,11 @@ from tailrace.limits import (
     TURNS_AT_ONCE_MAX,
 )
 from tailrace.lines import Lines
-from tailrace.record import Origin, Stream
-from tailrace.sources import container
+from tailrace.record import Origin
 from tailrace.sources.content import Rewritten, Unpacking, content_of
 from tailrace.sources.entry import Entry, start_offset
 from tailrace.sources.find import Finder, Found
-from tailrace.sources.followed import FollowedFile
+from tailrace.sources.followed import FollowedFile, found_file
 from tailrace.sources.generations import Generations, family, mtime_ns, older_first
 from tailrace.sources.globs import Fence
 from tailrace.sources.inotify import Watch
@@ -61,7 +60,7 @@ from tailrace.sources.known import Known
 from tailrace.sources.opened import Key, Opened
 from tailrace.sources.parked import Parked, dispensable, files_max
 from tailrace.sources.turns import Turns
-from tailrace.sources.twins import entry_of_log, has_family, in_order, twin_of, unread_beside
+from tailrace.sources.twins import Twin, entry_of_log, has_family, in_order, twin_of, unread_beside
 
 _SCAN_SHARE = 50
 _ROOM_S = 0.1
@@ -255,13 +254,12 @@ class FileSource:
             self._turns.put(file, now + POLL_S_MIN)
             return None
         try:
-            if file.empty and file.content.pread(1, 0) and self._was_read_elsewhere(file):
+            if file.empty and file.content.pread(1, 0) and self._was_read_elsewhere(file, now):
                 return None
             lines = file.read(now, time.time_ns())
             self._fault(file, file.content.damage)
         except Rewritten:
             self._end(file.known())
-            self._parked.take_copies()
             file.begin_again(time.time_ns())
             file.more = True
             self._scan_at = 0.0
@@ -281,19 +279,28 @@ class FileSource:
                 self._rest_of_packed(file, quiet)
         return lines
 
-    def _was_read_elsewhere(self, file: FollowedFile) -> bool:
-        """Find out what a file is that was empty until now: tell whether it is a copy, and part with it then."""
-        file.empty = False
-        known, copied = twin_of(file.path, file.content, self._past, self._open, self._finder.found)
-        if copied:
-            self._parked.put(file.key, file.path, file.content.fd, copy=True)
-            self._forget(file)
-        elif known is not None:
-            self._past.take(known)
+    def _was_read_elsewhere(self, file: FollowedFile, now: float) -> bool:
+        """Find out what a file is that was empty until now: tell whether it is a copy or may be; part with a copy."""
+        twin = twin_of(file.path, file.content, self._past, self._open, self._finder.found)
+        file.empty = twin is Twin.EARLY
+        if file.empty:
+            self._turns.put(file, now + POLL_S_MIN)
+        elif isinstance(twin, Known) and twin.is_in(file.content):
+            self._past.take(twin)
             self._open.remove(file)
-            file.resume(known)
+            file.resume(twin)
             self._open.add(file)
-        return copied
+            return False
+        elif twin is not Twin.NONE:
+            self._park(twin, file.key, file.path, file.content.fd)
+            self._forget(file)
+        return twin is not Twin.NONE
+
+    def _park(self, twin: Known | Twin | None, key: Key, path: str, fd: int) -> None:
+        """Leave a file alone, as the generation that it is."""
+        self._parked.put(key, path, fd, copy=twin is Twin.COPY)
+        if isinstance(twin, Known):
+            self._past.put(twin, key)
 
     def _fault(self, file: FollowedFile, why: str) -> None:
         file.error = why
@@ -304,6 +311,7 @@ class FileSource:
     def _end(self, known: Known) -> None:
         """Remember a content that is no longer at its place, and have its log looked through for it."""
         self._past.end(known)
+        self._parked.take_copies()
         self._suspects |= {family(path): known.born for path in known.paths}
 
     def _rest_of_packed(self, file: FollowedFile, quiet: float) -> None:
@@ -365,6 +373,8 @@ class FileSource:
                 self._follow_all(fresh, now)
             fresh = []
         in_order([file for file in self._open if id(file) not in opened], self._open)
+        if not self._waiting:
+            self._past.forget()
         self._refused = {path: why for path, why in self._refused.items() if os.path.lexists(path)}
         return names_s
 
@@ -410,7 +420,7 @@ class FileSource:
             new += [pair for pair in beside if self._parked.differs(pair[0], sweep=True)]
             self._suspects = {}
             late = self._follow_each(new, now)
-        self._waiting = [one.key for one, _ in late]
+        self._waiting += [one.key for one, _ in late]
         self._suspects |= {log: suspects.get(log) for log in (family(one.path) for one, _ in late)}
 
     def _follow_each(self, wanted: list[tuple[Found, bool]], now: float) -> list[tuple[Found, bool]]:
@@ -430,11 +440,9 @@ class FileSource:
         try:
             fd = os.open(one.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                return False
-            if error.errno != errno.ENOENT:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOENT):
                 self._refused[one.path] = str(error)
-            return True
+            return error.errno not in (errno.EMFILE, errno.ENFILE)
         try:
             status = os.fstat(fd)
             same = (status.st_dev, status.st_ino) == one.key and stat.S_ISREG(status.st_mode)
@@ -448,9 +456,7 @@ class FileSource:
         self._parked.take(one.key)
         self._finder.first.discard(one.key)
         self._refused.pop(one.path, None)
-        followed.acked = followed.offset
-        followed.changed = now
-        followed.reported = one.told
+        followed.acked, followed.changed, followed.reported = followed.offset, now, one.told
         self._open.add(followed)
         self._turns.put(followed, 0.0)
         return True
@@ -462,21 +468,15 @@ class FileSource:
         if known is not None and not known.is_in(content):
             self._end(known)
             known = None
-        copied = False
-        if known is None:
-            known, copied = twin_of(one.path, content, self._past, self._open, self._finder.found)
-        if copied or (known is None and only_known) or (known and known.ends(content)):
-            self._parked.put(one.key, one.path, fd, copy=copied)
-            if known is not None and not copied:
-                self._past.put(known, one.key)
+        twin = known or twin_of(one.path, content, self._past, self._open, self._finder.found)
+        if twin is Twin.EARLY:
+            self._waiting.append(one.key)
             return None
-        first_path = known.note.path if known is not None else one.path
-        real = os.path.realpath(one.path)
-        place = Stream.of({"host": self._host, "path": os.path.abspath(first_path), **container.labels_of(real)})
-        file = FollowedFile(content, one.path, place, one.key, time.time_ns())
-        if os.path.islink(one.path):
-            file.real = real
-        file.place, file.empty = place.labels, not content.pread(1, 0)
+        known = twin if isinstance(twin, Known) else None
+        if twin is Twin.COPY or (only_known if known is None else known.ends(content) or not known.is_in(content)):
+            self._park(twin, one.key, one.path, fd)
+            return None
+        file = found_file(content, one.path, one.key, self._host, known.note.path if known is not None else one.path)
         file.dress(one.entry)
         if known is not None:
             self._past.take(known)

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -57,6 +58,7 @@ from tailrace.limits import (
 from tailrace.lines import PLAIN, Lines, Steps
 from tailrace.pipeline.decode import UTF8, encoding_of, newline_of
 from tailrace.record import Origin, Stream
+from tailrace.sources import container
 from tailrace.sources.content import Content, Rewritten
 from tailrace.sources.entry import Entry
 from tailrace.sources.known import Known, Note, hash_of, names_of
@@ -433,6 +435,17 @@ class FollowedFile:
             if length == PREFIX_BYTES:
                 self._first = b""
         return Note(self.first_path, *self._prefix, hash_of(self._mark), self.content.seal(self.offset), self.real)
+
+
+def found_file(content: Content, path: str, key: tuple[int, int], host: str, first_path: str) -> FollowedFile:
+    """Return an open file that was found now, with the labels of its place: where its log was first found."""
+    real = os.path.realpath(path)
+    place = Stream.of({"host": host, "path": os.path.abspath(first_path), **container.labels_of(real)})
+    file = FollowedFile(content, path, place, key, time.time_ns())
+    if os.path.islink(path):
+        file.real = real
+    file.place, file.empty = place.labels, not content.pread(1, 0)
+    return file
 
 
 def _whole_characters(block: bytes, encoding: str) -> bytes:

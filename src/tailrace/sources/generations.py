@@ -4,8 +4,9 @@ A *family* are the names that one log has had: ``app.log``, ``app.log.1``, ``app
 Each content that stood under one of them is a *generation* (followed.py: name, offset, hashes). A generation that was
 truncated or deleted can only be met again as a copy or compressed, by its content; the others by device and inode.
 
-Bound. GENERATIONS_MAX of a family are remembered that can only be met by content; then the oldest goes, and is to be
-dropped from the ledger (``forgotten``).
+Bound. GENERATIONS_MAX of a family are remembered that can only be met by content and were not, when all files that
+there are have been compared with them; beyond that the oldest go, and are to be dropped from the ledger
+(``forgotten``). A later life knows a copy by its content alone, so it begins with as many as there are copies.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Generations:
         self._by_key: dict[tuple[int, int], Known] = {}
         self._keys: dict[str, tuple[int, int]] = {}
         self._families: dict[tuple[str, str], dict[str, Known]] = {}
+        self._ended: set[tuple[str, str]] = set()
         for known in sorted(filter(None, map(Known.of, origins)), key=lambda one: one.born):
             self.put(known)
         self._newest = {log: self.of(log)[-1].born for log in self._families}
@@ -118,11 +120,17 @@ class Generations:
                 self._families.pop(log, None)
 
     def end(self, known: Known) -> None:
-        """Remember content that was truncated or deleted: a copy of it may stand beside; the oldest are forgotten."""
+        """Remember content that was truncated or deleted: a copy of it may stand beside."""
         self.take(known)
         for log in map(family, known.paths):
             self._families.setdefault(log, {})[known.name] = known
-        ended = [one for one in self.of(family(known.note.path)) if one.name not in self._keys]
-        for oldest in ended[: max(0, len(ended) - GENERATIONS_MAX)]:
-            self.take(oldest)
-            self.forgotten.append(oldest.name)
+            self._ended.add(log)
+
+    def forget(self) -> None:
+        """Forget the oldest of what has ended: every file that could be a copy was compared with it."""
+        for log in self._ended:
+            ended = [one for one in self.of(log) if one.name not in self._keys]
+            for oldest in ended[: max(0, len(ended) - GENERATIONS_MAX)]:
+                self.take(oldest)
+                self.forgotten.append(oldest.name)
+        self._ended.clear()

@@ -65,7 +65,7 @@ class Known:
 
     def is_in(self, content: Content) -> bool:
         """Tell whether a content begins with what was read. Raises OSError."""
-        if not self.begins(content):
+        if not Head(content).is_of(self):
             return False
         if self.note.seal and self.note.seal == seal_of(content.fd):
             return True
@@ -76,10 +76,21 @@ class Known:
         """Tell whether a compressed file was read to its end and has not changed since."""
         return content.packed and bool(self.note.seal) and self.note.seal == seal_of(content.fd)
 
-    def begins(self, content: Content) -> bool:
-        """Tell whether a content has the same first bytes. Raises OSError."""
-        prefix = content.pread(self.note.prefix_bytes, 0)
-        return len(prefix) == self.note.prefix_bytes and hash_of(prefix) == self.note.prefix
+
+class Head:
+    """The first bytes of a content, to compare it with many that are known: each length is read and hashed once."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._hashes: dict[int, str] = {}
+
+    def is_of(self, known: Known) -> bool:
+        """Tell whether a generation has the same first bytes. Raises OSError."""
+        length = known.note.prefix_bytes
+        if length not in self._hashes:
+            data = self._content.pread(length, 0)
+            self._hashes[length] = hash_of(data) if len(data) == length else ""
+        return self._hashes[length] == known.note.prefix
 
 
 def names_of(*paths: str) -> list[str]:

@@ -4,7 +4,13 @@ Rules (``file.py`` says when they are asked for).
   copy     A file is a generation that we know when its name can be that of its copy, and its content begins with all
            that was read of it. Of several the one of which most was read. When the original is still there the
            copy is left alone, also while it is only the beginning of it (it is being made), but not when it holds more
-           than the original.
+           than the original. What changes while it is compared is compared again: a copy may have been finished, and
+           its original emptied, in the middle of it.
+  short    What was written between the copying and the emptying may have been read, and the copy ends before it. By its
+           first bytes, and because it was changed after the generation was first seen, it is its copy all the same;
+           there is nothing to read in it.
+  early    What begins like an original of which nothing was read yet, and was changed after it, is either its copy or
+           a generation that began alike: the first read of the original tells.
   missed   A new file in a family that is known, and a known generation that is no longer at its place, tell of a
            rotation that nobody saw: then one looks beside.
   beside   In the directory of a log, outside of the globs: what is known by inode and has grown; what may be the copy
@@ -19,14 +25,15 @@ import os
 import stat
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
+from enum import Enum
 
-from tailrace.limits import GONE_QUIET_S
+from tailrace.limits import GONE_QUIET_S, LOOKS_MAX
 from tailrace.sources.content import Content, Rewritten
 from tailrace.sources.entry import Entry
 from tailrace.sources.find import Finder, Found
 from tailrace.sources.followed import FollowedFile
 from tailrace.sources.generations import Generations, family, may_be_copy, older_first
-from tailrace.sources.known import Known
+from tailrace.sources.known import Head, Known
 from tailrace.sources.opened import Log, Opened
 
 _END_BYTES = 4096
@@ -35,30 +42,66 @@ Listing = tuple[dict[Log, list[tuple[str, os.stat_result]]], dict[tuple[int, int
 """The regular files of a directory, with their status: those of each log, and by device and inode."""
 
 
+class Twin(Enum):
+    """What a file is that goes on with no generation."""
+
+    NONE = "a content of its own"
+    COPY = "the copy of one whose own file is there"
+    EARLY = "the copy of an open file or a content of its own, as will show when that file was read"
+
+
 def twin_of(
     path: str,
     content: Content,
     past: Generations,
     opened: Opened,
     here: Container[tuple[int, int]],
-) -> tuple[Known | None, bool]:
-    """Return the generation that a file goes on with, and whether it is a copy of one whose own file is ``here``."""
+) -> Known | Twin:
+    """Return the generation that a file goes on with, or ends before, or what it is instead.
+
+    ``here`` are the files that there are.
+    """
+    twin: Known | Twin = Twin.NONE
+    for _ in range(LOOKS_MAX):
+        before = os.fstat(content.fd)
+        twin = _twin_of(path, content, past, opened, here)
+        after = os.fstat(content.fd)
+        if twin is not Twin.NONE or (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            break
+    return twin
+
+
+def _twin_of(
+    path: str,
+    content: Content,
+    past: Generations,
+    opened: Opened,
+    here: Container[tuple[int, int]],
+) -> Known | Twin:
     best: Known | None = None
-    copied = False
+    short: Known | None = None
+    copied = early = False
+    head = Head(content)
     for log in _logs(path):
         for file in opened.of(log):
-            if any(may_be_copy(path, one) for one in file.paths) and _is_copy(content, file):
-                return None, True
+            if any(may_be_copy(path, one) for one in file.paths):
+                if _is_copy(content, head, file):
+                    return Twin.COPY
+                early = early or _is_early(content, file)
         for known in past.of(log):
             if not known.offset or (best and known.offset <= best.offset) or not _named_alike(path, known, content):
                 continue
-            if known.is_in(content):
+            if head.is_of(known) and known.is_in(content):
                 best, copied = known, past.get(known.key) is known and known.key in here
-            elif _is_unfinished(content, known):
-                return None, True
+            elif _is_unfinished(content, head, known):
+                return Twin.COPY
+            elif past.get(known.key) is not known and _is_short(content, head, known):
+                short = known
     if copied and best is not None and content.pread(1, best.offset):
-        return None, False  # more than the original that is here
-    return (None, True) if copied else (best, False)
+        return Twin.NONE  # more than the original that is here
+    if copied:
+        return Twin.COPY
+    return best or short or (Twin.EARLY if early else Twin.NONE)
 
 
 def _logs(path: str) -> Iterator[Log]:
@@ -76,19 +119,33 @@ def _named_alike(path: str, known: Known, content: Content) -> bool:
     return content.packed or any(may_be_copy(path, one) for one in known.paths)
 
 
-def _is_copy(content: Content, file: FollowedFile) -> bool:
+def _is_copy(content: Content, head: Head, file: FollowedFile) -> bool:
     if not file.offset:  # nothing was read of it yet: only its gzip is no file of its own
         return content.packed and _is_beginning(content, file)
     known = file.known()
+    if head.is_of(known) and known.is_in(content):
+        size = _size_if_intact(file, known)
+        return size is None or not content.pread(1, size)
+    length, _ = content.look()
+    if (length < file.offset or content.unfinished) and _is_beginning(content, file):
+        return True
+    return _is_short(content, head, known) and _size_if_intact(file, known) is None
+
+
+def _size_if_intact(file: FollowedFile, known: Known) -> int | None:
+    """Return the size of an open file; None when it was emptied, which its next read will find."""
     try:
         size, _ = file.content.look()
-        intact = size >= file.offset and known.is_in(file.content)
     except Rewritten:
-        size, intact = 0, False
-    if known.is_in(content):
-        return not intact or not content.pread(1, size)
-    length, _ = content.look()
-    return (length < file.offset or content.unfinished) and _is_beginning(content, file)
+        return None
+    return size if size >= file.offset and known.is_in(file.content) else None
+
+
+def _is_early(content: Content, file: FollowedFile) -> bool:
+    """Tell whether a file may be the copy of another one that was not read yet."""
+    if file.offset or os.fstat(content.fd).st_mtime_ns < os.fstat(file.content.fd).st_mtime_ns:
+        return False
+    return _is_beginning(content, file)
 
 
 def _is_beginning(content: Content, file: FollowedFile) -> bool:
@@ -102,13 +159,20 @@ def _is_beginning(content: Content, file: FollowedFile) -> bool:
     )
 
 
-def _is_unfinished(content: Content, known: Known) -> bool:
+def _is_unfinished(content: Content, head: Head, known: Known) -> bool:
     """Tell whether a compressed file that is being written has not come as far as what was read, but may."""
     size, mtime_ns = content.look()
     if not content.unfinished:
         return False
     young = time.time_ns() - mtime_ns < GONE_QUIET_S * 1e9
-    return young and (size < known.note.prefix_bytes or known.begins(content))
+    return young and (size < known.note.prefix_bytes or head.is_of(known))
+
+
+def _is_short(content: Content, head: Head, known: Known) -> bool:
+    """Tell whether a file is the copy of what was read further than to its end, before the original was emptied."""
+    if not head.is_of(known) or content.unfinished:
+        return False
+    return content.look()[0] < known.offset and os.fstat(content.fd).st_mtime_ns >= known.born
 
 
 def unread_beside(

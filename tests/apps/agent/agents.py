@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections import Counter
 
-from tests.apps.programs import TAILRACE, environment, until
+from tests.apps.programs import TAILRACE, environment, rises_to, until
 
 
 class Agent:
@@ -32,7 +32,7 @@ class Agent:
     def stop(self, number=signal.SIGTERM):
         """End it, and return its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def peak_mib(self):
         with open(f"/proc/{self.process.pid}/status") as status:
@@ -104,7 +104,7 @@ def numbers(server):
 def all_there(server, writer, why="", *, others=0):
     """Wait until every line of a writer that has stopped is there; once, and in order. There are ``others``, too."""
     with contextlib.suppress(AssertionError):  # what is missing is shown below
-        until(lambda: server.get("/api/v1/status")["records"] >= writer.written + others, 60)
+        rises_to(lambda: server.get("/api/v1/status")["records"], writer.written + others)
     found = numbers(server)
     times = Counter(found)
     lost = [n for n in range(writer.written) if not times[n]]

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.apps.collection.oracle import Log, Verdict, judge
-from tests.apps.programs import Server, until
+from tests.apps.programs import Server, rises_to, until
 
 RECORDS_MAX = 1_000_000
 FENCE_S = 60
@@ -79,6 +79,11 @@ class Follower:
         found = self.server.get("/api/v1/search", q=f"{_below(place)} | stats count() as n")
         return found["records"][0]["n"]
 
+    @property
+    def taken(self) -> int:
+        """How many records it has, of all that it follows."""
+        return self.server.get("/api/v1/status")["records"]
+
     def fence(self) -> None:
         """Wait until names were looked at and all files were read."""
         number = next(self._number)
@@ -86,8 +91,8 @@ class Follower:
         until(lambda: self.count(self._fences / f"{number}.log") == 1, FENCE_S)
 
     def comes_to(self, place: object, wanted: int, seconds: float = 20) -> None:
-        """Wait until a directory has given so many records at least."""
-        until(lambda: self.count(place) >= wanted, seconds)
+        """Wait until a directory has given so many records at least, as long as more come within ``seconds``."""
+        rises_to(lambda: self.count(place), wanted, seconds)
 
     def verdict(self, place: object, *logs: Log, seconds: float = 20) -> Verdict:
         """Wait for everything that the logs promised, then for what might come twice; then judge."""

@@ -17,11 +17,17 @@ from tests.apps.programs import TAILRACE, environment, until
 
 KILLS = 50
 SEED = int(os.environ.get("SEED", "3"))
-ROTATE_LINES = 1500
+ROTATE_LINES = 400
+DOWN_LINES = 800
+LIFE_LINES = 300
 
 
 class Application(threading.Thread):
-    """Writes into a log all the time, in random pieces, and rotates it now and then, in one way or another."""
+    """Writes into a log all the time, in random pieces, and rotates it now and then, in one way or another.
+
+    It rests when it has written as many lines as it ``may``: however long an agent takes to start, each life finds
+    as much, and a slow machine has no more to do than a fast one.
+    """
 
     def __init__(self, path: Path, how: str, seed: str) -> None:
         super().__init__()
@@ -30,10 +36,22 @@ class Application(threading.Thread):
         self._chance = random.Random(seed)
         self._stopping = threading.Event()
         self._rotations = 0
+        self._lines_max = 0
+
+    @property
+    def lines(self) -> int:
+        """How many lines it has written."""
+        return len(self.log.complete)
+
+    def may(self, more: int) -> None:
+        """Write so many lines from now on, and a few."""
+        self._lines_max = self.lines + more
 
     def run(self) -> None:
         rotated_at = 0
         while not self._stopping.wait(self._chance.uniform(0, 0.02)):
+            if self.lines > self._lines_max:
+                continue
             line = self.log.line()
             data = f"{line}\n".encode()
             half = self._chance.randint(0, len(data))
@@ -41,8 +59,8 @@ class Application(threading.Thread):
             self.log.raw(data[half:])
             self.log.complete.append(line)
             self.log.write(self._chance.randint(1, 15))
-            if len(self.log.complete) - rotated_at > ROTATE_LINES:
-                rotated_at = len(self.log.complete)
+            if self.lines - rotated_at > ROTATE_LINES:
+                rotated_at = self.lines
                 self._rotate()
 
     def _rotate(self) -> None:
@@ -64,7 +82,10 @@ HOWS = ("shift", "date", "copy", "never")
 
 
 def fifty_kills(base: Path, damage=None) -> tuple[Follower, list[Log], Path]:
-    """Kill an agent fifty times at random moments while four logs are written and rotated; return the last life."""
+    """Kill an agent fifty times at random moments while four logs are written and rotated; return the last life.
+
+    A moment is when some lines more were written, or taken: on a slow machine, too, some lives come to something.
+    """
     chance = random.Random(SEED)
     print(f"SEED={SEED}")  # noqa: T201 - pytest shows it when the test fails
     logs = base / "logs"
@@ -75,9 +96,14 @@ def fifty_kills(base: Path, damage=None) -> tuple[Follower, list[Log], Path]:
         one.start()
     try:
         for _ in range(KILLS):
+            for one in writing:
+                one.may(DOWN_LINES)
             agent.start()
-            known = len(writing[0].log.complete) + chance.randint(1, 300)
-            until(lambda limit=known: len(writing[0].log.complete) > limit)
+            lines = chance.choice([lambda: agent.taken, lambda: writing[0].lines])
+            enough = lines() + chance.randint(1, LIFE_LINES)
+            for one in writing:
+                one.may(LIFE_LINES)
+            until(lambda now=lines, wanted=enough: now() >= wanted, 60)
             agent.stop(signal.SIGKILL)
             if damage:
                 damage(base / "data", chance)
