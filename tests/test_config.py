@@ -128,3 +128,17 @@ def test_only_what_cannot_change_while_it_runs_needs_a_restart(tmp_path):
     old = loaded(tmp_path, ENTRIES)
     new = loaded(tmp_path, '[store]\nretain = "1d"\n[collect]\nallow = ["/var/log"]\n')
     assert config.frozen_changes(old, new) == ["store.retain", "collect.allow"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[elastic]\nurls = ["es-1:9200"]', "not the address of a node"),
+        ('[elastic]\nurls = ["http://es"]\nuser = "a"\napi_key_file = "/k"', "both a user and an API key"),
+        ('[elastic]\nindex = "Logs"', "not the name of an index"),
+        ("[elastic]\nshards = 0", "shards"),
+    ],
+)
+def test_a_cluster_that_cannot_be_one_is_told_at_the_start(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        loaded(tmp_path, text)

@@ -57,6 +57,7 @@ TESTED_ELSEWHERE = {
     "query/grammar.py": "query/test_parse.py",
     "query/plan.py": "query/test_filters.py",
     "query/query.py": "query/test_parse.py",
+    "store/elastic/groups.py": "contract/test_clusters.py",
     "store/words.py": "store/test_http.py",
     "tail/catchup.py": "tail/test_join.py",
     "tail/group.py": "tail/test_hub.py",

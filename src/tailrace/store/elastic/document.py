@@ -154,25 +154,28 @@ def ids(batch: Batch, sources: Sequence[str], source: np.ndarray, first: np.ndar
 
 
 def days(batch: Batch, retain_ns: int | None) -> np.ndarray:
-    """Return the day (since 1970, int64) whose index each row belongs to, for ``index_name``.
+    """Return the index that each row belongs to, as an int64 that ``index_name`` knows: the day it happened.
 
-    A clock that is wrong, and what was old when it was seen, get no index of their own day but one of the day they
-    were observed, UNDATED days earlier: more than ELASTIC_FUTURE_NS ahead of that moment, or further behind it than the
-    retention (None: for ever). It does not depend on when it is asked, because a line that comes again has to meet
-    itself.
+    Clocks that are wrong, and what was old when it was seen, would make indices of days that nobody looks for, or that
+    go at once: more than ELASTIC_FUTURE_NS ahead of the moment it was observed, or further behind than the retention
+    (None: for ever), a record belongs to the undated of the day it was observed. It does not depend on when this is
+    asked, because a line that comes again has to meet itself.
     """
     times, observed = batch.numpy("time"), batch.numpy("observed")
     late = np.zeros(len(batch), bool) if retain_ns is None else times < observed - retain_ns
-    return np.where(late | (times > observed + ELASTIC_FUTURE_NS), observed // DAY_NS - UNDATED, times // DAY_NS)
+    undated = late | (times > observed + ELASTIC_FUTURE_NS)
+    return np.where(undated, observed // DAY_NS - _UNDATED, times // DAY_NS)
 
 
-UNDATED = 1 << 32
+_UNDATED = 1_000_000
+"""Further from 1970 than any day in nanoseconds."""
 
 
 def index_name(prefix: str, day: int) -> str:
-    """Return the index of a day."""
-    kind, day = ("-undated", day + UNDATED) if day < -UNDATED // 2 else ("", day)
-    return f"{prefix}{kind}-{np.datetime64(day, 'D').item():%Y.%m.%d}"
+    """Return the index of a day of ``days``."""
+    if day < -_UNDATED // 2:
+        prefix, day = f"{prefix}-undated", day + _UNDATED
+    return f"{prefix}-{np.datetime64(int(day), 'D').item():%Y.%m.%d}"
 
 
 # -- back -----------------------------------------------------------------------------------------------------------
