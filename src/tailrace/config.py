@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -29,6 +29,7 @@ from tailrace.lines import Mask
 if TYPE_CHECKING:
     from tailrace.bus.brokers import Brokers
     from tailrace.ship.connection import Server as Output
+    from tailrace.ship.kafka import Cluster
     from tailrace.store.elastic.client import Access
 
 _SIZES = {
@@ -110,9 +111,47 @@ class Collect(Struct, forbid_unknown_fields=True):
         return entries.masks(self.redact, self.rules)
 
 
+class Kafka(Struct, forbid_unknown_fields=True):
+    """The Kafka that agents ship to, and that servers and indexers read."""
+
+    brokers: Annotated[list[str], Meta(description="HOST:PORT of some of its brokers. Empty: there is no Kafka.")] = []
+    topics: Annotated[list[str], Meta(description="The topics that servers and indexers read.")] = msgspec.field(
+        default_factory=lambda: ["tailrace"]
+    )
+    tls: Annotated[bool, Meta(description="Reach the brokers with TLS.")] = False
+    ca_file: Annotated[str, Meta(description="The authorities (PEM) they are verified with. Empty: the system's.")] = ""
+    cert_file: Annotated[str, Meta(description="The certificate that is shown to them (PEM). Empty: none.")] = ""
+    key_file: Annotated[str, Meta(description="Its key (PEM).")] = ""
+    mechanism: Annotated[
+        str, Meta(description="How SASL lets in: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`. Empty: no SASL.")
+    ] = ""
+    user: Annotated[str, Meta(description="The user of SASL.")] = ""
+    password_file: Annotated[
+        str, Meta(description="A file with the user's password. Empty: $TAILRACE_KAFKA_PASSWORD.")
+    ] = ""
+    partitions: Annotated[int, Meta(ge=1, description="Partitions of a topic that is made.")] = 12
+    replication: Annotated[int, Meta(ge=1, description="Copies of a topic that is made.")] = 1
+
+    @property
+    def cluster(self) -> Brokers:
+        """How the brokers are reached. Raises ConfigError."""
+        from tailrace.bus.brokers import Brokers  # only who has a Kafka pays for it
+
+        return Brokers(
+            tuple(self.brokers),
+            tls=self.tls,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            mechanism=self.mechanism,
+            user=self.user,
+            password_file=self.password_file,
+        )
+
+
 LIVE = {
     "collect": {"paths", "discover", "exclude", "start", "host", "entries", "redact", "rules"},
-    "agent": {"servers", "token_file", "ca_file"},
+    "agent": {"servers", "token_file", "ca_file", "topic", "partition_by", "acks", "compression"},
 }
 """Keys that apply while the program runs, when the file changes; by section."""
 
@@ -134,12 +173,27 @@ class Agent(Struct, forbid_unknown_fields=True):
         str, Meta(description="So much waits on this disk for servers that are away; then reading stops.")
     ] = SPOOL_BYTES
 
-    @property
-    def outputs(self) -> list[Output]:
-        """The servers, each with how it is reached. Raises ConfigError."""
-        from tailrace.ship.connection import Server as Output  # only agents pay for it
-
-        return [Output(url, self.token_file, self.ca_file) for url in self.servers]
+    topic: Annotated[
+        str,
+        Meta(
+            description="The topic of Kafka. `{service}` `{host}` `{path}` and other labels are filled in; a label "
+            "`topic`, which is what `topic` of an entry sets, wins."
+        ),
+    ] = "tailrace"
+    partition_by: Annotated[
+        str,
+        Meta(
+            description="`stream`: all lines of a file keep their order. `spread`: evenly, in no order. Or the name of "
+            "a label or field, whose equal values keep theirs."
+        ),
+    ] = "stream"
+    acks: Annotated[
+        str,
+        Meta(
+            description="When Kafka has a line: `all` replicas in sync have it, `1`: the leader has, `0`: it is sent."
+        ),
+    ] = "all"
+    compression: Annotated[str, Meta(description="`zstd`, `lz4`, `gzip`, `snappy` or `none`.")] = "zstd"
 
 
 class Quota(Struct, forbid_unknown_fields=True):
@@ -159,45 +213,6 @@ class Quota(Struct, forbid_unknown_fields=True):
     search_s_per_min_total: Annotated[
         int, Meta(ge=0, description="Seconds of the search threads that all may take in a minute.")
     ] = 0
-
-
-class Kafka(Struct, forbid_unknown_fields=True):
-    """The Kafka that agents, servers and indexers share."""
-
-    brokers: Annotated[list[str], Meta(description="Addresses (HOST:PORT) of some of its brokers.")] = []
-    topics: Annotated[list[str], Meta(description="Topics that are read.")] = msgspec.field(
-        default_factory=lambda: ["tailrace"]
-    )
-    security: Annotated[
-        Literal["plaintext", "tls"], Meta(description="`tls` encrypts, and verifies the brokers' certificates.")
-    ] = "plaintext"
-    ca_file: Annotated[str, Meta(description="The authorities (PEM) they are verified with. Empty: the system's.")] = ""
-    cert_file: Annotated[str, Meta(description="A certificate of our own (PEM), where brokers want one.")] = ""
-    key_file: Annotated[str, Meta(description="Its key (PEM).")] = ""
-    mechanism: Annotated[
-        str, Meta(description="How a user is let in: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`. Empty: without one.")
-    ] = ""
-    user: Annotated[str, Meta(description="The user.")] = ""
-    password_file: Annotated[
-        str, Meta(description="A file with the user's password. Empty: $TAILRACE_KAFKA_PASSWORD.")
-    ] = ""
-    replication: Annotated[int, Meta(ge=1, description="Copies of the topics that are made.")] = 1
-
-    @property
-    def access(self) -> Brokers:
-        """How the brokers are reached. Raises ConfigError."""
-        from tailrace.bus.brokers import Brokers
-
-        return Brokers(
-            tuple(self.brokers),
-            tls=self.security == "tls",
-            ca_file=self.ca_file,
-            cert_file=self.cert_file,
-            key_file=self.key_file,
-            mechanism=self.mechanism,
-            user=self.user,
-            password_file=self.password_file,
-        )
 
 
 class Index(Struct, forbid_unknown_fields=True):
@@ -249,6 +264,29 @@ class Config(Struct, forbid_unknown_fields=True):
     kafka: Kafka = msgspec.field(default_factory=Kafka)
     elastic: Elastic = msgspec.field(default_factory=Elastic)
     index: Index = msgspec.field(default_factory=Index)
+
+    @property
+    def outputs(self) -> list[Output | Cluster]:
+        """What an agent ships to, each with how it is reached. Raises ConfigError."""
+        from tailrace.ship.connection import Server as Output  # only agents pay for it
+
+        agent = self.agent
+        found: list[Output | Cluster] = [Output(url, agent.token_file, agent.ca_file) for url in agent.servers]
+        if self.kafka.brokers:
+            from tailrace.ship.kafka import Cluster
+
+            found.append(
+                Cluster(
+                    self.kafka.cluster,
+                    topic=agent.topic,
+                    partition_by=agent.partition_by,
+                    acks=agent.acks,
+                    compression=agent.compression,
+                    partitions=self.kafka.partitions,
+                    replication=self.kafka.replication,
+                )
+            )
+        return found
 
     @property
     def directory(self) -> Path:
@@ -323,8 +361,6 @@ def _values(config: Config) -> None:
         raise ConfigError(
             f"agent.spool: {config.agent.spool!r} is too small", cure=f"It has {SPOOL_BYTES_MIN} bytes at least."
         )
-    if config.agent.servers:
-        _ = config.agent.outputs
     if config.elastic.urls:
         _ = config.elastic.access
     if not _INDEX.fullmatch(config.elastic.index):
@@ -332,6 +368,7 @@ def _values(config: Config) -> None:
             f"elastic.index: {config.elastic.index!r} is not the name of an index",
             cure="Lower-case letters, digits, - and _, beginning with a letter.",
         )
+    _ = config.outputs
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
         config.collect.start = config.collect.start.upper().replace(" ", "")

@@ -252,6 +252,18 @@ SHIP_END_S_MAX = 1.0
 """A call that is under way when an output ends has so long; what it brings, the server will tell."""
 SHIP_DRAIN_S_MAX = 5.0
 """How long an agent that ends goes on delivering to servers that take; the rest waits in the spool."""
+SHIP_POSITION_S = 1.0
+"""How far a Kafka is, is written to disk so often: what was sent since then is sent again after a crash."""
+SHIP_TOPICS_MAX = 1_000
+"""Topics that one agent writes to: a template may be filled in with anything that a line says."""
+SHIP_SPREAD_ROWS = 1_024
+"""Neighbours that go to one partition when they are spread: they compress well."""
+SHIP_REQUEST_BYTES = 512 * KIB
+"""Messages that travel together, before they are compressed: half of what brokers take unless they are told to."""
+SHIP_LARGE_BYTES = 128 * KIB
+"""A larger message travels alone: if it is refused for its size, it is known which it was."""
+SHIP_MESSAGE_BYTES_MAX = 128 * MIB
+"""The longest line, of control characters, which are six as JSON; mostly a topic takes 1 MB, and says so."""
 DEAD_BYTES_MAX = 64 * MIB
 """Records that a server refuses for good, kept in a file; when it is full the output waits for a person."""
 DEAD_WHY_BYTES_MAX = 1 * KIB

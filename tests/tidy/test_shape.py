@@ -30,6 +30,7 @@ TESTED_ELSEWHERE = {
     "listener.py": "server/test_process.py",
     "server.py": "server/test_process.py",
     "ship/output.py": "ship/test_shipping.py",
+    "bus/topic.py": "contract/test_bus.py",
     "agent_server.py": "apps/agent/test_asked.py",
     "asked.py": "apps/agent/test_asked.py",
     "collect/flight.py": "apps/test_follow.py",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
 
+_AGAIN_S = 0.1
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -78,7 +80,7 @@ class Brokers:
             "reconnect.backoff.max.ms": KAFKA_RETRY_MS_MAX,
             "socket.keepalive.enable": True,
             "log_level": 0,
-            "error_cb": lambda error: said(sentence(error)),
+            "error_cb": lambda error: said(_explained(error)),
         }
         for key, file in (("ca", self.ca_file), ("certificate", self.cert_file), ("key", self.key_file)):
             if file and self.tls:
@@ -135,12 +137,11 @@ class Brokers:
         own = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed"}
         return _made(Consumer, {**self.settings(said), **own, **settings})
 
-    def producer(self, said: Callable[[str], None], **more: Any) -> Producer:
-        """Return a client that writes; ``more`` are settings of librdkafka, ``_`` for dots. Raises as ``consumer``."""
+    def producer(self, said: Callable[[str], None], more: Mapping[str, Any]) -> Producer:
+        """Return a client that writes; ``more`` are settings of librdkafka. Raises ConfigError, Away."""
         from confluent_kafka import Producer
 
-        own = {key.replace("_", "."): value for key, value in more.items()}
-        return _made(Producer, {**self.settings(said), **own})
+        return _made(Producer, {**self.settings(said), **more})
 
 
 def check_extra() -> None:
@@ -165,6 +166,14 @@ def sentence(error: Any) -> str:
     inner = error.args[0] if isinstance(error, Exception) and error.args else error
     text = inner.str() if hasattr(inner, "str") else str(inner)  # type: ignore[union-attr]
     return text[:300] or str(inner)
+
+
+def _explained(error: Any) -> str:
+    cures = {_AUTHENTICATION: "; check kafka.user, kafka.mechanism and the password", _SSL: "; check kafka.ca_file"}
+    return sentence(error) + cures.get(error.code(), "")
+
+
+_AUTHENTICATION, _SSL = -169, -181  # of librdkafka (rdkafka.h)
 
 
 def epoch_of(topic_id: str, partition: int) -> int:
@@ -203,26 +212,34 @@ def places(admin: AdminClient, topics: Iterable[str]) -> dict[int, Place]:
 
 
 def offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[int, int]:
-    """Return an offset of each partition: the one that ``spec`` (an OffsetSpec) means, -1 for none. Raises Away."""
-    from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+    """Return an offset of each partition: the one that ``spec`` (an OffsetSpec) means, -1 for none. Raises Away.
 
-    if not wanted:
-        return {}
+    While the leader of a partition moves it is asked again, for KAFKA_CALL_S_MAX.
+    """
+    from confluent_kafka import KafkaException
+
+    deadline = time.monotonic() + KAFKA_CALL_S_MAX
+    while True:
+        try:
+            return _offsets(admin, wanted, spec) if wanted else {}
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > deadline:
+                raise away(error) from error
+        except TimeoutError as error:
+            raise Away("the brokers do not answer") from error
+        time.sleep(_AGAIN_S)
+
+
+def _offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[int, int]:
+    from confluent_kafka import IsolationLevel, TopicPartition
+
     asked = admin.list_offsets(
         {TopicPartition(place.topic, place.number): spec for place in wanted.values()},
         isolation_level=IsolationLevel.READ_COMMITTED,
         request_timeout=KAFKA_CALL_S_MAX,
     )
     answers = {(one.topic, one.partition): answer for one, answer in asked.items()}
-    found: dict[int, int] = {}
-    for epoch, place in wanted.items():
-        try:
-            found[epoch] = answers[place.topic, place.number].result(KAFKA_CALL_S_MAX + 1).offset
-        except KafkaException as error:
-            raise away(error) from error
-        except TimeoutError as error:
-            raise Away("the brokers do not answer") from error
-    return found
+    return {e: answers[one.topic, one.number].result(KAFKA_CALL_S_MAX + 1).offset for e, one in wanted.items()}
 
 
 def away(error: Any) -> Away:

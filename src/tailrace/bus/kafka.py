@@ -123,7 +123,7 @@ class KafkaLog:
 
     def at_time(self, time_ns: int) -> Position:
         """Return where in each partition the first message with that timestamp or a later one is. Raises Away."""
-        from confluent_kafka.admin import OffsetSpec
+        from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
         known = dict(self._partitions)
         found = offsets(
@@ -219,7 +219,7 @@ class KafkaLog:
 
     def _look(self) -> None:
         """Ask how far the partitions go, and now and then which there are. Raises Away."""
-        from confluent_kafka.admin import OffsetSpec
+        from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
         known = {epoch: one.place for epoch, one in self._partitions.items()}
         thorough = not known or time.monotonic() - self._topics_looked > KAFKA_TOPICS_LOOK_S

@@ -100,7 +100,7 @@ def batch_of(
     """Return the batch of neighbouring messages, which covers these offsets of the partition."""
     decoded = decode(
         [message.value() for message in messages],
-        [message.headers() for message in messages],
+        [message.headers() for message in messages],  # type: ignore[misc]
         np.array([message.offset() for message in messages], np.int64),
         [message.timestamp()[1] for message in messages],
         epoch=partition.epoch,
@@ -165,6 +165,8 @@ class Reader:
         at_end = 0
         for problem in problems:
             error = problem.error()
+            if error is None:
+                continue
             if error.code() == PARTITION_EOF:
                 at_end = problem.offset() or 0
             elif error.code() in CUT_OFF:

@@ -66,11 +66,13 @@ class KafkaBus(KafkaLog):
         self._sent = self._broken = False
         self._producer: Producer = brokers.producer(
             self.say,
-            enable_idempotence=True,
-            compression_type="zstd",
-            linger_ms=5,
-            delivery_timeout_ms=int(KAFKA_APPEND_S_MAX * 1000),
-            queue_buffering_max_kbytes=4 * APPEND_BYTES_MAX // 1024,
+            {
+                "enable.idempotence": True,
+                "compression.type": "zstd",
+                "linger.ms": 5,
+                "delivery.timeout.ms": int(KAFKA_APPEND_S_MAX * 1000),
+                "queue.buffering.max.kbytes": 4 * APPEND_BYTES_MAX // 1024,
+            },
         )
         try:
             self._read_ledger(brokers)
@@ -267,7 +269,8 @@ class KafkaBus(KafkaLog):
                 messages, problems = received(consumer, _POLL_S)
                 self._take_origins(messages)
                 for problem in problems:
-                    if problem.error().code() == PARTITION_EOF:
+                    error = problem.error()
+                    if error and error.code() == PARTITION_EOF:
                         waiting = {
                             p: one
                             for p, one in waiting.items()

@@ -150,7 +150,7 @@ def _indexing(wanted: Config) -> Indexing:
     from tailrace.store.elastic.client import Client
 
     return Indexing(
-        wanted.kafka.access,
+        wanted.kafka.cluster,
         wanted.kafka.topics,
         Client(wanted.elastic.access),
         wanted.elastic.index,

@@ -224,7 +224,7 @@ def entry_of(
     return Entry(
         os.path.expanduser(wish.path),
         wish.start or start or "beginning",
-        {**({"host": host} if host else {}), **wish.labels},
+        {**({"host": host} if host else {}), **({"topic": wish.topic} if wish.topic else {}), **wish.labels},
         steps_of(wish, rules, redact),
         tuple(dict.fromkeys(form for pattern in (*wish.exclude, *exclude) for form in _forms(pattern))),
     )

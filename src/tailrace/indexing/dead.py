@@ -93,13 +93,13 @@ class DeadLetters:
 
     def _connected(self) -> Producer:
         if self._producer is None:
-            self._producer = self._brokers.producer(
-                lambda _: None,  # what is wrong is seen at the letters
-                enable_idempotence=True,
-                message_max_bytes=1_000_000_000,  # what is too large the broker says
-                compression_type="zstd",
-                linger_ms=0,
-            )
+            own = {
+                "enable.idempotence": True,
+                "message.max.bytes": 1_000_000_000,  # what is too large the broker says
+                "compression.type": "zstd",
+                "linger.ms": 0,
+            }
+            self._producer = self._brokers.producer(lambda _: None, own)  # what is wrong is seen at the letters
         return self._producer
 
     def _make(self, topic: str) -> None:
