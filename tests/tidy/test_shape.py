@@ -27,6 +27,9 @@ TESTED_ELSEWHERE = {
     "memory.py": "apps/agent/test_life.py",
     "problem.py": "server/test_http.py",
     "process.py": "server/test_process.py",
+    "indexing/counts.py": "indexing/test_indexing.py",
+    "indexing/dead.py": "indexing/test_indexing.py",
+    "indexing/group.py": "indexing/test_indexing.py",
     "listener.py": "server/test_process.py",
     "server.py": "server/test_process.py",
     "ship/output.py": "ship/test_shipping.py",
@@ -38,6 +41,7 @@ TESTED_ELSEWHERE = {
     "sources/known.py": "sources/test_twins.py",
     # Commands, as a person runs them.
     "cli/agent.py": "apps/agent/test_life.py",
+    "cli/index.py": "apps/cluster/test_index.py",
     "cli/__main__.py": "cli/test_cli.py",
     "cli/check.py": "cli/test_cli.py",
     "cli/completion.py": "cli/test_cli.py",
