@@ -75,13 +75,18 @@ def _sources(values: list[bytes | None], decoded: Decoded) -> tuple[list[bytes],
     the end of a line: ``decode`` looks for what orjson does not write only in ``fields``, so here is looked again.
     """
     ends = document.search_parts(decoded.batch)
+    if decoded.own.all() and _are_lines(cast(list[bytes], values)):
+        return [value[:-1] for value in values if value], ends
     own = decoded.own.tolist()
-    begins = [
-        value[:-1] if mine and value and value[-1:] == b"}" else b"" for mine, value in zip(own, values, strict=True)
-    ]
-    odd = [row for row, begin in enumerate(begins) if not begin or b"\n" in begin]
-    if odd:
-        others = document.documents(decoded.batch.take(np.array(odd, np.int64)))
-        for row, other in zip(odd, others, strict=True):
-            begins[row], ends[row] = other, b""
+    begins = [value if mine and value and _are_lines([value]) else b"" for mine, value in zip(own, values, strict=True)]
+    odd = np.array([row for row, begin in enumerate(begins) if not begin], np.int64)
+    begins = [begin[:-1] for begin in begins]
+    for row, other in zip(odd.tolist(), document.documents(decoded.batch.take(odd)), strict=True):
+        begins[row], ends[row] = other, b""
     return begins, ends
+
+
+def _are_lines(values: list[bytes]) -> bool:
+    """Tell whether each value is a line that ends with its brace; looked at together."""
+    text = b"\n".join(values)
+    return text.endswith(b"}") and text.count(b"\n") == text.count(b"}\n") == len(values) - 1

@@ -194,8 +194,11 @@ class Member:
     def _hand_over(self) -> None:
         """Make a block of what was gathered; it stays gathered while the documents cannot be made."""
         by_place: dict[Place, list[Message]] = {}
-        for message in self._gathered:
-            by_place.setdefault(_place(message), []).append(message)
+        if len(self._partitions) > 1:
+            for message in self._gathered:
+                by_place.setdefault(_place(message), []).append(message)
+        else:
+            by_place[_place(self._gathered[0])] = self._gathered
         try:
             documents = [one for place, messages in by_place.items() for one in self._documents.of(*place, messages)]
         except TailraceError as error:
