@@ -9,15 +9,13 @@ but not the snapshot), the search fails with Gone; it never answers with less.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from tailrace.bus import Log
 from tailrace.cursor import Checkpoint, Cursor, Position
@@ -33,10 +31,11 @@ from tailrace.limits import (
 )
 from tailrace.query import Query
 from tailrace.query.filters.logic import Everything
-from tailrace.query.pipes.stats import STREAM, Counted, Key
+from tailrace.query.pipes.stats import STREAM, Key
 from tailrace.query.plan import Need, OfStream
 from tailrace.record import LEVEL_NAMES, Batch, Stream
-from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Grouping, Progress, Search, Snapshot, Store
+from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Progress, Search, Snapshot, Store
+from tailrace.store.counts import Values, counting, one_bucket, over_time, parted
 from tailrace.store.parts.scan import Block, Source, interleave, ordered, unordered
 from tailrace.tally import NOTHING
 
@@ -75,24 +74,6 @@ class Facets:
     complete: bool
 
 
-@dataclass(slots=True)
-class _Values:
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, values: pa.Array) -> None:
-        self.count((one["values"], one["counts"]) for one in pc.value_counts(values.drop_null()).to_pylist())
-
-    def count(self, counted: Iterable[tuple[str | None, int]]) -> None:
-        for value, count in counted:
-            if value is not None:
-                self.counts[value] = self.counts.get(value, 0) + count
-        if len(self.counts) > GROUPS_MAX:
-            raise TooLarge(f"more than {GROUPS_MAX} different values", cure="Narrow the query or the time.")
-
-    def top(self, limit: int | None) -> dict[str, int]:
-        return dict(sorted(self.counts.items(), key=lambda entry: (-entry[1], entry[0]))[:limit])
-
-
 @dataclass(frozen=True, slots=True)
 class OneStream:
     """The filter of the records of one stream."""
@@ -108,11 +89,6 @@ class OneStream:
     def need(self) -> Need:
         """Return that stream."""
         return OfStream(lambda stream: stream.json == self.json)
-
-
-def counting(search: Search, keys: tuple[Key, ...]) -> Search:
-    """Return the search of who only counts what it finds, by these keys."""
-    return replace(search, order=None, limit=None, after=None, grouping=Grouping(keys))
 
 
 class History:
@@ -322,17 +298,17 @@ class History:
         keys = (Key("time", span_ns), *([Key(by)] if by else []))
         plain = counting(replace(search, first_ns=max(search.first_ns, first_ns)), keys)
         for batch in self.scan(plain, progress):
-            bucket = _one_bucket(batch, first_ns, span_ns)
+            bucket = one_bucket(batch, first_ns, span_ns)
             if isinstance(batch, Block) and bucket is not None and by in (None, "level"):
                 for name, count in zip(LEVEL_NAMES, batch.part.levels[batch.number].tolist(), strict=True):
                     if count:
                         add(name if by else None, (np.arange(buckets) == bucket) * count)
                 continue
             places = (batch.numpy("time") - first_ns) // span_ns
-            for value, some in _parted(batch, by):
+            for value, some in parted(batch, by):
                 add(value, np.bincount(places[some], minlength=buckets))
         for known in plain.grouping.found if plain.grouping else ():
-            for value, places, rows in _over_time(known):
+            for value, places, rows in over_time(known):
                 add(value, np.bincount((places - first_ns) // span_ns, rows, buckets).astype(np.int64))
         return Histogram(first_ns, span_ns, counts)
 
@@ -350,7 +326,7 @@ class History:
 
     def values(self, search: Search, name: str, limit: int, progress: Progress) -> dict[str, int]:
         """Return the values of an attribute with their counts, the most frequent first. Raises TooLarge."""
-        values, plain = _Values(), counting(search, (Key(name),))
+        values, plain = Values(), counting(search, (Key(name),))
         for batch in self.scan(plain, progress):
             values.add(batch.column(name))
         for known in plain.grouping.found if plain.grouping else ():
@@ -471,35 +447,6 @@ class _OnBus:
         assert self.offsets is not None
         assert whole.offsets is not None
         return whole if len(whole) == len(self.offsets) else whole.filter(np.isin(whole.offsets, self.offsets))
-
-
-def _parted(batch: Batch, by: str | None) -> Iterator[tuple[str | None, Any]]:
-    """Yield each value of an attribute in a batch and the rows that have it; without an attribute, None and all."""
-    if by is None:
-        yield None, slice(None)
-        return
-    values = batch.column(by).dictionary_encode(null_encoding="encode")
-    codes = values.indices.to_numpy()
-    for code, value in enumerate(values.dictionary.to_pylist()):
-        yield value, codes == code
-
-
-def _over_time(known: Counted) -> Iterator[tuple[str | None, np.ndarray, np.ndarray]]:
-    """Yield each value of the second key (None without one), with the times and rows of its groups."""
-    times, rows = known.columns[0].to_numpy(), known.rows.to_numpy()
-    values = known.columns[1] if len(known.columns) > 1 else pa.nulls(len(times), pa.string())
-    codes = values.dictionary_encode(null_encoding="encode")
-    for code, value in enumerate(codes.dictionary.to_pylist()):
-        some = codes.indices.to_numpy() == code
-        yield value, times[some], rows[some]
-
-
-def _one_bucket(batch: Batch, first_ns: int, span_ns: int) -> int | None:
-    """Return the bucket that a whole block of a part lies in; None when it has several, or is not a whole block."""
-    if not isinstance(batch, Block) or batch.rows is not None:
-        return None
-    begins, ends = ((time_ns - first_ns) // span_ns for time_ns in batch.bounds)
-    return begins if begins == ends else None
 
 
 def _behind(snapshot: Snapshot, oldest: Position, epoch: int) -> Cursor:
