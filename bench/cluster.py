@@ -70,7 +70,7 @@ def fill(kafka: str, topic: str, made: list[bytes]) -> None:
 def indexer(kafka: str, elastic: str, topic: str) -> Iterator[Process]:
     """Run an indexer with indices of its own, which go with it."""
     port, prefix = free_port(), f"bench-{secrets.token_hex(4)}"
-    words = ["--broker", kafka, "--topic", topic, "--elastic", elastic, "--index", prefix]
+    words = ["--kafka", kafka, "--topic", topic, "--elastic", elastic, "--index", prefix]
     words += ["--listen", f"127.0.0.1:{port}"]
     running = subprocess.Popen(
         [sys.executable, "-m", "tailrace.cli", "index", *words],

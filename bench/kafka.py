@@ -88,7 +88,7 @@ def ship() -> None:
 
 def read() -> None:
     """Measure a reader of all there is."""
-    wanted = parse("user 4242").filter
+    wanted = parse("4242", now_ns=time.time_ns()).filter
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as name, shipped(kind, Path(name)) as (topic, _):
             log = opened(topic)

@@ -55,13 +55,14 @@ def test_all_partitions_of_all_topics_are_one_log(kafka, opened):
 def test_reading_goes_on_where_it_was_and_covers_what_was_left_out(kafka, opened):
     topic = kafka.topic()
     send(kafka, topic, *(f"{n}" for n in range(50)))
-    send(kafka, topic, *(f"{n}" for n in range(60)))
     log = opened(topic)
     (end,) = log.newest().cursors
     first = log.read(end.beginning, 1)
+    send(kafka, topic, *(f"{n}" for n in range(60)))
+    log.newest()
     rest = log.read(first[-1].next, ALL)
     assert messages_of(first + rest) == [f"{n}" for n in range(60)]
-    assert (first[0].first, rest[-1].next.offset) == (end.beginning, 110)
+    assert (first[0].first, first[-1].next, rest[-1].next) == (end.beginning, end, end + 60)
 
 
 def test_what_lies_before_retention_or_in_another_log_is_gone(kafka, opened):

@@ -28,7 +28,7 @@ _LOOK_S = 0.5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take where Kafka and the cluster are; everything else is in the configuration."""
-    parser.add_argument("--broker", action="append", metavar="HOST:PORT", help="Kafka; may be given more than once")
+    parser.add_argument("--kafka", metavar="HOST:PORT,...", help="read this Kafka")
     parser.add_argument("--topic", action="append", metavar="NAME", help="what to index; default: tailrace")
     parser.add_argument("--elastic", action="append", metavar="URL", help="a node of the cluster; may be given again")
     parser.add_argument("--index", metavar="NAME", help="what the names of its indices begin with; default: tailrace")
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Index until told to stop."""
     wanted = config.load(args.config, os.environ, _flags(args))
     if not wanted.kafka.brokers:
-        raise ConfigError("there is no Kafka to read", cure="Name a broker: --broker kafka-1.example.com:9092")
+        raise ConfigError("there is no Kafka to read", cure="Name a broker: --kafka kafka-1.example.com:9092")
     if not wanted.elastic.urls:
         raise ConfigError("there is no cluster to write", cure="Name a node: --elastic https://es-1.example.com:9200")
     from tailrace.limits import INDEXING_OBJECTS_YOUNG_MAX
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _flags(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     given: dict[str, dict[str, Any]] = {
-        "kafka": {"brokers": args.broker, "topics": args.topic},
+        "kafka": {"brokers": args.kafka and args.kafka.split(","), "topics": args.topic},
         "elastic": {"urls": args.elastic, "index": args.index},
         "index": {"listen": args.listen},
     }

@@ -90,7 +90,7 @@ class Wish(Struct, forbid_unknown_fields=True, omit_defaults=True):
     labels_from: Annotated[
         str, Meta(description="A pattern (RE2) on the path: its named groups are labels, `/(?P<team>[^/]+)/app/`.")
     ] = ""
-    topic: Annotated[str, Meta(description="Where its lines go when they are shipped.")] = ""
+    topic: Annotated[str, Meta(description="The topic of Kafka that its lines are shipped to; a label of them.")] = ""
     redact: Annotated[
         list[str] | None,
         Meta(description="What is masked of its lines, instead of what `collect.redact` says; `[]`: nothing."),

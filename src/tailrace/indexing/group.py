@@ -48,6 +48,7 @@ Place = tuple[str, int]
 _CONSUMER = {
     "auto.offset.reset": "error",  # so that it is seen, and counted
     "partition.assignment.strategy": "cooperative-sticky",
+    "topic.blacklist": r"^.*-dead$",  # a topic may be a pattern (^logs-), and what was refused stays refused
     "session.timeout.ms": int(INDEXING_SESSION_S * 1000),
     "heartbeat.interval.ms": int(INDEXING_SESSION_S * 1000 / 4),
     "fetch.max.bytes": INDEXING_FETCH_BYTES,

@@ -76,7 +76,6 @@ class Indexing:
         self._client = client
         self._prefix = prefix
         self._group = group_of(prefix)
-        self._first = (topics[0], 0)
         self.counts = Counts()
         self._dead = DeadLetters(brokers, replication=replication)
         self._writing = Writing(client, self._dead, self.counts)
@@ -91,7 +90,7 @@ class Indexing:
             replicas=replicas,
             retain_s=retain_s,
             begin=self._begin,
-            chosen=lambda: self._first in self._member.lag,
+            chosen=lambda: any(partition == 0 for _, partition in self._member.lag),
         )
 
     @property

@@ -82,6 +82,7 @@ _TOPIC_IS_THERE = 36
 """Errors of Kafka's protocol."""
 _ACKS = ("all", "1", "0")
 _COMPRESSIONS = ("zstd", "lz4", "gzip", "snappy", "none")
+_LEVELS = {"zstd": 1, "gzip": 1}  # the agent shares its machine with whatever writes the logs
 _PLACE = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
 _TOPIC_CHARACTERS_MAX = 249
 
@@ -284,6 +285,7 @@ class KafkaOutput:
                     "enable.idempotence": all_acks,
                     "max.in.flight.requests.per.connection": 5 if all_acks else 1,
                     "compression.type": self.server.compression,
+                    "compression.level": _LEVELS.get(self.server.compression, -1),
                     "partitioner": "murmur2_random",
                     "linger.ms": 5,
                     "batch.size": SHIP_REQUEST_BYTES,

@@ -14,7 +14,7 @@ class Indexer:
 
     def __init__(self, log, kafka, topic, url, prefix, **more):
         self.log = log
-        words = ["--broker", kafka.bootstrap, "--topic", topic, "--elastic", url, "--index", prefix]
+        words = ["--kafka", kafka.bootstrap, "--topic", topic, "--elastic", url, "--index", prefix]
         with log.open("ab") as out:
             self.process = subprocess.Popen(
                 [*TAILRACE, "index", *words, "--listen", "127.0.0.1:0"],
