@@ -224,6 +224,14 @@ class Quota(Struct, forbid_unknown_fields=True):
     ] = 0
 
 
+class Index(Struct, forbid_unknown_fields=True):
+    """How `tailrace index` runs; what it reads and writes stands in [kafka] and [elastic]."""
+
+    listen: Annotated[
+        str, Meta(description="HOST:PORT where it answers how it is (`tailrace status`, `/metrics`). Empty: nowhere.")
+    ] = ""
+
+
 class Elastic(Struct, forbid_unknown_fields=True):
     """The Elasticsearch or OpenSearch cluster that keeps the records of many machines."""
 
@@ -265,6 +273,7 @@ class Config(Struct, forbid_unknown_fields=True):
     kafka: Kafka = msgspec.field(default_factory=Kafka)
     elastic: Elastic = msgspec.field(default_factory=Elastic)
     etcd: Etcd = msgspec.field(default_factory=Etcd)
+    index: Index = msgspec.field(default_factory=Index)
 
     @property
     def outputs(self) -> list[Output | Cluster]:

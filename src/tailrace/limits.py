@@ -330,6 +330,46 @@ INDEX_LAG_WAIT_S = 5.0
 INDEX_RETRY_S = 5.0
 """Between tries when the disk is full or read-only; the bus keeps what waits."""
 
+# -- indexing into a cluster -----------------------------------------------------------------------------------
+BULK_LINES_MAX = 3_000
+BULK_BYTES_MAX = 4 * MIB
+"""What one bulk request carries, whichever comes first; clusters do not get faster with more."""
+BULK_BYTES_MIN = 16 * KIB
+"""A cluster that refuses requests for their size gets smaller ones, down to this."""
+BULKS_AT_ONCE = 2
+"""Requests on their way at once: one is worked off while the next one travels. More processes make more of them."""
+INDEXING_BLOCKS_MAX = 3
+"""Blocks that are held, on their way or waiting for it; beyond it nothing more is consumed."""
+INDEXING_GATHER_S = 0.5
+"""Lines that come one by one are gathered for so long: a request costs a cluster more than a line."""
+INDEXING_TAKE_MESSAGES = 250
+"""Messages that are taken from Kafka's client at once, before their size is looked at."""
+INDEXING_FETCH_BYTES = 1 * MIB
+"""What Kafka's client fetches from a broker at once; it is compressed, and becomes ten times as much."""
+INDEXING_FETCHED_KIB_MAX = 4 * KIB
+"""It fetches no more while it holds so much."""
+INDEXING_COMMIT_S = 1.0
+"""Offsets are committed so often: what was written since then is sent again after a crash, and is there already."""
+INDEXING_WAIT_S = 1.0
+"""While there is no room a member of a group shows itself so often; each time a message may come with it."""
+INDEXING_PAUSE_S = 30.0
+"""After waiting so long for room the partitions are paused; a pause throws away what was fetched."""
+INDEXING_REVOKE_S_MAX = 10.0
+"""A partition that is taken away waits so long for its blocks; meanwhile nobody has it."""
+INDEXING_END_S_MAX = 20.0
+"""A process that ends waits so long for its blocks: less than systemd (90 s) and Kubernetes (30 s) wait for it."""
+INDEXING_OBJECTS_YOUNG_MAX = 100_000
+"""Python looks for garbage in cycles when so many objects are new: each message is some, and none is in a cycle."""
+INDEXING_SESSION_S = 6.0
+"""A member that died has its partitions for so long; brokers let nobody have less, and it costs nothing to be wrong."""
+INDEXING_METADATA_S = 10.0
+"""Topics and partitions that appear are seen so soon."""
+INDEXING_UPKEEP_S = 600.0
+"""Old indices are looked for so often."""
+BULK_RETRY_S_MIN = 0.25
+BULK_RETRY_S_MAX = 10.0
+"""Between tries of a request: doubled from the first to the second, each made up to twice as long by chance."""
+
 # -- search ----------------------------------------------------------------------------------------------------
 QUERY_BYTES_MAX = 16 * KIB
 QUERY_DEPTH_MAX = 64

@@ -1,7 +1,7 @@
 """Brokers: how a Kafka cluster is reached, and what is asked of it besides records.
 
 The client is librdkafka (the extra ``kafka``). It looks for brokers that are away by itself, for ever; what it has to
-say about that is kept as one sentence. Nothing here joins a consumer group or commits an offset.
+say about that is kept as one sentence. Only who asks for a ``member`` joins a consumer group and commits offsets.
 
 A partition is a log. Its epoch is the first 8 bytes, big-endian, of the SHA-256 of ``<topic id>/<partition>``: the same
 for everybody, and another one when a topic of the same name is made anew.
@@ -126,6 +126,16 @@ class Brokers:
                 "queued.max.messages.kbytes": 2 * KAFKA_FETCH_BYTES // 1024,
             },
         )
+
+    def member(self, said: Callable[[str], None], group: str, settings: Mapping[str, Any]) -> Consumer:
+        """Return a client that reads as a member of a consumer group; it commits nothing by itself.
+
+        ``settings`` are more of librdkafka's. Raises ConfigError, Away.
+        """
+        from confluent_kafka import Consumer
+
+        own = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed"}
+        return _made(Consumer, {**self.settings(said), **own, **settings})
 
     def producer(self, said: Callable[[str], None], more: Mapping[str, Any]) -> Producer:
         """Return a client that writes; ``more`` are settings of librdkafka. Raises ConfigError, Away."""

@@ -21,6 +21,7 @@ COMMANDS = {
     "serve": "the server alone: takes pushes, search and tail",
     "agent": "follow, and ship to servers, through a spool on this disk",
     "agents": "what agents are to follow, and how they are",
+    "index": "bring what lies on Kafka into Elasticsearch or OpenSearch",
     "tail": "watch what matches, live",
     "replay": "watch what happened in a window, at any speed",
     "search": "find records",

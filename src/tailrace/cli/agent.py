@@ -27,7 +27,8 @@ from tailrace.config import Config
 from tailrace.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tailrace.agent_server import AgentServer, ShippingStatus
+    from tailrace.agent_server import ShippingStatus
+    from tailrace.asked import Asked
     from tailrace.ship.output import OutputStatus
 
 _SAY_S = 0.5
@@ -175,12 +176,12 @@ class _Agent:
                 self._waited[name] = 10 ** len(str(waiting[name]))
         self._said = now
 
-    def _answering(self) -> AgentServer | None:
+    def _answering(self) -> Asked | None:
         if not self._wanted.agent.listen:
             return None
-        from tailrace.agent_server import AgentServer
+        from tailrace.agent_server import answering
 
-        return AgentServer(self._wanted, self._directory, self._following, self._status)
+        return answering(self._wanted, self._directory, self._following, self._status)
 
     def _standing(self) -> tuple[int, list[str]]:
         """Return how many records wait for the server that has the fewest, and what is wrong; from any thread."""
