@@ -39,7 +39,7 @@ def found(query, given_messages, decoder="auto"):
     ("value", "text", "how"),
     [
         (b'{"a": 1}', '{"a":1}', "json"),
-        ('{"a":"\\u8ba2\\u5355"}'.encode(), '{"a":"订单"}', "json"),
+        (b'{"a":"\\u8ba2\\u5355"}', '{"a":"订单"}', "json"),
         (b'"{\\"id\\":7}"', '{"id":7}', "json"),
         (b'{"p":"{\\"id\\":\\"[1,2]\\"}"}', '{"p":{"id":[1,2]}}', "json"),
         (b"%7B%22id%22%3A7%7D", '{"id":7}', "url"),
@@ -126,7 +126,7 @@ def test_a_query_looks_into_values_keys_and_headers(query, offsets):
     assert found(query, some) == offsets
 
 
-WORDS = st.sampled_from(["refund", "Refund", "ſtraße", "K", "İd", "订单", "单", "a_b", "42", "be", "x1", "café", "key"])
+WORDS = st.sampled_from(["refund", "Refund", "\u017ftra\u00dfe", "\u212a", "\u0130d", "订单", "单", "a_b", "42", "be", "x1", "café", "key"])
 TEXTS = st.lists(WORDS, min_size=1, max_size=4).map(" ".join)
 
 
