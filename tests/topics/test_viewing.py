@@ -87,7 +87,7 @@ def test_pipes_shape_what_is_sent(kafka):
     topic = kafka.topic()
     put(kafka, topic, '{"id":7}', '{"id":8}')
     seen = Seen(kafka, window(topic), "* | where value.id:8 | fields value.id").whole()
-    assert [record["value.id"] for record in seen.records] == ["8"]
+    assert [record["value.id"] for record in seen.records] == [8]
 
 
 def test_nobody_who_looked_is_known_to_the_brokers_afterwards(kafka):
