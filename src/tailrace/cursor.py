@@ -3,6 +3,17 @@
 A record's cursor is its identity: unique, dense within a batch, ordered within an epoch. An epoch is drawn at
 random when a log is made, so cursors of different logs can never be mistaken for each other; comparing them is
 a programmer's fault. A cursor used as a position means "everything before this offset has been seen".
+
+Who reads several logs at once (the partitions of a topic) stands at a ``Checkpoint``: a cursor for each. Both are a
+``Position``, and whoever reads on from one need not know which it is:
+
+    <  <=  ==      of checkpoints: in each log; so of two checkpoints neither may be before the other
+    -              how many records lie between, in all logs together
+    with_cursor    the same position with the part of one log moved
+    get  cursors   its parts
+
+A log that a checkpoint does not name stands at its beginning there, at offset 0: a partition that is added while
+somebody reads is read from its beginning, and nothing has to be told of it.
 """
 
 from __future__ import annotations
@@ -26,24 +37,41 @@ class Cursor:
     def __str__(self) -> str:
         return f"{self.epoch:x}-{self.offset}"
 
-    def __lt__(self, other: Cursor) -> bool:
-        return self._with(other)[0] < self._with(other)[1]
+    def __lt__(self, other: Position) -> bool:
+        return self.offset < self._offset_of(other)
 
-    def __le__(self, other: Cursor) -> bool:
-        return self._with(other)[0] <= self._with(other)[1]
+    def __le__(self, other: Position) -> bool:
+        return self.offset <= self._offset_of(other)
 
     def __add__(self, records: int) -> Cursor:
         return Cursor(self.epoch, self.offset + records)
 
-    def __sub__(self, other: Cursor) -> int:
+    def __sub__(self, other: Position) -> int:
         """Return how many records lie between ``other`` and this cursor."""
-        mine, theirs = self._with(other)
-        return mine - theirs
+        return self.offset - self._offset_of(other)
 
-    def _with(self, other: Cursor) -> tuple[int, int]:
-        if self.epoch != other.epoch:
+    def _offset_of(self, other: Position) -> int:
+        if not isinstance(other, Cursor) or self.epoch != other.epoch:
             raise ValueError(f"{self} and {other} are positions in different logs")
-        return self.offset, other.offset
+        return other.offset
+
+    @property
+    def cursors(self) -> tuple[Cursor, ...]:
+        """The parts of this position: itself."""
+        return (self,)
+
+    @property
+    def beginning(self) -> Cursor:
+        """The very first position of this log."""
+        return Cursor(self.epoch, 0)
+
+    def get(self, epoch: int) -> Cursor | None:
+        """Return the position in one log, or None when it is another log."""
+        return self if epoch == self.epoch else None
+
+    def with_cursor(self, cursor: Cursor) -> Cursor:
+        """Return this position moved to ``cursor``."""
+        return cursor
 
     @staticmethod
     def parse(text: str) -> Cursor:
@@ -57,7 +85,7 @@ class Cursor:
         return Cursor(int(found[1], 16), int(found[2]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
     """How far in several logs at once (Kafka partitions; one log on one machine); prints as cursors joined by dots."""
 
@@ -73,9 +101,47 @@ class Checkpoint:
                 furthest[cursor.epoch] = cursor
         return Checkpoint(tuple(sorted(furthest.values(), key=lambda cursor: cursor.epoch)))
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Checkpoint):
+            return NotImplemented
+        return self.cursors == other.cursors or self._offsets() == other._offsets()
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._offsets().items()))
+
+    def __lt__(self, other: Position) -> bool:
+        return self <= other and self != other
+
+    def __le__(self, other: Position) -> bool:
+        theirs = self._with(other)._offsets()
+        return all(offset <= theirs.get(epoch, 0) for epoch, offset in self._offsets().items())
+
+    def __sub__(self, other: Position) -> int:
+        """Return how many records lie between ``other`` and this checkpoint, in all logs together."""
+        behind = sum(cursor.offset for cursor in self._with(other).cursors)
+        return sum(cursor.offset for cursor in self.cursors) - behind
+
+    def _offsets(self) -> dict[int, int]:
+        return {cursor.epoch: cursor.offset for cursor in self.cursors if cursor.offset}
+
+    def _with(self, other: Position) -> Checkpoint:
+        if not isinstance(other, Checkpoint):
+            raise ValueError(f"{self} is a position in several logs, and {other} in one")
+        return other
+
+    @property
+    def beginning(self) -> Checkpoint:
+        """The very first position of these logs."""
+        return Checkpoint(tuple(cursor.beginning for cursor in self.cursors))
+
     def get(self, epoch: int) -> Cursor | None:
-        """Return the position in one log, or None when this checkpoint does not know that log."""
+        """Return the position in one log, or None when this checkpoint does not name that log."""
         return next((cursor for cursor in self.cursors if cursor.epoch == epoch), None)
+
+    def with_cursor(self, cursor: Cursor) -> Checkpoint:
+        """Return this checkpoint with the position in one log set to ``cursor``."""
+        others = [other for other in self.cursors if other.epoch != cursor.epoch]
+        return Checkpoint(tuple(sorted([*others, cursor], key=lambda cursor: cursor.epoch)))
 
     def __str__(self) -> str:
         return ".".join(str(cursor) for cursor in self.cursors)
@@ -84,3 +150,6 @@ class Checkpoint:
     def parse(text: str) -> Checkpoint:
         """Read what ``str`` wrote. Raises BadInput."""
         return Checkpoint.of(Cursor.parse(part) for part in text.split("."))
+
+
+Position = Cursor | Checkpoint

@@ -15,19 +15,19 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from tailrace.cursor import Checkpoint, Cursor
+from tailrace.cursor import Checkpoint, Cursor, Position
 from tailrace.tally import NAMES, NOTHING, by_level, count, digest, named
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Encoded records (one JSON object each) and the checkpoint behind the last record that was looked at.
+    """Encoded records (one JSON object each) and the position behind the last record that was looked at.
 
     ``counts`` is a JSON object, or nothing: of everything that matched since the frame before (``tail/counts.py``).
     """
 
     records: tuple[bytes, ...]
-    next: Checkpoint | str
+    next: Position | str
     counts: bytes = b""
 
     def json(self) -> bytes:
@@ -49,10 +49,11 @@ WHYS = {
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """``count`` records in [start, end) are not sent: ``why`` is one of WHYS.
+    """``count`` records in [start, end), of one log, are not sent: ``why`` is one of WHYS.
 
     With a ``tally`` they were looked at, and ``count`` are those that matched; without, nobody has seen them. Of
-    the matches in a range that was ``sampled`` others were sent; of any other, none.
+    the matches in a range that was ``sampled`` others were sent; of any other, none. A client that has seen it comes
+    back with ``token``; without one it has read that log alone, and comes back with ``end``.
     """
 
     start: Cursor | None
@@ -63,9 +64,9 @@ class Gap:
     token: str = ""
 
     @property
-    def next(self) -> Checkpoint | str:
+    def next(self) -> Position | str:
         """What a client that has seen this frame comes back with."""
-        return self.token or Checkpoint((self.end,))
+        return self.token or self.end
 
     def json(self) -> bytes:
         """Return the frame's data as JSON."""
@@ -84,10 +85,10 @@ class Ping:
     difference is what gaps have declared. ``clock`` is the moment (RFC 3339) that a replay shows.
     """
 
-    next: Checkpoint | str
+    next: Position | str
     lag_ms: float
     taken: int
-    start: Cursor
+    start: Position
     sent: int
     matched: int
     clock: str | None = None
@@ -123,7 +124,7 @@ class End:
     """
 
     why: str
-    next: Checkpoint | str = field(default=Checkpoint())
+    next: Position | str = field(default=Checkpoint())
     retry_s: float | None = None
     limit: str | None = None
     done: bool = False

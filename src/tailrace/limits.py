@@ -176,6 +176,38 @@ ORIGINS_MAX = 200_000
 DISK_FREE_BYTES_MIN = 64 * MIB
 """Below this the bus refuses appends, so that the store can still merge and delete."""
 
+# -- kafka -----------------------------------------------------------------------------------------------------
+KAFKA_CALL_S_MAX = 10.0
+"""What is asked of brokers besides records has so long to be answered."""
+KAFKA_RETRY_MS_MAX = 2_000
+"""Between two tries to reach a broker that is away."""
+KAFKA_LOOK_S = 1.0
+"""How far the partitions go is asked so often; so old may be what is known of a topic that nobody watches."""
+KAFKA_TOPICS_LOOK_S = 5.0
+"""Whether there are more partitions, or a topic was made anew, and where retention stands, is asked so often."""
+KAFKA_FETCH_BYTES = 4 * MIB
+"""What a broker is asked for at once; twice as much may wait in a reader."""
+KAFKA_FETCH_WAIT_MS = 100
+"""A broker that has nothing new answers after so long: what else it is asked waits behind that."""
+KAFKA_FETCH_ROWS = 8_192
+"""Messages that are taken from the client at once."""
+KAFKA_READERS_MAX = 4
+"""Readers that catch up at once, each a client with threads and twice KAFKA_FETCH_BYTES; others wait their turn."""
+KAFKA_READ_S_MAX = 15.0
+"""A read that has got nothing in so long says that the brokers are away."""
+KAFKA_RING_BYTES_MAX = 32 * MIB
+"""Newest batches of all partitions that are kept decoded while somebody follows."""
+KAFKA_IDLE_S = 30.0
+"""Following goes on for so long when the last one who wanted it has gone: long-polls come and go."""
+KAFKA_SOURCES_MAX = 20_000
+"""Sources of a partition of which is known how far they are: about 200 bytes each; the longest silent is forgotten."""
+KAFKA_LEDGER_MESSAGES = 20_000
+"""So many of the newest messages of each partition tell, at the start, which places are taken."""
+KAFKA_CLOCK_S = 300.0
+"""Clocks of machines that write may be ahead by so much and still be believed when something is looked up by time."""
+KAFKA_APPEND_S_MAX = 30.0
+"""An append that no broker has taken in so long fails; whoever sends it tries again."""
+
 # -- ship ------------------------------------------------------------------------------------------------------
 SPOOL_BYTES = "2 GB"
 """What an agent keeps on its disk for servers that are away; beyond it reading stops, and nothing is dropped."""

@@ -19,6 +19,10 @@ Columns of a batch (no column but the last four of the list holds nulls):
     fields    string  or null: a JSON object, as text, of whatever else was parsed
     offsets   (beside the columns) int64 array, the offset of each row's cursor; None before the bus took it
 
+A batch that was read from a log **covers** a stretch of it, [``first``, ``next``): all that the log has there is in it.
+That is from its first row to its last, unless who has read it says more: where a log has offsets without records (Kafka
+keeps some for itself), what lies between, before and behind the rows is covered as well, and there may be no row at all.
+
 ``fields`` stays text because it is stored, sent and shown far more often than it is looked into; ``column`` looks
 into it, parses only the rows whose text holds the key, and remembers the answer for the batch. The text is always
 what orjson writes (no spaces, no escapes but the necessary ones), so a key can be looked for in it as text.
@@ -128,7 +132,7 @@ class Batch:
     columns are read from disk when they are first asked for.
     """
 
-    __slots__ = ("_derived", "_nbytes", "columns", "epoch", "offsets", "origins")
+    __slots__ = ("_derived", "_nbytes", "columns", "covers", "epoch", "offsets", "origins")
 
     def __init__(
         self,
@@ -137,14 +141,19 @@ class Batch:
         origins: Sequence[Origin] = (),
         epoch: int = 0,
         offsets: np.ndarray | None = None,
+        covers: tuple[int, int] | None = None,
     ) -> None:
-        """Wrap columns of ``SCHEMA``; ``offsets`` is an int64 array of as many rows, with its log's ``epoch``."""
+        """Wrap columns of ``SCHEMA``; ``offsets`` is an int64 array of as many rows, with its log's ``epoch``.
+
+        ``covers`` are the offsets [first, next) that it stands for, when these are more than those of its rows.
+        """
         if not columns.schema.equals(SCHEMA):
             raise ValueError(f"not the columns of a batch: {columns.schema}")
         self.columns = columns
         self.origins = tuple(origins)
         self.epoch = epoch
         self.offsets = offsets
+        self.covers = covers
         self._derived: dict[str, pa.StringArray] = {}
         self._nbytes = -1
 
@@ -191,11 +200,13 @@ class Batch:
         joined = columns[0] if columns else pa.RecordBatch.from_pylist([], SCHEMA)
         placed = all(batch.offsets is not None for batch in batches)
         offsets = np.concatenate([batch.offsets for batch in batches if batch.offsets is not None]) if placed else None
+        wide = placed and any(batch.covers is not None for batch in batches)
         return cls(
             joined,
             origins=[origin for batch in batches for origin in batch.origins],
             epoch=batches[0].epoch if batches else 0,
             offsets=offsets,
+            covers=(batches[0].first.offset, batches[-1].next.offset) if wide else None,
         )
 
     def noted(self, note: str) -> Batch:
@@ -215,13 +226,13 @@ class Batch:
 
     @property
     def first(self) -> Cursor:
-        """The cursor of the first row, in the order of the rows."""
-        return Cursor(self.epoch, int(self._offsets()[0]))
+        """Where what it covers begins: the cursor of the first row, in the order of the rows."""
+        return Cursor(self.epoch, int(self._offsets()[0]) if self.covers is None else self.covers[0])
 
     @property
     def next(self) -> Cursor:
-        """The position behind the last row."""
-        return Cursor(self.epoch, int(self._offsets()[-1]) + 1)
+        """The position behind what it covers: behind the last row."""
+        return Cursor(self.epoch, int(self._offsets()[-1]) + 1 if self.covers is None else self.covers[1])
 
     @property
     def streams(self) -> list[Stream]:
@@ -232,6 +243,18 @@ class Batch:
         """Return this batch as a log took it: its rows at ``offset`` and after."""
         offsets = np.arange(offset, offset + len(self), dtype=np.int64)
         return Batch(self.columns, origins=self.origins, epoch=epoch, offsets=offsets)
+
+    def before(self, stop: Cursor) -> Batch:
+        """Return what it has before a cursor that lies in what it covers, without copying."""
+        rows = self.slice(0, int(np.searchsorted(self._offsets(), stop.offset)))
+        rows.covers = (self.first.offset, stop.offset)
+        return rows
+
+    def behind(self, start: Cursor) -> Batch:
+        """Return what it has from a cursor on that lies in what it covers, without copying."""
+        rows = self.slice(int(np.searchsorted(self._offsets(), start.offset)), len(self))
+        rows.covers = (start.offset, self.next.offset)
+        return rows
 
     def slice(self, start: int, stop: int) -> Batch:
         """Return rows [start, stop), without copying; origins stay with the whole batch and are left out."""

@@ -101,7 +101,7 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
         routes=[
             *tailrace.sources.http.routes(process.push),
             *tailrace.ship.http.routes(process.blocks),
-            *tailrace.store.http.routes(process.history, process.bus, process.searches, process.quota),
+            *tailrace.store.http.routes(process.history, process.searches, process.quota),
             *tailrace.tail.http.routes(process.hub, process.connections, process.quota),
             *tailrace.collect.http.routes(process.collecting),
             *tailrace.access.http.routes(access),

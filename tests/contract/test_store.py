@@ -150,8 +150,9 @@ def test_records_of_two_logs_are_found_in_one_order(open_store):
     store.flush()
     assert store.checkpoint == Cursor(2, 40)
     rows = found(store, Search(Everything(), order="newest", limit=200))
-    both = expected(log, Search(Everything())) + expected([other], Search(Everything()))
-    assert rows == sorted(both, key=lambda row: (-row[1], -row[0]))[:200]
+    both = [(1, row) for row in expected(log, Search(Everything()))] + [(2, row) for row in rows_of([other])]
+    both.sort(key=lambda one: (-one[1][1], -one[0], -one[1][0]))
+    assert rows == [row for _, row in both[:200]]
     by_arrival = found(store, Search(Everything(), order="arrival"))
     assert by_arrival == expected(log, Search(Everything(), order="arrival")) + rows_of([other])
 

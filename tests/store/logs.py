@@ -169,7 +169,7 @@ def expected(log: list[Batch], search: Search) -> list[tuple]:
     }[search.order]
     rows.sort(key=key)
     if search.after is not None and search.order is not None:
-        rows = [row for row in rows if key(row) > key((search.after[1], search.after[0]))]
+        rows = [row for row in rows if key(row) > key((search.after[1].offset, search.after[0]))]
     return rows if search.limit is None or search.order is None else rows[: search.limit]
 
 
@@ -188,5 +188,5 @@ def random_search(rng: np.random.Generator, log: list[Batch]) -> Search:
         stop=Cursor(end.epoch, offsets[1]) if by_cursor else None,
         order=order,
         limit=None if order is None else [None, 1, 7, 100][rng.integers(0, 4)],
-        after=(int(times[0]), int(offsets[0])) if paged and order else None,
+        after=(int(times[0]), Cursor(end.epoch, offsets[0])) if paged and order else None,
     )

@@ -4,6 +4,7 @@ import numpy as np
 import orjson
 import pytest
 
+from tailrace.cursor import Cursor
 from tailrace.errors import BadInput, TooLarge
 from tailrace.query import parse
 from tailrace.store import Progress, Search
@@ -101,7 +102,7 @@ def test_pages_join_without_a_seam(made):
         History(bus, store).scan(Search(Everything(), order="newest", limit=37, after=after), progress())
     ):
         found += page
-        after = (page[-1][1], page[-1][0])
+        after = page[-1][1], Cursor(bus.epoch, page[-1][0])
     assert found == expected(log, Search(Everything(), order="newest"))
 
 
@@ -209,6 +210,6 @@ def test_held_begins_behind_what_retention_removed(made, tmp_path):
 @pytest.mark.parametrize("lines", [False, True])
 def test_a_search_that_is_out_of_time_says_that_it_is_not_complete(made, lines):
     bus, store, _ = made
-    work = Questions(History(bus, store), bus).search(SearchParameters(), lines=lines)
+    work = Questions(History(bus, store)).search(SearchParameters(), lines=lines)
     answer = orjson.loads(b"".join(work(Progress(seconds_max=-1))))
     assert (answer["end"] if lines else answer)["complete"] is False

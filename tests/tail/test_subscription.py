@@ -205,19 +205,49 @@ def test_tails_of_one_transport_share_the_encoded_bytes() -> None:
 
 
 def test_a_checkpoint_of_this_log_is_resumed_exactly() -> None:
-    assert resume(Checkpoint.of([at(7), Cursor(1, 2)]), at(0), at(9)) == (at(7), None)
+    assert resume(Checkpoint.of([at(7), Cursor(1, 2)]), at(9)) == (at(7), [])
 
 
 def test_a_checkpoint_of_another_log_is_a_reset_from_the_beginning() -> None:
-    position, gap = resume(Checkpoint.of([Cursor(1, 2)]), at(0), at(9))
+    position, gaps = resume(Checkpoint.of([Cursor(1, 2)]), at(9))
     assert position == at(0)
-    assert gap == Gap(Cursor(1, 2), at(0), None, "reset")
+    assert gaps == [Gap(Cursor(1, 2), at(0), None, "reset")]
 
 
 def test_a_checkpoint_beyond_the_end_is_a_reset_from_the_end() -> None:
-    position, gap = resume(Checkpoint.of([at(20)]), at(0), at(9))
+    position, gaps = resume(Checkpoint.of([at(20)]), at(9))
     assert position == at(9)
-    assert gap == Gap(at(20), at(9), None, "reset")
+    assert gaps == [Gap(at(20), at(9), None, "reset")]
+
+
+SEVERAL = Checkpoint.of([Cursor(1, 10), Cursor(2, 20), Cursor(3, 0)])
+
+
+def test_a_checkpoint_of_several_logs_is_resumed_in_each() -> None:
+    seen = Checkpoint.of([Cursor(1, 4), Cursor(2, 20), Cursor(3, 0)])
+    assert resume(seen, SEVERAL) == (seen, [])
+
+
+def test_a_log_that_was_added_since_is_read_from_its_beginning() -> None:
+    position, gaps = resume(Checkpoint.of([Cursor(2, 20), Cursor(3, 0)]), SEVERAL)
+    assert (position.get(1), gaps) == (Cursor(1, 0), [])
+
+
+def test_a_log_that_is_read_no_more_is_left_alone() -> None:
+    position, gaps = resume(Checkpoint.of([*SEVERAL.cursors, Cursor(9, 5)]), SEVERAL)
+    assert (position, position.get(9), gaps) == (SEVERAL, None, [])
+
+
+def test_logs_that_were_made_anew_are_a_reset_and_those_that_stayed_go_on() -> None:
+    position, gaps = resume(Checkpoint.of([Cursor(1, 4), Cursor(8, 5), Cursor(9, 5)]), SEVERAL)
+    assert gaps == [Gap(Cursor(8, 5), Cursor(2, 0), None, "reset")]
+    assert (position.get(1), position.get(2)) == (Cursor(1, 4), Cursor(2, 0))
+
+
+def test_a_place_beyond_the_end_of_one_log_is_a_reset_there() -> None:
+    position, gaps = resume(Checkpoint.of([Cursor(1, 99), Cursor(2, 3), Cursor(3, 0)]), SEVERAL)
+    assert gaps == [Gap(Cursor(1, 99), Cursor(1, 10), None, "reset")]
+    assert position == Checkpoint.of([Cursor(1, 10), Cursor(2, 3)])
 
 
 def left_out(start: int, end: int, *matches: int, rows: int = 0) -> Chunk:

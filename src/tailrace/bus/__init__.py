@@ -21,45 +21,63 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
-from tailrace.cursor import Cursor
+from tailrace.cursor import Cursor, Position
 from tailrace.record import Batch, Origin
 
 
 class Log(Protocol):
-    """What a reader needs: of a ``Bus``, or of a ``view.BusView`` in another process of the machine."""
+    """What a reader needs: of a ``Bus``, or of a ``view.BusView`` in another process of the machine.
+
+    It may be several logs read as one: then its positions are checkpoints, and each batch is of one of them.
+    """
 
     @property
-    def epoch(self) -> int:
-        """Which log this is."""
+    def first(self) -> Position:
+        """The oldest position that can still be read, as far as is known."""
         ...
 
     @property
-    def first(self) -> Cursor:
-        """The oldest position that can still be read."""
+    def next(self) -> Position:
+        """The position behind the newest record that is on disk, as far as is known; it names every log there is."""
         ...
 
-    @property
-    def next(self) -> Cursor:
-        """The position behind the newest record that is on disk."""
+    def newest(self) -> Position:
+        """Return ``next`` as it is now, from whoever keeps the log: may take a moment, and raise what went wrong."""
+        ...
+
+    def since(self, time_ns: int) -> Position:
+        """Return a position before which nothing happened at ``time_ns`` or later, if one can be had for little."""
         ...
 
     def read(self, start: Cursor, bytes_max: int) -> list[Batch]:
-        """Return the batches from ``start`` on, at least one when there is any, else about ``bytes_max`` bytes.
+        """Return the batches of one log from ``start`` on, at least one when there is any, else about ``bytes_max``.
 
-        They are without a hole but where the disk has damaged records: those are stepped over, and the offsets show
-        it. Raises Gone when nothing can be read at ``start``: it is before ``first``, or in another log, or damaged.
+        What they cover begins at ``start`` and goes on from one to the next. Where it does not, the disk has damaged
+        records: those are stepped over. Raises Gone when nothing can be read at ``start``: it is before ``first``, or
+        in another log, or damaged. May take a moment when another machine keeps the log.
+        """
+        ...
+
+    def recent(self, start: Position, bytes_max: int) -> list[Batch]:
+        """Return the batches of all logs from ``start`` on, as ``read`` does, without ever waiting for a machine.
+
+        It is for who is at the end of the log, and called after each commit. Raises Gone also when ``start`` is so far
+        back that it would have to wait.
         """
         ...
 
     def on_commit(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Have ``call`` called, in the bus's own thread, after each commit; returns what takes that back."""
+        """Have ``call`` called, in the bus's own thread, after each commit; returns what takes that back.
+
+        Where another machine keeps the log, it is followed while somebody wants to be called, from ``next`` on.
+        """
         ...
 
 
 class Bus(Log, Protocol):
     """An append-only log of records. Every method may be called from any thread; none but ``wait`` blocks for long."""
 
-    def append(self, batch: Batch) -> Future[Cursor]:
+    def append(self, batch: Batch) -> Future[Position]:
         """Queue a batch; the future gives the position behind it once it is on disk.
 
         Raises Busy when too much is queued (come back soon). The future raises DiskFull (nothing was appended;
@@ -67,7 +85,7 @@ class Bus(Log, Protocol):
         """
         ...
 
-    def wait(self, start: Cursor, timeout_s: float) -> bool:
+    def wait(self, start: Position, timeout_s: float) -> bool:
         """Block until there is something to read at ``start``, for ``timeout_s`` at most; tell whether there is."""
         ...
 
@@ -83,7 +101,7 @@ class Bus(Log, Protocol):
         """Drop a source from the ledger, because it can never come back."""
         ...
 
-    def release(self, below: Cursor) -> None:
+    def release(self, below: Position) -> None:
         """Tell that the store has everything before ``below``: retention may remove it."""
         ...
 

@@ -43,7 +43,7 @@ from pathlib import Path
 
 from tailrace.bus.ledger import Ledger
 from tailrace.bus.segment import Segment, encode
-from tailrace.cursor import Cursor
+from tailrace.cursor import Cursor, Position
 from tailrace.errors import Busy, Closed, Damaged, DiskFull, Gone, OriginTaken
 from tailrace.limits import (
     APPEND_BYTES_MAX,
@@ -85,7 +85,7 @@ class DiskBus:
         self._ring_bytes_max = ring_bytes_max
         self._spool_bytes = spool_bytes
         self._changed = threading.Condition()
-        self._queue: deque[tuple[Batch, Future[Cursor]]] = deque()
+        self._queue: deque[tuple[Batch, Future[Position]]] = deque()
         self._queue_bytes = 0
         self._closing = False
         self._calls: list[Callable[[], None]] = []
@@ -176,11 +176,11 @@ class DiskBus:
         """What the segments take on disk."""
         return sum(segment.size for segment in list(self._segments))
 
-    def append(self, batch: Batch) -> Future[Cursor]:
+    def append(self, batch: Batch) -> Future[Position]:
         """Queue a batch; see the contract."""
         if not 0 < len(batch) <= BATCH_ROWS_MAX:
             raise ValueError(f"a batch has 1 to {BATCH_ROWS_MAX} rows, not {len(batch)}")
-        done: Future[Cursor] = Future()
+        done: Future[Position] = Future()
         with self._changed:
             if self._closing:
                 raise Closed("the bus is closed")
@@ -218,11 +218,24 @@ class DiskBus:
             raise Gone(f"what follows {start} is damaged", next=Cursor(self._epoch, end))
         return found
 
-    def wait(self, start: Cursor, timeout_s: float) -> bool:
+    def newest(self) -> Cursor:
+        """Return ``next``: nobody else writes this log."""
+        return self.next
+
+    def since(self, time_ns: int) -> Cursor:  # noqa: ARG002 - the bus knows no times
+        """Return ``first``."""
+        return self.first
+
+    def recent(self, start: Position, bytes_max: int) -> list[Batch]:
+        """Return batches from ``start`` on; see the contract."""
+        return self.read(start.cursors[0], bytes_max)
+
+    def wait(self, start: Position, timeout_s: float) -> bool:
         """Block until there is something to read at ``start``; see the contract."""
+        offset = start.cursors[0].offset
         with self._changed:
-            return self._changed.wait_for(lambda: self._next > start.offset or self._closing, timeout_s) and (
-                self._next > start.offset
+            return self._changed.wait_for(lambda: self._next > offset or self._closing, timeout_s) and (
+                self._next > offset
             )
 
     def on_commit(self, call: Callable[[], None]) -> Callable[[], None]:
@@ -248,10 +261,11 @@ class DiskBus:
         with self._changed:
             self._ledger.origins.pop(source, None)
 
-    def release(self, below: Cursor) -> None:
+    def release(self, below: Position) -> None:
         """Let retention remove what lies before ``below``."""
-        if below.epoch == self._epoch:
-            self._released = max(self._released, below.offset)
+        stored = below.get(self._epoch)
+        if stored is not None:
+            self._released = max(self._released, stored.offset)
             if self._thread is None:
                 self._keep_house()
                 return
@@ -299,9 +313,9 @@ class DiskBus:
     def commit(self) -> None:
         """Write what is queued, up to one frame, and answer for it."""
         waiting = self._take_queued()
-        fresh: list[tuple[Batch, Future[Cursor]]] = []
+        fresh: list[tuple[Batch, Future[Position]]] = []
         staged: dict[str, Origin] = {}
-        again: list[Future[Cursor]] = []
+        again: list[Future[Position]] = []
         for batch, done in waiting:
             try:
                 if self._ledger.is_taken(batch.origins, staged):
@@ -334,8 +348,8 @@ class DiskBus:
                 call()
             self._keep_house()
 
-    def _take_queued(self) -> list[tuple[Batch, Future[Cursor]]]:
-        waiting: list[tuple[Batch, Future[Cursor]]] = []
+    def _take_queued(self) -> list[tuple[Batch, Future[Position]]]:
+        waiting: list[tuple[Batch, Future[Position]]] = []
         rows = size = 0
         with self._changed:
             while self._queue:
@@ -364,7 +378,7 @@ class DiskBus:
     def _is_full(self) -> bool:
         return self._spool_bytes is not None and self.bytes >= self._spool_bytes and self._released < self._next
 
-    def _refuse(self, waiting: list[Future[Cursor]]) -> None:
+    def _refuse(self, waiting: list[Future[Position]]) -> None:
         full = DiskFull(
             f"the spool in {self._directory} is full: nothing more is read until a server takes what waits",
             cure="Bring the server back, or give agent.spool more room; nothing is dropped.",
@@ -373,7 +387,7 @@ class DiskBus:
         for done in waiting:
             done.set_exception(full)
 
-    def _give_up(self, error: OSError, waiting: list[Future[Cursor]]) -> None:
+    def _give_up(self, error: OSError, waiting: list[Future[Position]]) -> None:
         segment = self._segments[-1]
         segment.abandoned = True
         with contextlib.suppress(OSError):

@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tailrace.bus.segment import Segment
-from tailrace.cursor import Cursor
+from tailrace.cursor import Cursor, Position
 from tailrace.errors import Damaged, Gone
 from tailrace.record import Batch
 
@@ -43,6 +43,18 @@ class BusView:
     def next(self) -> Cursor:
         """The position behind the newest record that is known to be on disk."""
         return Cursor(self.epoch, self._next)
+
+    def newest(self) -> Cursor:
+        """Return ``next``: the writer tells when there is more."""
+        return self.next
+
+    def since(self, time_ns: int) -> Cursor:  # noqa: ARG002 - the bus knows no times
+        """Return ``first``."""
+        return self.first
+
+    def recent(self, start: Position, bytes_max: int) -> list[Batch]:
+        """Return the batches from ``start`` on, as ``read``."""
+        return self.read(start.cursors[0], bytes_max)
 
     def told(self, first: int, end: int) -> None:
         """Take note that the log holds [first, end) now, and tell who waits."""

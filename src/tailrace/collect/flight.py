@@ -14,7 +14,7 @@ from concurrent.futures import wait as wait_for
 
 from tailrace.bus import Bus
 from tailrace.collect.report import Report
-from tailrace.cursor import Cursor
+from tailrace.cursor import Position
 from tailrace.errors import Busy, DataError, OriginTaken
 from tailrace.limits import APPEND_BYTES_MAX, BATCH_BYTES_MIN, GATHER_BYTES
 from tailrace.record import Batch
@@ -33,7 +33,7 @@ class Flight:
         self._source = source
         self._report = report
         self._stopping = stopping
-        self._flying: dict[FollowedFile, tuple[Batch, Future[Cursor]]] = {}
+        self._flying: dict[FollowedFile, tuple[Batch, Future[Position]]] = {}
         self._flying_bytes = 0
         self._gathered: dict[FollowedFile, Batch] = {}
         self._gathered_bytes = 0

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from tailrace.api import JSON, Call, parameters
 from tailrace.bus import Bus
-from tailrace.cursor import Cursor
+from tailrace.cursor import Position
 from tailrace.errors import BadInput, Busy, Closed, OriginTaken, TooLarge, Unsupported
 from tailrace.limits import (
     AGENTS_SHOWN_MAX,
@@ -137,7 +137,7 @@ class Blocks:
         if len(self._agents) > AGENTS_SHOWN_MAX:
             self._agents.popitem(last=False)
 
-    def _answer(self, status: int, source: str, cursor: Cursor | None = None) -> Response:
+    def _answer(self, status: int, source: str, cursor: Position | None = None) -> Response:
         known = self._bus.taken(source)
         taken = Taken(source, known.next if known else None, known.note if known else "", str(cursor or self._bus.next))
         return Response(msgspec.json.encode(taken), status, media_type=JSON)

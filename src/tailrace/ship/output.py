@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tailrace.bus import Bus
+from tailrace.bus.disk import DiskBus
 from tailrace.cursor import Cursor
 from tailrace.errors import DataError, Gone, TailraceError
 from tailrace.limits import (
@@ -79,7 +79,9 @@ class _Piece:
 class Output:
     """Ships a bus to one server from ``start`` until ``stop``. ``on_taken`` is called whenever its position moved."""
 
-    def __init__(self, bus: Bus, server: Server, dead: DeadLetters, *, host: str, on_taken: Callable[[], None]) -> None:
+    def __init__(
+        self, bus: DiskBus, server: Server, dead: DeadLetters, *, host: str, on_taken: Callable[[], None]
+    ) -> None:
         self.server = server
         self._bus = bus
         self._dead = dead

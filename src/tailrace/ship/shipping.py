@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tailrace.bus import Bus
+from tailrace.bus.disk import DiskBus
 from tailrace.limits import SHIP_DRAIN_S_MAX, SHIP_END_S_MAX
 from tailrace.ship.connection import Server
 from tailrace.ship.dead import DeadLetters
@@ -25,7 +25,7 @@ _LOOK_S = 0.02
 class Shipping:
     """The outputs of one bus."""
 
-    def __init__(self, bus: Bus, directory: Path, *, host: str) -> None:
+    def __init__(self, bus: DiskBus, directory: Path, *, host: str) -> None:
         """Keep in ``directory`` what no server wants."""
         self._bus = bus
         self._directory = directory

@@ -31,7 +31,7 @@ from starlette.routing import BaseRoute, Route
 
 from tailrace.api import JSON, NDJSON, TEXT, Call
 from tailrace.bus import Bus
-from tailrace.cursor import Cursor
+from tailrace.cursor import Position
 from tailrace.errors import BadInput, Busy, TooLarge, Unsupported
 from tailrace.limits import (
     BATCH_ROWS_MAX,
@@ -99,8 +99,8 @@ class _Progress:
     accepted: int = 0
     rejected_count: int = 0
     rejected: list[Rejected] = field(default_factory=list[Rejected])
-    appends: deque[Future[Cursor]] = field(default_factory=deque[Future[Cursor]])
-    cursor: Cursor | None = None
+    appends: deque[Future[Position]] = field(default_factory=deque[Future[Position]])
+    cursor: Position | None = None
 
 
 class Push:
@@ -194,7 +194,7 @@ class Push:
                 return
             await asyncio.sleep(_LAG_LOOK_S)
 
-    async def _append(self, batch: Batch, progress: _Progress) -> Future[Cursor]:
+    async def _append(self, batch: Batch, progress: _Progress) -> Future[Position]:
         while True:
             try:
                 return self._bus.append(batch)

@@ -4,8 +4,9 @@ A store holds exactly the records before its ``checkpoint``; what is newer is st
 two by the rule: take a snapshot of the store, note its checkpoint S, search it, and read the bus from S. So what was
 acknowledged is found at once, and nothing is found twice.
 
-Order. ``newest`` and ``oldest`` are by (time, cursor); ``arrival`` and ``arrival_newest`` by cursor alone. Both are
-total orders, the same in search, tail, context, export and on page two.
+Order. ``newest`` and ``oldest`` are by (time, cursor); ``arrival`` and ``arrival_newest`` by cursor alone, and cursors
+by (epoch, offset): one log after the other. Both are total orders, the same in search, tail, context, export and on
+page two.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from tailrace.cursor import Cursor
+from tailrace.cursor import Cursor, Position
 from tailrace.query.filters import Filter
 from tailrace.record import Batch
 
@@ -25,24 +26,42 @@ Order = Literal["newest", "oldest", "arrival", "arrival_newest"]
 
 TIME_MIN_NS = -(2**63)
 TIME_MAX_NS = 2**63 - 1
+OFFSET_MAX = 10**18
+"""No log is so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
     """Which records, in which order, how many.
 
-    ``first_ns`` and ``last_ns`` bound the time, both included; ``start`` and ``stop`` the cursors, as [start, stop).
-    ``after`` is the (time, offset) of the last record of the page before: only records behind it in the order count.
+    ``first_ns`` and ``last_ns`` bound the time, both included; ``start`` and ``stop`` the cursors, as [start, stop). A
+    cursor there means its log only; a checkpoint bounds each log, and ``stop`` leaves out those that it does not name.
+    ``after`` is the (time, cursor) of the last record of the page before: only records behind it in the order count.
     """
 
     filter: Filter
     first_ns: int = TIME_MIN_NS
     last_ns: int = TIME_MAX_NS
-    start: Cursor | None = None
-    stop: Cursor | None = None
+    start: Position | None = None
+    stop: Position | None = None
     order: Order | None = None
     limit: int | None = None
-    after: tuple[int, int] | None = None
+    after: tuple[int, Cursor] | None = None
+
+    def within(self, epoch: int) -> tuple[int, int] | None:
+        """Return the offsets [first, next) of one log that are asked for; None when nothing of it is."""
+        first, behind = 0, OFFSET_MAX
+        if self.start is not None:
+            here = self.start.get(epoch)
+            if here is None and isinstance(self.start, Cursor):
+                return None
+            first = here.offset if here else 0
+        if self.stop is not None:
+            here = self.stop.get(epoch)
+            if here is None:
+                return None
+            behind = here.offset
+        return first, behind
 
 
 class Cancelled(Exception):
@@ -89,8 +108,11 @@ class Snapshot(Protocol):
     """The store at one moment; what it holds stays readable until it is closed."""
 
     @property
-    def checkpoint(self) -> Cursor | None:
-        """Every record before this position is in the snapshot, none after it; None for an empty store."""
+    def checkpoint(self) -> Position | None:
+        """Every record before this position is in the snapshot and is found; None for an empty store.
+
+        A store that others fill meanwhile may have some behind it: whoever asks says where to ``stop``.
+        """
         ...
 
     def scan(self, search: Search, progress: Progress) -> Iterator[Batch]:
@@ -106,7 +128,7 @@ class Store(Protocol):
     """Records by time and text. ``add`` is called by one thread; everything else by any."""
 
     @property
-    def checkpoint(self) -> Cursor | None:
+    def checkpoint(self) -> Position | None:
         """Every record before it is stored, and durable."""
         ...
 

@@ -23,8 +23,7 @@ from starlette.routing import BaseRoute, Route
 
 from tailrace.access.quota import Quota, name_of
 from tailrace.api import JSON, NDJSON, parameters
-from tailrace.bus import Bus
-from tailrace.cursor import Cursor
+from tailrace.cursor import Checkpoint, Cursor, Position
 from tailrace.errors import BadInput, TailraceError, TooLarge
 from tailrace.limits import (
     DAY_NS,
@@ -63,15 +62,15 @@ from tailrace.tally import count, digest, named
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What all pages of one search share, and behind which (time, offset) this one begins."""
+    """What all pages of one search share, and behind which (time, cursor) this one begins."""
 
     now_ns: int
-    stop: Cursor
-    after: tuple[int, int] | None = None
+    stop: Position
+    after: tuple[int, Cursor] | None = None
 
-    def token(self, last: tuple[int, int]) -> str:
+    def token(self, last: tuple[int, Cursor]) -> str:
         """Return the token of the page behind ``last``."""
-        plain = msgspec.json.encode((self.now_ns, str(self.stop), last))
+        plain = msgspec.json.encode((self.now_ns, str(self.stop), (last[0], str(last[1]))))
         return base64.urlsafe_b64encode(plain).rstrip(b"=").decode()
 
     @staticmethod
@@ -79,10 +78,10 @@ class Page:
         """Read a token. Raises BadInput."""
         try:
             plain = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
-            now_ns, stop, after = msgspec.json.decode(plain, type=tuple[int, str, tuple[int, int]])
+            now_ns, stop, after = msgspec.json.decode(plain, type=tuple[int, str, tuple[int, str]])
         except (ValueError, msgspec.DecodeError) as error:
             raise BadInput("after is not the token of a page", cure="Send `next` of the page before.") from error
-        return Page(now_ns, Cursor.parse(stop), after)
+        return Page(now_ns, Checkpoint.parse(stop), (after[0], Cursor.parse(after[1])))
 
 
 def question(given: Range, now_ns: int) -> tuple[Query, int, int]:
@@ -105,16 +104,17 @@ def stats_of(progress: Progress) -> Stats:
 class Searching:
     """The work of one search: chunks of JSON, or of one row per line, and the end."""
 
-    def __init__(self, history: History, bus: Bus, given: SearchParameters, *, lines: bool) -> None:
+    def __init__(self, history: History, given: SearchParameters, *, lines: bool) -> None:
         self._history, self._given, self._lines = history, given, lines
-        self._page = Page.of(given.after) if given.after else Page(time.time_ns(), bus.next)
+        self._came_ns = time.time_ns()
         self._source: Batch | None = None
-        self._last: tuple[int, int] | None = None
+        self._last: tuple[int, Cursor] | None = None
         self._count = 0
 
     def __call__(self, progress: Progress) -> Iterator[bytes]:
         """Yield the answer. Raises QueryError and BadInput before anything is yielded, Cancelled at any time."""
-        query, first, last = question(self._given, self._page.now_ns)
+        page = Page.of(self._given.after) if self._given.after else Page(self._came_ns, self._history.end())
+        query, first, last = question(self._given, page.now_ns)
         if self._given.after and query.is_aggregate:
             raise BadInput("an aggregate has no second page", cure="Raise limit.")
         limit = self._given.limit or (SEARCH_LIMIT_MAX if query.is_aggregate else SEARCH_LIMIT_DEFAULT)
@@ -122,10 +122,10 @@ class Searching:
             query.filter,
             first,
             last,
-            stop=self._page.stop,
+            stop=page.stop,
             order=None if query.is_aggregate and not query.rows_wanted() else self._given.order,
             limit=query.rows_wanted() if query.pipes else limit,
-            after=self._page.after,
+            after=page.after,
         )
         opening, complete = b"" if self._lines else b'{"records":[', True
         try:
@@ -143,7 +143,7 @@ class Searching:
             yield msgspec.json.encode({"error": {"detail": error.message, "cure": error.cure}}) + b"\n"
             return
         more = self._last is not None and self._count >= limit and not query.is_aggregate
-        token = self._page.token(self._last) if more and self._last else None
+        token = page.token(self._last) if more and self._last else None
         end = msgspec.json.encode({"next": token, "stats": stats_of(progress), "complete": complete})
         if self._lines:
             yield b'{"end":' + end + b"}\n"
@@ -170,13 +170,13 @@ class Searching:
             yield batch
 
     def _remember(self, piece: Any) -> None:
-        """Keep (time, offset) of the last row; its time is with the record it came from, whatever pipes left of it."""
+        """Keep (time, cursor) of the last row; its time is with the record it came from, whatever pipes left of it."""
         if piece.offsets is None or self._source is None or self._source.offsets is None:
             return
         offset = int(piece.offsets[-1])
         found = np.flatnonzero(self._source.offsets == offset)
         if len(found):
-            self._last = int(self._source.numpy("time")[found[0]]), offset
+            self._last = int(self._source.numpy("time")[found[0]]), Cursor(self._source.epoch, offset)
 
 
 def _within_time(make: Callable[[Progress], Struct]) -> Work:
@@ -199,18 +199,18 @@ def _within_time(make: Callable[[Progress], Struct]) -> Work:
 class Questions:
     """What the calls ask of one history."""
 
-    def __init__(self, history: History, bus: Bus) -> None:
-        self._history, self._bus = history, bus
+    def __init__(self, history: History) -> None:
+        self._history = history
 
     def search(self, given: SearchParameters, *, lines: bool) -> Work:
         """Search, or run any query."""
-        return Searching(self._history, self._bus, given, lines=lines)
+        return Searching(self._history, given, lines=lines)
 
     def stats(self, given: SearchParameters, *, lines: bool) -> Work:
         """Run a query that has pipes."""
         if not parse(given.q, time.time_ns()).pipes:
             raise BadInput("the query has no pipe", cure="Add one, such as | stats count() by level.")
-        return Searching(self._history, self._bus, given, lines=lines)
+        return Searching(self._history, given, lines=lines)
 
     def histogram(self, given: HistogramParameters, progress: Progress) -> Histogram:
         """Count over time."""
@@ -250,10 +250,10 @@ class Questions:
         """Count what a search finds between two cursors, and make its digest."""
         query = parse(given.q, time.time_ns())
         query.check_live()
-        end = self._bus.next
-        first = Cursor.parse(given.from_) if given.from_ else Cursor(end.epoch, 0)
-        stop = Cursor.parse(given.to) if given.to else end
-        if not first.epoch == stop.epoch == end.epoch:
+        end = self._history.end()
+        first = Checkpoint.parse(given.from_) if given.from_ else end.beginning
+        stop = Checkpoint.parse(given.to) if given.to else end
+        if any(end.get(cursor.epoch) is None for cursor in (*first.cursors, *stop.cursors)):
             raise BadInput("the cursors are not of this server's log", cure="Take them from a frame of a tail here.")
         total = self._history.tally(query, first, stop, progress)
         return Verified(str(first), str(stop), count(total), digest(total), named(total), stats_of(progress))
@@ -271,7 +271,7 @@ class Questions:
         query, first, last = question(given, time.time_ns())
         if query.pipes:
             raise BadInput("this call takes a filter without pipes", cure="Leave out what is behind the first |.")
-        return Search(query.filter, first, last, stop=self._bus.next)
+        return Search(query.filter, first, last, stop=self._history.end())
 
     def _extent(self, asked: Search, given: Range, progress: Progress) -> tuple[int, int]:
         """Return the time that a histogram shows: what was asked for, else from the first record to the last.
@@ -321,9 +321,9 @@ def cost_key(path: str, given: Struct, now_ns: int) -> str:
     return f"{path} {(min(last, now_ns) - max(first, 0)).bit_length()} {query}"
 
 
-def routes(history: History, bus: Bus, pool: Pool, quota: Quota) -> list[BaseRoute]:
+def routes(history: History, pool: Pool, quota: Quota) -> list[BaseRoute]:
     """Return the routes over one history; what they take of the threads is on the account of who asks."""
-    questions = Questions(history, bus)
+    questions = Questions(history)
 
     def route(name: str, work: Callable[[Any, bool], Work]) -> Route:
         call = CALLS[name]

@@ -2,7 +2,8 @@
 
 The join rule. Take a snapshot of the store and note its checkpoint S; read the bus from S to where it ended when the
 search began. Nothing is in both and nothing is in neither, so an answer is what a single log would give, and what
-was acknowledged is found at once. When the bus forgets records while a search reads them (the store has them by then,
+was acknowledged is found at once. Of several logs (the partitions of a topic) S is a place in each, and each is read
+from there. When the bus forgets records while a search reads them (the store has them by then,
 but not the snapshot), the search fails with Gone; it never answers with less.
 """
 
@@ -18,9 +19,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tailrace.bus import Bus
-from tailrace.cursor import Cursor
-from tailrace.errors import BadInput, TooLarge
+from tailrace.bus import Log
+from tailrace.cursor import Checkpoint, Cursor, Position
+from tailrace.errors import BadInput, Gone, TooLarge
 from tailrace.limits import (
     BUCKETS_MAX,
     CONTEXT_ROWS_MAX,
@@ -36,6 +37,9 @@ from tailrace.record import LEVEL_NAMES, Batch, Stream
 from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Progress, Search, Snapshot, Store
 from tailrace.store.parts.scan import Block, Source, interleave, ordered, unordered
 from tailrace.tally import NOTHING
+
+Stretch = tuple[Cursor, Cursor]
+"""[first, next) of one log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +116,24 @@ class _OneStream:
 class History:
     """Store and bus as one. Any number of threads; a search belongs to the thread that iterates it."""
 
-    def __init__(self, bus: Bus, store: Store) -> None:
+    def __init__(self, bus: Log, store: Store) -> None:
         self._bus, self._store = bus, store
 
+    def end(self) -> Position:
+        """Return where the bus ends now, asked of whoever keeps it: what was acknowledged is before it."""
+        return self._bus.newest()
+
     def held(self, start: Cursor) -> tuple[Cursor, Cursor]:
-        """Return the first stretch [first, next) behind ``start`` (or around it) from which nothing was removed.
+        """Return the first stretch [first, next) of a log behind ``start`` (or around it) with nothing removed from it.
 
         Its end is the end of the bus, or where the next thing that retention removed begins.
         """
         oldest = self._bus.first
         with self._store.snapshot() as snapshot:
             ranges = [held for held in self._store.held() if held[0].epoch == start.epoch]
-            ranges.append((_behind(snapshot, oldest), self._bus.next))
+            join = _behind(snapshot, oldest, start.epoch)
+            end = self._bus.next.get(start.epoch) or join
+            ranges.append((join, end))
         stretch: tuple[Cursor, Cursor] | None = None
         for first, behind in ranges:
             if stretch is None:
@@ -132,17 +142,20 @@ class History:
                 stretch = (stretch[0], behind)
             else:
                 break
-        return stretch or (self._bus.next, self._bus.next)
+        return stretch or (end, end)
 
     def stretches(self, since_ns: int) -> list[tuple[Cursor, Cursor]]:
-        """Return the ranges [first, next) that are held, of this log, in its order; the last ends with the bus.
+        """Return the ranges [first, next) that are held, of each log in its order; the last of a log ends with the bus.
 
         Parts of which everything happened before ``since_ns`` are left out.
         """
-        oldest = self._bus.first
+        oldest, found = self._bus.first, list[tuple[Cursor, Cursor]]()
         with self._store.snapshot() as snapshot:
-            ranges = [held for held in self._store.held(since_ns) if held[0].epoch == oldest.epoch]
-            return [*ranges, (_behind(snapshot, oldest), self._bus.next)]
+            stored = self._store.held(since_ns)
+            for end in self._bus.next.cursors:
+                found += [held for held in stored if held[0].epoch == end.epoch]
+                found.append((_behind(snapshot, oldest, end.epoch), end))
+        return found
 
     def scan(self, search: Search, progress: Progress) -> Generator[Batch]:
         """Yield exactly the records that ``search`` asks for, as ``Snapshot.scan`` does, from store and bus.
@@ -152,74 +165,129 @@ class History:
         """
         oldest = self._bus.first
         with self._store.snapshot() as snapshot:
-            start, end = _behind(snapshot, oldest), self._bus.next
-            if search.stop is not None and search.stop.epoch == end.epoch:
-                end = min(end, search.stop)
-            if search.start is not None and search.start.epoch == end.epoch:
-                start = max(start, search.start)
-            of_another_log = any(c is not None and c.epoch != end.epoch for c in (search.start, search.stop))
-            if of_another_log or not start < end:
+            end = self._bus.next
+            if snapshot.checkpoint is None and search.first_ns > TIME_MIN_NS:
+                oldest = self._bus.since(search.first_ns)
+            joins = {last.epoch: _behind(snapshot, oldest, last.epoch) for last in end.cursors}
+            on_bus = _on_bus(search, joins, end)
+            if isinstance(end, Checkpoint):
+                yield from self._several(snapshot, joins, on_bus, search, progress)
+            elif not on_bus:
                 yield from snapshot.scan(search, progress)
-            elif search.order is None or search.order == "arrival":
-                yield from self._store_first(snapshot, start, end, search, progress)
+            elif search.order is None:
+                yield from self._store_first(snapshot, on_bus, search, progress)
+            elif search.order in ("newest", "oldest"):
+                yield from self._by_time(snapshot, on_bus, search, progress)
             else:
-                yield from self._bus_first(snapshot, start, end, search, progress)
+                yield from self._by_arrival(snapshot, on_bus[0], search, progress)
+
+    def _several(
+        self,
+        snapshot: Snapshot,
+        joins: dict[int, Cursor],
+        on_bus: list[Stretch],
+        search: Search,
+        progress: Progress,
+    ) -> Iterator[Batch]:
+        """Scan several logs. Others fill their store meanwhile: what it has behind its checkpoint is not looked at."""
+        logs = {epoch: within for epoch in joins if (within := search.within(epoch)) is not None}
+        stops = {epoch: Cursor(epoch, min(behind, joins[epoch].offset)) for epoch, (_, behind) in logs.items()}
+        if search.order is None:
+            yield from self._store_first(
+                snapshot, on_bus, replace(search, stop=Checkpoint.of(stops.values())), progress
+            )
+        elif search.order in ("newest", "oldest"):
+            yield from self._by_time(snapshot, on_bus, replace(search, stop=Checkpoint.of(stops.values())), progress)
+        else:
+            newest_first, left = search.order == "arrival_newest", search.limit
+            for epoch in sorted(logs, reverse=newest_first):
+                after = search.after
+                if after is not None and after[1].epoch != epoch:
+                    if (epoch < after[1].epoch) != newest_first:
+                        continue
+                    after = None
+                nothing = stops[epoch], stops[epoch]
+                stretch = next((stretch for stretch in on_bus if stretch[0].epoch == epoch), nothing)
+                one = replace(search, start=Cursor(epoch, logs[epoch][0]), stop=stops[epoch], limit=left, after=after)
+                for batch in self._by_arrival(snapshot, stretch, one, progress):
+                    yield batch
+                    left = None if left is None else left - len(batch)
+                if left is not None and left <= 0:
+                    return
 
     def _store_first(
-        self, snapshot: Snapshot, start: Cursor, end: Cursor, search: Search, progress: Progress
+        self, snapshot: Snapshot, on_bus: list[Stretch], search: Search, progress: Progress
     ) -> Iterator[Batch]:
         left = search.limit
         for batch in snapshot.scan(search, progress):
             yield batch
             left = None if left is None else left - len(batch)
         if left is None or left > 0:
-            rest = replace(search, limit=left)
-            sources = (_OnBus.of(batch) for batch in self._read(start, end, progress))
-            if search.order is None:
-                yield from unordered(sources, rest, progress)
-            else:
-                yield from ordered(self._sources(start, end, progress), rest, progress)
+            sources = (_OnBus.of(batch) for stretch in on_bus for batch in self._read(stretch, progress))
+            yield from unordered(sources, replace(search, start=None, stop=None, limit=left), progress)
 
-    def _bus_first(
-        self, snapshot: Snapshot, start: Cursor, end: Cursor, search: Search, progress: Progress
-    ) -> Iterator[Batch]:
-        # What is on the bus costs least and is mostly the newest: it tells how little is needed of the store.
-        newer = ordered(self._sources(start, end, progress), search, progress)
-        if search.order == "arrival_newest":
-            left = search.limit
-            for batch in newer:
+    def _by_arrival(self, snapshot: Snapshot, on_bus: Stretch, search: Search, progress: Progress) -> Iterator[Batch]:
+        """Yield what is in one log: what is stored, then what is on the bus; or the other way, the newest first."""
+        left = search.limit
+        if search.order == "arrival":
+            for batch in snapshot.scan(search, progress):
                 yield batch
                 left = None if left is None else left - len(batch)
             if left is None or left > 0:
-                after = search.after if search.after is not None and search.after[1] < start.offset else None
-                yield from snapshot.scan(replace(search, limit=left, after=after), progress)
+                yield from self._ordered(on_bus, replace(search, limit=left), progress)
             return
+        for batch in self._ordered(on_bus, search, progress):
+            yield batch
+            left = None if left is None else left - len(batch)
+        if left is None or left > 0:
+            after = search.after if search.after is not None and search.after[1].offset < on_bus[0].offset else None
+            yield from snapshot.scan(replace(search, limit=left, after=after), progress)
+
+    def _by_time(
+        self, snapshot: Snapshot, on_bus: list[Stretch], search: Search, progress: Progress
+    ) -> Iterator[Batch]:
+        # What is on the bus costs least and is mostly the newest: it tells how little is needed of the store.
+        logs = [self._ordered(stretch, search, progress) for stretch in on_bus]
+        newer = logs[0] if len(logs) == 1 else interleave(logs, search)
         older = search
         if search.limit is not None and search.limit <= ORDERED_STEP_ROWS:
-            on_bus = list(newer)
-            newer = iter(on_bus)
-            if sum(map(len, on_bus)) >= search.limit:
-                bound = int(on_bus[-1].numpy("time")[-1])
+            known = list(newer)
+            newer = iter(known)
+            if sum(map(len, known)) >= search.limit:
+                bound = int(known[-1].numpy("time")[-1])
                 if search.order == "newest":
                     older = replace(search, first_ns=max(search.first_ns, bound))
                 else:
                     older = replace(search, last_ns=min(search.last_ns, bound))
         yield from interleave([snapshot.scan(older, progress), newer], search)
 
-    def _read(self, start: Cursor, end: Cursor, progress: Progress) -> Iterator[Batch]:
+    def _ordered(self, stretch: Stretch, search: Search, progress: Progress) -> Iterator[Batch]:
+        """Yield what a search finds in a stretch of one log on the bus, in its order."""
+        everything = replace(search, start=None, stop=None)
+        yield from ordered(self._sources(stretch, progress), everything, progress, stretch[0].epoch)
+
+    def _read(self, stretch: Stretch, progress: Progress) -> Iterator[Batch]:
+        """Yield the batches in a stretch of one log on the bus, those that have rows."""
+        start, end = stretch
         while start < end:
-            for batch in self._bus.read(start, INDEX_READ_BYTES):
+            progress.check()
+            batches = self._bus.read(start, INDEX_READ_BYTES)
+            if not batches:
+                raise Gone(f"what follows {start} is not there, though {end} was", next=end)
+            for batch in batches:
                 if not batch.first < end:
                     return
                 progress.scanned_bytes += batch.nbytes
-                yield batch if batch.next <= end else batch.slice(0, end - batch.first)
+                clipped = batch if batch.next <= end else batch.before(end)
+                if len(clipped):
+                    yield clipped
                 start = batch.next
 
-    def _sources(self, start: Cursor, end: Cursor, progress: Progress) -> list[Source]:
-        """Everything on the bus from ``start`` on; batches beyond the size of a part are read again when needed."""
+    def _sources(self, stretch: Stretch, progress: Progress) -> list[Source]:
+        """Everything in a stretch on the bus; batches beyond the size of a part are read again when needed."""
         sources: list[Source] = []
         size = 0
-        for batch in self._read(start, end, progress):
+        for batch in self._read(stretch, progress):
             size += batch.nbytes
             sources.append(_OnBus.of(batch, self._bus if size > PART_BYTES_FLUSH else None))
         return sources
@@ -329,7 +397,7 @@ class History:
                 raise TooLarge(f"more than {GROUPS_MAX} streams", cure="Narrow the query or the time.")
         return found
 
-    def tally(self, query: Query, start: Cursor, stop: Cursor, progress: Progress) -> int:
+    def tally(self, query: Query, start: Position, stop: Position, progress: Progress) -> int:
         """Return the tally (``tailrace.tally``) of what a query that can be live means in [start, stop)."""
         total = NOTHING
         with closing(self.scan(Search(query.filter, start=start, stop=stop), progress)) as scan:
@@ -348,7 +416,7 @@ class History:
             raise BadInput(f"there is no record {cursor}", cure="Retention may have removed it.")
         stream = _OneStream(target[0].streams[int(target[0].stream_codes[0])].json)
         # The record itself is the last of those before, so one of the two searches has it.
-        older = Search(stream, stop=cursor + 1, start=Cursor(cursor.epoch, 0), order="arrival_newest", limit=before + 1)
+        older = Search(stream, stop=cursor + 1, start=cursor.beginning, order="arrival_newest", limit=before + 1)
         newer = Search(stream, start=cursor + 1, order="arrival", limit=after)
         lines = Batch.concat(self._all(older, progress))
         lines = lines.take(np.arange(len(lines))[::-1])
@@ -359,27 +427,37 @@ class History:
             return list(scan)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _OnBus:
-    """A batch on the bus as a Source: kept, or read again from ``bus``."""
+    """A batch on the bus as a Source: kept, or read again from ``bus``, the same rows."""
 
     bounds: tuple[int, int, int, int]
     batch: Batch | None
-    bus: Bus | None
-    first: Cursor
+    bus: Log | None
+    stretch: Stretch
+    offsets: np.ndarray | None
 
     @staticmethod
-    def of(batch: Batch, bus: Bus | None = None) -> _OnBus:
+    def of(batch: Batch, bus: Log | None = None) -> _OnBus:
         time = batch.numpy("time")
         bounds = (int(time.min()), int(time.max()), batch.first.offset, batch.next.offset - 1)
-        return _OnBus(bounds, None if bus else batch, bus, batch.first)
+        return _OnBus(bounds, None if bus else batch, bus, (batch.first, batch.next), batch.offsets)
 
     def load(self) -> Batch:
         if self.batch is not None or self.bus is None:
             assert self.batch is not None
             return self.batch
-        rows = self.bounds[3] + 1 - self.bounds[2]
-        return self.bus.read(self.first, 1)[0].slice(0, rows)
+        found: list[Batch] = []
+        at, end = self.stretch
+        while at < end:
+            for batch in self.bus.read(at, 1):
+                if at < end:
+                    found.append(batch if batch.next <= end else batch.before(end))
+                    at = batch.next
+        whole = Batch.concat(found)
+        assert self.offsets is not None
+        assert whole.offsets is not None
+        return whole if len(whole) == len(self.offsets) else whole.filter(np.isin(whole.offsets, self.offsets))
 
 
 def _one_bucket(batch: Batch, first_ns: int, span_ns: int) -> int | None:
@@ -390,10 +468,22 @@ def _one_bucket(batch: Batch, first_ns: int, span_ns: int) -> int | None:
     return begins if begins == ends else None
 
 
-def _behind(snapshot: Snapshot, oldest: Cursor) -> Cursor:
-    """Return where the bus takes over from a snapshot, before which ``oldest`` was the first position on the bus.
+def _behind(snapshot: Snapshot, oldest: Position, epoch: int) -> Cursor:
+    """Return where the bus takes over from a snapshot in one log; the bus began at ``oldest`` before it was taken.
 
     Asked later, the bus might have let go of what a store stored in between that had nothing yet.
     """
-    checkpoint = snapshot.checkpoint
-    return checkpoint if checkpoint is not None and checkpoint.epoch == oldest.epoch else oldest
+    stored = None if snapshot.checkpoint is None else snapshot.checkpoint.get(epoch)
+    return stored or oldest.get(epoch) or Cursor(epoch, 0)
+
+
+def _on_bus(search: Search, joins: dict[int, Cursor], end: Position) -> list[Stretch]:
+    """Return the stretches of each log that a search finds on the bus, behind where the store ends."""
+    stretches: list[Stretch] = []
+    for last in end.cursors:
+        within = search.within(last.epoch)
+        if within is not None:
+            first, behind = max(joins[last.epoch].offset, within[0]), min(last.offset, within[1])
+            if first < behind:
+                stretches.append((Cursor(last.epoch, first), Cursor(last.epoch, behind)))
+    return stretches

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from tailrace.cursor import Checkpoint, Cursor
+from tailrace.cursor import Cursor, Position
 from tailrace.frame import Frame, Gap, Rows
 from tailrace.limits import TAIL_FRAME_BYTES_MAX
 from tailrace.query import Query
@@ -22,7 +22,9 @@ Evaluated = Iterator["list[list[Chunk]]"]
 
 
 class Chunk:
-    """What one view found in the records [start, end): shared by all tails of that view.
+    """What one view found in the records [start, end) of one log: shared by all tails of that view.
+
+    Whoever reads several logs stands somewhere in each: then ``start`` and ``end`` are checkpoints that differ in one.
 
     records      the matches, encoded, and the lines around them that are sent with them: ``size`` bytes
     tally        counts the matches among ``records``
@@ -46,8 +48,8 @@ class Chunk:
 
     def __init__(
         self,
-        start: Cursor,
-        end: Cursor,
+        start: Position,
+        end: Position,
         records: Sequence[bytes] = (),
         tally: int = NOTHING,
         observed_ns: int = 0,
@@ -75,7 +77,7 @@ class Chunk:
         """Return the ``Rows`` frame in the bytes of one transport: made once, then shared."""
         known = self._encoded.get(encode)
         if known is None:
-            known = self._encoded[encode] = encode(Rows(self.records, Checkpoint((self.end,)), self.counts))
+            known = self._encoded[encode] = encode(Rows(self.records, self.end, self.counts))
         return known
 
     def declared(self, encode: Encode) -> bytes:
@@ -85,42 +87,68 @@ class Chunk:
         """
         known = self._declared.get(encode)
         if known is None:
-            back = str(self.start) if self.has_frame else ""
-            gap = Gap(self.start, self.end, count(self.left_out), "sampled", self.left_out, back)
+            back = str(self.start if self.has_frame else self.end)
+            first, behind = _ends(self.start, self.end)
+            gap = Gap(first, behind, count(self.left_out), "sampled", self.left_out, back)
             known = self._declared[encode] = encode(gap)
         return known
 
 
-def evaluate(query: Query, batches: list[Batch], start: Cursor, end: Cursor) -> list[Chunk]:
+def evaluate(query: Query, batches: list[Batch], start: Position, end: Position) -> list[Chunk]:
     """Return what ``query`` finds in neighbouring batches that cover [start, end), in chunks of bounded size."""
-    if not batches:
+    batch = Batch.concat(batches) if batches else None
+    if not batch:
         return [Chunk(start, end)]
-    batch = Batch.concat(batches)
-    return chunks(look(query, batch), start, end, int(batch.numpy("observed")[-1]))
+    return chunks(look(query, batch), start, end, batch.epoch, int(batch.numpy("observed")[-1]))
 
 
-def evaluate_together(plans: Sequence[Plan], batch: Batch, start: Cursor, end: Cursor) -> Iterator[list[list[Chunk]]]:
+def evaluate_together(
+    plans: Sequence[Plan], batch: Batch, start: Position, end: Position
+) -> Iterator[list[list[Chunk]]]:
     """Yield what each query finds in a batch that covers [start, end), several queries at a time, in their order.
 
     Of a query that finds nothing there are no chunks.
     """
+    if not len(batch):
+        yield [[] for _ in plans]
+        return
     observed_ns = int(batch.numpy("observed")[-1])
     for some in look_together(plans, batch):
-        yield [chunks(found, start, end, observed_ns) if found.records else [] for found in some]
+        yield [chunks(found, start, end, batch.epoch, observed_ns) if found.records else [] for found in some]
 
 
-def chunks(found: Found, start: Cursor, end: Cursor, observed_ns: int) -> list[Chunk]:
-    """Return what was found in [start, end), in chunks of bounded size; one without records when nothing was."""
+def chunks(found: Found, start: Position, end: Position, epoch: int, observed_ns: int) -> list[Chunk]:
+    """Return what was found in [start, end), in chunks of bounded size; one without records when nothing was.
+
+    ``epoch`` is that of the log by which ``start`` and ``end`` differ.
+    """
     rows = found.records
     if not rows:
         return [Chunk(start, end, observed_ns=observed_ns)]
     cuts: list[Chunk] = []
     for first, stop in pieces([len(row) for row in rows]):
-        cut = Cursor(start.epoch, int(found.offsets[stop])) if stop < len(rows) else end
+        cut = start.with_cursor(Cursor(epoch, int(found.offsets[stop]))) if stop < len(rows) else end
         counted = tally(found.levels[first:stop], found.hashes[first:stop])
         cuts.append(Chunk(start, cut, rows[first:stop], counted, observed_ns))
         start = cut
     return cuts
+
+
+def by_log(batches: Sequence[Batch]) -> list[list[Batch]]:
+    """Return the batches of each log by themselves, in their order."""
+    logs: dict[int, list[Batch]] = {}
+    for batch in batches:
+        logs.setdefault(batch.epoch, []).append(batch)
+    return list(logs.values())
+
+
+def _ends(start: Position, end: Position) -> tuple[Cursor, Cursor]:
+    """Return the stretch of one log by which two positions differ."""
+    for behind in end.cursors:
+        first = start.get(behind.epoch) or behind.beginning
+        if first.offset != behind.offset:
+            return first, behind
+    raise ValueError(f"{start} and {end} are the same position")
 
 
 def pieces(sizes: Sequence[int], apart: np.ndarray | None = None) -> list[tuple[int, int]]:

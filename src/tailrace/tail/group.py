@@ -6,6 +6,8 @@ there on. ``settled`` is the end of what has been handed to all of its tails.
 A view that is nothing but a query has a ``plan``: such groups are evaluated together, each round at once. Another one
 has an ``evaluation``, which a view with context has only when what came before it was read: until then the batches wait
 here, and nobody's position moves, so that who attaches meanwhile gets all of them.
+
+A round is about one log. So what waits is of one log, but where it waited.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from tailrace.cursor import Cursor
+from tailrace.cursor import Position
 from tailrace.query.together import Plan
 from tailrace.record import Batch
 from tailrace.tail.evaluate import Evaluated, evaluate_together
@@ -26,7 +28,7 @@ class Group:
 
     __slots__ = ("evaluation", "key", "plan", "position", "priming", "settled", "view", "viewers", "waiting")
 
-    def __init__(self, view: View, key: str, position: Cursor) -> None:
+    def __init__(self, view: View, key: str, position: Position) -> None:
         """Begin at ``position``; with context, when ``evaluation`` is set."""
         self.view = view
         self.key = key
@@ -44,7 +46,7 @@ class Group:
         return bool(self.waiting) and (self.plan is not None or self.evaluation is not None)
 
 
-def evaluate_groups(groups: Sequence[Group], end: Cursor) -> Evaluated:
+def evaluate_groups(groups: Sequence[Group], end: Position) -> Evaluated:
     """Yield the chunks that have something to say of what waits, some groups at a time; those with a plan come first.
 
     What waits for a group is [``settled``, end), for all with a plan the same.

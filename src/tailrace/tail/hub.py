@@ -9,6 +9,9 @@ Rules.
   round    One round reads what is new, evaluates it for each group, publishes it. Quiet: at once. Under load the hub
            rests ``COALESCE_REST`` times as long as the round took (COALESCE_MS_MAX at most), and gathers.
            Small ones are evaluated on the loop, larger in a thread.
+  logs     Where the bus is several logs (partitions), what was read of each is a round by itself, in the order in which
+           it was read; each moves the position in one log. A tail may know more of one log than the hub, because
+           another server was faster, and less of another: it reads what it lacks, then waits until the hub is there.
   group    The tails of one view (group.py). Where a view with context begins, what came before is read first, in a
            thread; the rounds of that time wait. When they are too many, the group is let go.
   behind   A tail that is not live reads for itself (catchup.py) in one of a few threads, in bounded steps, and only
@@ -17,7 +20,7 @@ Rules.
            counted, and said in a gap.
   quota    Rows are charged to whoever watches before they are handed over. Who may have no more gets an end with the
            checkpoint before them, from which it goes on when it may (access/quota.py).
-  idle     Without groups the bus is not read at all.
+  idle     Without groups the bus is not read at all, and need not follow what another machine keeps.
   fault    A round that fails ends all tails and says so, and the hub lets nobody in any more: nobody waits for nothing.
   crash    The hub keeps nothing that a client could need: its checkpoint is with the client, the records on the bus.
 
@@ -35,7 +38,7 @@ from typing import TypeVar
 
 from tailrace.access.quota import Account
 from tailrace.bus import Log
-from tailrace.cursor import Checkpoint, Cursor
+from tailrace.cursor import Checkpoint, Position
 from tailrace.errors import Closed, Gone, TailraceError
 from tailrace.frame import Gap
 from tailrace.limits import (
@@ -48,9 +51,10 @@ from tailrace.limits import (
     TAIL_ROUNDS_WAIT_BYTES,
     TAIL_YIELD_TAILS,
 )
+from tailrace.record import Batch
 from tailrace.store import Cancelled
 from tailrace.tail.catchup import CatchUp, Elsewhere, History, contiguous
-from tailrace.tail.evaluate import Chunk, Encode, Evaluated
+from tailrace.tail.evaluate import Chunk, Encode, Evaluated, by_log
 from tailrace.tail.group import Group, evaluate_groups
 from tailrace.tail.subscription import State, resume
 from tailrace.tail.view import View
@@ -70,7 +74,7 @@ class After:
     """Begin behind what a client has seen; ``past`` is what is still left of a start by time (``Viewer.past``)."""
 
     checkpoint: Checkpoint
-    past: tuple[int, Cursor] | None = None
+    past: tuple[int, Position] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class Last:
     count: int
 
 
-Play = Callable[["Viewer"], Awaitable[Cursor]]
+Play = Callable[["Viewer"], Awaitable[Position]]
 """Begin where it says when it is done: it may show the past in its own way before."""
 Start = Now | After | Since | Last | Play
 
@@ -119,34 +123,42 @@ class Hub:
         self._evaluator = ThreadPoolExecutor(1, "tail-hub")
         self._progressed: asyncio.Future[None] | None = None
         self._round: asyncio.Task[None] | None = None
-        self._off: Callable[[], None] = lambda: None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._off: Callable[[], None] | None = None
         self._rows_published = self._rows_delivered = self._rounds = 0
         self._evaluated_s = 0.0
         self._closed = self._failed = False
 
     def start(self) -> None:
         """Begin to follow the bus, on the running event loop."""
-        loop = asyncio.get_running_loop()
-
-        def committed() -> None:
-            # The flag is only a hint between two threads: a signal too many is harmless, none is lost, because it is
-            # cleared before the bus is read.
-            if not self._signalled:
-                self._signalled = True
-                try:
-                    loop.call_soon_threadsafe(self._woken.set)
-                except RuntimeError:
-                    if not loop.is_closed():
-                        raise
-
-        self._off = self.bus.on_commit(committed)
-        self._round = loop.create_task(self._follow(), name="tail hub")
+        self._loop = asyncio.get_running_loop()
+        self._round = self._loop.create_task(self._follow(), name="tail hub")
         self._round.add_done_callback(_loudly)
+
+    def _committed(self) -> None:
+        # The flag is only a hint between two threads: a signal too many is harmless, none is lost, because it is
+        # cleared before the bus is read.
+        if not self._signalled and self._loop is not None:
+            self._signalled = True
+            try:
+                self._loop.call_soon_threadsafe(self._woken.set)
+            except RuntimeError:
+                if not self._loop.is_closed():
+                    raise
+
+    def _heed(self) -> None:
+        """Be called by the bus while there are groups."""
+        if self._groups and self._off is None:
+            self._off = self.bus.on_commit(self._committed)
+        elif not self._groups and self._off is not None:
+            self._off()
+            self._off = None
 
     async def close(self, why: str = "The server is stopping; connect again.") -> None:
         """Send every tail its end, and stop. Clients resume from their checkpoints."""
         self._closed = True
-        self._off()
+        if self._off is not None:
+            self._off()
         self._end_all(why)
         for group in self._groups.values():
             if group.priming is not None:
@@ -183,24 +195,34 @@ class Hub:
         viewer = Viewer(self, view, key, encode, self._now(), behind_max=behind_max)
         viewer.bill(account)
         self._viewers[viewer] = None
-        if isinstance(start, Last) or callable(start):
+        if not self._knows(start):
             viewer.task = asyncio.get_running_loop().create_task(self._begin_later(viewer, viewer.reader, start))
+            viewer.task.add_done_callback(_loudly)
             return viewer
         if isinstance(start, After):
-            position, gap = resume(start.checkpoint, Cursor(self.bus.epoch, 0), self.bus.next)
-            viewer.subscription.move(position)
-            if gap is not None:
-                viewer.subscription.missing(gap)
-            elif start.past is not None and position < start.past[1]:
-                viewer.reader.since(*start.past)
-                viewer.subscription.move(position, counted_from=start.past[1])
-        elif isinstance(start, Since):
-            now = viewer.subscription.position
-            viewer.reader.since(start.time_ns, now)
-            viewer.subscription.move(viewer.reader.oldest(now), counted_from=now)
+            self._resume(viewer, start)
         viewer.begin()
         self.proceed(viewer)
         return viewer
+
+    def _knows(self, start: Start) -> bool:
+        """Tell whether it is known here where a tail begins, without asking store or bus."""
+        end = self.bus.next
+        if isinstance(start, Now):
+            return bool(end.cursors)
+        if isinstance(start, After):
+            return all((last := end.get(seen.epoch)) and seen <= last for seen in start.checkpoint.cursors)
+        return False
+
+    def _resume(self, viewer: Viewer, start: After) -> None:
+        """Set where a client goes on that has been here, or at another server, before."""
+        position, gaps = resume(start.checkpoint, self.bus.next)
+        viewer.subscription.move(position)
+        for gap in gaps:
+            viewer.subscription.missing(gap)
+        if start.past is not None and not gaps and not start.past[1] <= position:
+            viewer.reader.since(*start.past)
+            viewer.subscription.move(position, counted_from=start.past[1])
 
     def reader(self, view: View) -> CatchUp:
         """Return what reads for one tail that is behind."""
@@ -247,13 +269,13 @@ class Hub:
 
     # -- attaching -------------------------------------------------------------------------------------------------
 
-    def _now(self) -> Cursor:
+    def _now(self) -> Position:
         """Return the position from which on a group that is made now gets everything."""
         if not self._groups:
             self._head = self.bus.next
         return self._head
 
-    def _attachable(self, viewer: Viewer) -> Cursor:
+    def _attachable(self, viewer: Viewer) -> Position:
         group = self._groups.get(viewer.key)
         return self._now() if group is None else group.position
 
@@ -262,6 +284,7 @@ class Hub:
         group = self._groups.get(viewer.key)
         if group is None:
             group = self._groups[viewer.key] = Group(viewer.view, viewer.key, at)
+            self._heed()
             if group.view.context:
                 group.priming = asyncio.get_running_loop().create_task(self._prime(group))
             # What was committed before this group was made, and after ``at``, has to be read by a round.
@@ -275,6 +298,7 @@ class Hub:
             group.viewers.pop(viewer, None)
             if not group.viewers:
                 del self._groups[viewer.key]
+                self._heed()
                 self._report_progress()
 
     async def _prime(self, group: Group) -> None:
@@ -324,23 +348,33 @@ class Hub:
                 began = time.thread_time()
 
     async def _one_round(self) -> bool:
-        """Read what is new, evaluate and publish it; tell whether there was anything."""
-        start = self._head
+        """Read what is new, evaluate and publish it, log by log; tell whether there was anything."""
+        head = self._head
         try:
-            batches = contiguous(self.bus.read(start, TAIL_ROUND_BYTES))
+            logs = [contiguous(log) for log in by_log(self.bus.recent(head, TAIL_ROUND_BYTES))]
         except Gone:
-            batches = None
-        if batches is None or (batches and start < batches[0].first):
+            logs = None
+        if logs is None or any((head.get(log[0].epoch) or log[0].first.beginning) < log[0].first for log in logs):
             self._lose_place()
             return True
+        for log in logs or [list[Batch]()]:
+            # Everybody may have gone while the log before was handed out, and others have come: they begin elsewhere.
+            if self._head is not head:
+                break
+            head = head.with_cursor(log[-1].next) if log else head
+            if not await self._round_of(log, head):
+                return False
+        return True
+
+    async def _round_of(self, batches: list[Batch], end: Position) -> bool:
+        """Evaluate and publish what is new in one log, up to ``end``, and what waits; tell whether there was any."""
         groups = list(self._groups.values())
         for group in groups:
             group.waiting += batches
         ready = [group for group in groups if group.is_ready]
         if not batches and not ready:
             return False
-        if batches:
-            self._head = batches[-1].next
+        self._head = end
         # Who attaches from here on, while this round is evaluated in a thread or handed out, begins at its end.
         ready.sort(key=lambda group: group.plan is None)
         members = [list(group.viewers) for group in ready]
@@ -387,6 +421,7 @@ class Hub:
         # All groups go before anybody goes on: who met the rest of its group would attach to it where it was lost.
         for group in groups:
             self._groups.pop(group.key, None)
+        self._heed()
         self._report_progress()
         for viewer in lost:
             self.proceed(viewer)
@@ -403,25 +438,48 @@ class Hub:
 
     # -- catching up -----------------------------------------------------------------------------------------------
 
-    async def _begin_later(self, viewer: Viewer, reader: CatchUp, start: Last | Play) -> None:
-        subscription = viewer.subscription
+    async def _begin_later(self, viewer: Viewer, reader: CatchUp, start: Start) -> None:
         try:
-            now = subscription.position
-            found = self._in_thread(reader.last, start.count, now) if isinstance(start, Last) else start(viewer)
-            subscription.move(await found)
+            await self._locate(viewer, reader, start)
         except Cancelled:
             return  # The hub closes, or the client left, or has all that it asked for.
+        except TailraceError as error:
+            viewer.subscription.end(str(error))
+        except Exception:
+            viewer.subscription.end(_FAILED)
+            viewer.begin()
+            raise
         finally:
             self._task_done(viewer)
         viewer.begin()
         self.proceed(viewer)
 
+    async def _locate(self, viewer: Viewer, reader: CatchUp, start: Start) -> None:
+        """Set where a tail begins, when store or bus have to be asked."""
+        subscription = viewer.subscription
+        if callable(start):
+            subscription.move(await start(viewer))
+            return
+        now = subscription.position
+        if isinstance(start, After | Now) or not now.cursors:
+            now = await self._in_thread(self.bus.newest)
+        if isinstance(start, After):
+            self._resume(viewer, start)
+        elif isinstance(start, Last):
+            subscription.move(await self._in_thread(reader.last, start.count, now))
+        elif isinstance(start, Since):
+            reader.since(start.time_ns, now)
+            subscription.move(await self._in_thread(reader.oldest, now), counted_from=now)
+        else:
+            subscription.move(now)
+
     async def _catch_up(self, viewer: Viewer) -> None:
         """Read for one tail until it is live, has no room, or is gone."""
         subscription = viewer.subscription
+        self._renew(viewer)
         try:
             while subscription.reading and viewer in self._viewers:
-                at = self._attachable(viewer)
+                at = self._attachable(viewer) if subscription.joined_at is None else subscription.joined_at
                 if at < subscription.position:
                     # The client knows of a commit that the hub has not come to yet.
                     await self._next_round()
@@ -429,11 +487,10 @@ class Hub:
                     for skipped in await self._in_thread(viewer.reader.skip, subscription.position, at):
                         self._take(viewer, skipped)
                     viewer.on_news()
-                elif subscription.state is State.BEHIND and at - subscription.position <= TAIL_CATCH_UP_ROWS:
+                elif subscription.joined_at is None and _is_near(subscription.position, at):
                     self._attach(viewer)
                 else:
-                    stop = at if subscription.joined_at is None else subscription.joined_at
-                    found = await self._in_thread(viewer.reader.step, subscription.position, stop)
+                    found = await self._in_thread(viewer.reader.step, subscription.position, at)
                     for one in [found] if isinstance(found, Gap) else found:
                         self._take(viewer, one)
                     viewer.on_news()
@@ -454,7 +511,13 @@ class Hub:
         viewer.on_news()  # It is over, or live: both are news, though nothing may be queued.
         self.proceed(viewer)
 
-    def _too_far_behind(self, viewer: Viewer, at: Cursor) -> bool:
+    def _renew(self, viewer: Viewer) -> None:
+        """Have a tail go on in the logs that there are, when some that it was reading were made anew meanwhile."""
+        position, end = viewer.subscription.position, self.bus.next
+        if any(seen.offset and end.get(seen.epoch) is None for seen in position.cursors):
+            self._resume(viewer, After(Checkpoint(position.cursors)))
+
+    def _too_far_behind(self, viewer: Viewer, at: Position) -> bool:
         subscription = viewer.subscription
         live_once = subscription.state is State.BEHIND and subscription.was_live
         return live_once and 0 < viewer.behind_max < at - subscription.position
@@ -479,6 +542,11 @@ class Hub:
 
     def _in_thread(self, call: Callable[..., T], *args: object) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+
+def _is_near(position: Position, at: Position) -> bool:
+    """Tell whether a tail is so little behind that it may attach, and read the rest beside what it then gets."""
+    return position <= at and at - position <= TAIL_CATCH_UP_ROWS
 
 
 def _loudly(task: asyncio.Task[None]) -> None:

@@ -90,7 +90,7 @@ def pack(stream: EventStream, viewer: Viewer, number: int, end: Cursor) -> tuple
     """
     if viewer.charged or viewer.task is not None or not viewer.view.is_plain:
         return None  # what is charged, read or remembered for it is here
-    at = viewer.checkpoint.cursors[0]
+    (at,) = viewer.checkpoint.cursors
     standing = viewer.subscription.standing
     if standing is None:
         return None

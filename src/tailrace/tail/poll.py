@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import orjson
 
-from tailrace.cursor import Cursor
+from tailrace.cursor import Position
 from tailrace.frame import EVENTS, Frame
 from tailrace.limits import POLL_WAIT_S_MAX
 from tailrace.tail.subscription import Subscription
@@ -38,7 +38,7 @@ async def answer(viewer: Viewer, wait_s: float) -> bytes:
     return b'{"frames":[%b],"next":%b}' % (b",".join(frames), orjson.dumps(str(viewer.checkpoint)))
 
 
-def _unread(subscription: Subscription, start: Cursor) -> bool:
+def _unread(subscription: Subscription, start: Position) -> bool:
     return not subscription.queued_bytes and subscription.reading and subscription.position == start
 
 

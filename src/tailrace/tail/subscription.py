@@ -1,7 +1,8 @@
 """One tail, as a state machine without I/O: events in, encoded frames out.
 
-``position`` is the cursor before which everything has been queued for the client (or declared missing). It never goes
-back, and every frame that is queued begins exactly there: so a tail shows nothing twice and leaves nothing out.
+``position`` is where everything before has been queued for the client (or declared missing): a cursor, or one in each
+of several logs. It never goes back, and every frame that is queued begins exactly there: so a tail shows nothing twice
+and leaves nothing out. A frame is about one log, so each moves the position in one.
 
     state     what it means                                                  event         -> next state
     BEHIND    the tail reads for itself, from ``position``                    attached(at)  -> JOINING, or LIVE when
@@ -33,10 +34,10 @@ newest checkpoint that the client has seen (``resume``).
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from tailrace.cursor import Checkpoint, Cursor
+from tailrace.cursor import Checkpoint, Position
 from tailrace.frame import End, Frame, Gap, Ping
 from tailrace.limits import TAIL_QUEUE_BYTES_MAX, TAIL_SEND_BYTES
 from tailrace.tail.evaluate import Chunk, Encode
@@ -60,29 +61,36 @@ class Standing:
     The same names in ``Subscription`` mean the same; ``start`` and ``missing`` say how many records were looked at.
     """
 
-    position: Cursor
-    start: Cursor
-    counted_from: Cursor
+    position: Position
+    start: Position
+    counted_from: Position
     missing: int
     sent: int
     matched: int
     observed_ns: int
 
 
-def resume(after: Checkpoint, log_first: Cursor, log_next: Cursor) -> tuple[Cursor, Gap | None]:
-    """Return where a client that has seen ``after`` goes on, and the gap to declare before.
+def resume(after: Checkpoint, end: Position) -> tuple[Position, list[Gap]]:
+    """Return where a client that has seen ``after`` goes on, and the gaps to declare before.
 
-    ``log_first`` is the very first position of the log (offset 0), ``log_next`` its end. A checkpoint of another log
-    (the data was made anew) goes on from the beginning of this one; one beyond the end (the data was put back from an
-    older copy) from its end. Both are a gap of unknown count, ``reset``.
+    ``end`` is the end of the log, of every log there is. One that the client knows nothing of is read from its
+    beginning, as a partition that was added since. But when it knows logs that are there no more (the data was made
+    anew), or none at all, that is a gap of unknown count, ``reset``. So is a place beyond the end (the data was put
+    back from an older copy): there it goes on from the end.
     """
-    known = after.get(log_first.epoch)
-    if known is None:
-        before = after.cursors[0] if after.cursors else None
-        return log_first, Gap(before, log_first, None, "reset")
-    if log_next < known:
-        return log_next, Gap(known, log_next, None, "reset")
-    return known, None
+    position, gaps = end.beginning, list[Gap]()
+    unknown = [last.beginning for last in end.cursors if after.get(last.epoch) is None]
+    gone = [seen for seen in after.cursors if end.get(seen.epoch) is None]
+    if unknown and (gone or len(unknown) == len(end.cursors)):
+        gaps.append(Gap(gone[0] if gone else None, unknown[0], None, "reset"))
+    for last in end.cursors:
+        seen = after.get(last.epoch)
+        if seen is not None and last < seen:
+            gaps.append(Gap(seen, last, None, "reset"))
+            position = position.with_cursor(last)
+        elif seen is not None:
+            position = position.with_cursor(seen)
+    return position, gaps
 
 
 class Subscription:
@@ -92,11 +100,11 @@ class Subscription:
                  "joined_at", "matched", "observed_ns", "position", "queued_bytes", "sent", "state", "token",
                  "was_live")  # fmt: skip
 
-    def __init__(self, encode: Encode, position: Cursor) -> None:
+    def __init__(self, encode: Encode, position: Position) -> None:
         """Begin at ``position``: records before it are of no interest or have been seen."""
         self.state = State.BEHIND
         self.position = position
-        self.joined_at: Cursor | None = None
+        self.joined_at: Position | None = None
         self.was_live = False
         self.token = ""
         self.sent = self.matched = NOTHING
@@ -115,12 +123,14 @@ class Subscription:
         """Whether the tail has to read for itself now, and has room for what it finds."""
         return self.state in (State.BEHIND, State.JOINING) and self.queued_bytes < TAIL_QUEUE_BYTES_MAX
 
-    def move(self, position: Cursor, counted_from: Cursor | None = None) -> None:
-        """Set where to begin, before anything was read: for starts that have to be looked up.
+    def move(self, position: Position, counted_from: Position | None = None) -> None:
+        """Set where to begin, before anything was read there: for starts that have to be looked up.
 
         What is sent from ``counted_from`` on is counted: before it, the time of a record decides whether it is sent.
         """
         self.token = ""
+        self.sent = self.matched = NOTHING
+        self._missing = 0
         self.position = self._start = position
         self._counted_from = counted_from or position
         self._has_past = counted_from is not None
@@ -131,9 +141,9 @@ class Subscription:
             self._put(self._encode(frame))
             self.token = str(frame.next)
 
-    def attached(self, at: Cursor) -> None:
+    def attached(self, at: Position) -> None:
         """Note that the hub publishes to this tail from ``at`` on (not before ``position``)."""
-        if self.state is not State.BEHIND or at < self.position:
+        if self.state is not State.BEHIND or not self.position <= at:
             raise ValueError(f"cannot attach at {at}: {self.state} at {self.position}")
         self.joined_at = at
         self.state = State.JOINING
@@ -151,11 +161,12 @@ class Subscription:
         """Declare records as missing; ``position`` moves behind them."""
         if self.state is State.ENDED:
             return
-        self._put(self._encode(gap))
+        position = self.position.with_cursor(gap.end)
+        self._put(self._encode(replace(gap, token=str(position))))
         self.matched += gap.tally
-        if not gap.tally and gap.end.epoch == self.position.epoch:
-            self._missing += gap.end - self.position
-        self.position = gap.end
+        if not gap.tally:
+            self._missing += position - self.position
+        self.position = position
         if self.state is State.JOINING:
             self._join()
 
@@ -177,7 +188,7 @@ class Subscription:
             return True
         return False
 
-    def settled(self, at: Cursor) -> None:
+    def settled(self, at: Position) -> None:
         """Note that the hub has published everything before ``at``: what it did not send did not match."""
         if self.state is State.LIVE and self.position < at:
             self.position = at
@@ -211,8 +222,8 @@ class Subscription:
     def ping(self, lag_ms: float) -> None:
         """Queue a sign of life."""
         if self.state is not State.ENDED:
-            here = Checkpoint((self.position,))
-            self._put(self._encode(Ping(here, lag_ms, self.taken, self._counted_from, self.sent, self.matched)))
+            ping = Ping(self.position, lag_ms, self.taken, self._counted_from, self.sent, self.matched)
+            self._put(self._encode(ping))
 
     def end(self, why: str, retry_s: float | None = None, limit: str | None = None, *, done: bool = False) -> None:
         """Queue the last frame; a quota says when to come back, and which ``limit`` it was.
@@ -220,15 +231,14 @@ class Subscription:
         ``done``: all that was asked for was sent.
         """
         if self.state is not State.ENDED:
-            here = self.token or Checkpoint((self.position,))
-            self._put(self._encode(End(why, here, retry_s, limit, done)))
+            self._put(self._encode(End(why, self.token or self.position, retry_s, limit, done)))
             self.state = State.ENDED
             self._held.clear()
 
     @property
     def taken(self) -> int:
         """How many records were looked at so far."""
-        return self.position - self._start - self._missing if self.position.epoch == self._start.epoch else 0
+        return self.position - self._start - self._missing
 
     def take(self) -> bytes:
         """Return the next bytes for the client (whole frames, several when they are small), or nothing."""
@@ -253,7 +263,7 @@ class Subscription:
         return frames
 
     def _queue_chunk(self, chunk: Chunk) -> None:
-        if chunk.start != self.position:
+        if chunk.start is not self.position and chunk.start != self.position:
             raise ValueError(f"a chunk from {chunk.start} does not follow {self.position}")
         # Comparing cursors costs more than all the rest, for each delivery: only who has a past has to.
         self._has_past = self._has_past and chunk.start < self._counted_from
@@ -285,7 +295,7 @@ class Subscription:
             self.position = chunk.start
             self._queue_chunk(chunk)
 
-    def _fall_behind(self, position: Cursor) -> None:
+    def _fall_behind(self, position: Position) -> None:
         self.state = State.BEHIND
         self.position = position
         self.joined_at = None

@@ -11,6 +11,9 @@ A view with nothing but a query has no state: ``evaluate`` is all. Another one h
 one for the hub's group, whose tails share what it makes, and one for each tail that reads for itself. Context is a
 function of the log, so a tail that goes from the one to the other sees no seam. What the sampler lets pass depends on
 what it has seen: around that moment a second may show up to twice as much, and a line of context twice.
+
+Of several logs each has a context of its own, so the lines around a match are those of its log. That is all there are
+when a stream is kept in one log, as it is by default; the seconds of the sampler are those of all logs together.
 """
 
 from __future__ import annotations
@@ -21,15 +24,16 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from tailrace.cursor import Cursor
+from tailrace.cursor import Cursor, Position
 from tailrace.limits import TAIL_CONTEXT_LOOKBACK_ROWS
 from tailrace.query import Query
 from tailrace.query.pipes import Rows
 from tailrace.query.query import facts
 from tailrace.record import Batch
+from tailrace.store import OFFSET_MAX
 from tailrace.tail.context import Context, Near
 from tailrace.tail.counts import counts
-from tailrace.tail.evaluate import Chunk, evaluate, pieces
+from tailrace.tail.evaluate import Chunk, by_log, evaluate, pieces
 from tailrace.tail.sample import Sampler
 from tailrace.tally import NOTHING, tally
 
@@ -85,41 +89,59 @@ class Evaluation:
     def __init__(self, view: View) -> None:
         """Begin where nothing is known of what came before."""
         self.view = view
-        self.position: Cursor | None = None
-        self._context = Context(view.context) if view.context else None
+        self.position: Position | None = None
+        self._contexts: dict[int, Context] = {}
         self._sampler = Sampler(view.rate_max) if view.rate_max else None
         self._first_ns: int | None = None
-        self._until: Cursor | None = None
+        self._until: Position | None = None
 
-    def since(self, first_ns: int, until: Cursor) -> None:
+    def since(self, first_ns: int, until: Position) -> None:
         """Leave out records that happened before ``first_ns`` and arrived before ``until``."""
         self._first_ns, self._until = first_ns, until
 
     def prime(self, batch: Batch) -> None:
         """Look at records before the beginning, for the context of what follows."""
-        if self._context is not None and len(batch):
-            self._context.near(batch, _mask(batch, self.view.query.live(batch)))
+        if self.view.context and len(batch):
+            self._context(batch).near(batch, _mask(batch, self.view.query.live(batch)))
 
-    def evaluate(self, batches: Sequence[Batch], start: Cursor, end: Cursor) -> list[Chunk]:
+    def evaluate(self, batches: Sequence[Batch], start: Position, end: Position) -> list[Chunk]:
         """Return what the view means in neighbouring batches that cover [start, end), in chunks of bounded size."""
+        self.position = end
+        logs = by_log(batches)
+        if len(logs) <= 1:
+            return self._of_one_log(logs[0] if logs else [], start, end)
+        chunks: list[Chunk] = []
+        for number, log in enumerate(logs, 1):
+            behind = end if number == len(logs) else start.with_cursor(log[-1].next)
+            chunks += self._of_one_log(log, start, behind)
+            start = behind
+        return chunks
+
+    def _of_one_log(self, batches: Sequence[Batch], start: Position, end: Position) -> list[Chunk]:
         if self.view.is_plain:
             return evaluate(self.view.query, list(batches), start, end)
-        self.position = end
-        if not batches:
+        batch = Batch.concat(batches) if batches else None
+        if not batch:
             return [Chunk(start, end)]
-        batch = Batch.concat(batches)
         matches, found = self._match(batch)
-        if self._context is None:
+        if not self.view.context:
             rows = np.flatnonzero(matches.passed)
             sent = _Sent(found.take(rows).json_rows() if len(rows) else [], matches.offsets[rows])
         else:
             passed = np.zeros(len(batch), bool)
             passed[matches.rows[matches.passed]] = True
-            near = self._wanted(self._context.near(batch, passed))
+            near = self._wanted(self._context(batch).near(batch, passed))
             sent = _Sent(self._encoded(near), near.sent_at)
         if self._first_ns is not None:
             matches = _only(matches, self._in_time(batch, matches.rows))
         return self._chunks(batch, matches, sent, start, end)
+
+    def _context(self, batch: Batch) -> Context:
+        """Return the context of the log of a batch."""
+        context = self._contexts.get(batch.epoch)
+        if context is None:
+            context = self._contexts[batch.epoch] = Context(self.view.context)
+        return context
 
     def _match(self, batch: Batch) -> tuple[_Matches, Rows]:
         found = self.view.query.live(batch)
@@ -143,7 +165,8 @@ class Evaluation:
     def _in_time(self, batch: Batch, rows: np.ndarray) -> np.ndarray:
         assert batch.offsets is not None
         assert self._until is not None
-        return (batch.numpy("time")[rows] >= self._first_ns) | (batch.offsets[rows] >= self._until.offset)
+        until = self._until.get(batch.epoch)
+        return (batch.numpy("time")[rows] >= self._first_ns) | (batch.offsets[rows] >= (until.offset if until else 0))
 
     def _encoded(self, near: Near) -> list[bytes]:
         if not len(near.rows):
@@ -154,14 +177,15 @@ class Evaluation:
             encoded[row] = encoded[row][:-1] + b',"context":true}'
         return encoded
 
-    def _chunks(self, batch: Batch, matches: _Matches, sent: _Sent, start: Cursor, end: Cursor) -> list[Chunk]:
-        observed_ns = int(batch.numpy("observed")[-1])
+    def _chunks(self, batch: Batch, matches: _Matches, sent: _Sent, start: Position, end: Position) -> list[Chunk]:
+        observed_ns, at = int(batch.numpy("observed")[-1]), 0
         # A cut between a match and the lines before it would send them again after a resume.
         cuts = pieces([len(row) for row in sent.records], np.diff(sent.at, prepend=-1) > 0) or [(0, 0)]
         chunks: list[Chunk] = []
         for first, stop in cuts:
-            cut = Cursor(start.epoch, int(sent.at[stop])) if stop < len(sent.records) else end
-            here = (matches.offsets >= start.offset) & (matches.offsets < cut.offset)
+            behind = int(sent.at[stop]) if stop < len(sent.records) else OFFSET_MAX
+            cut = end if behind == OFFSET_MAX else start.with_cursor(Cursor(batch.epoch, behind))
+            here = (matches.offsets >= at) & (matches.offsets < behind)
             counted = b""
             if self.view.counts and here.any():
                 rows = matches.rows[here]
@@ -177,7 +201,7 @@ class Evaluation:
                     counts=counted,
                 )
             )
-            start = cut
+            start, at = cut, behind
         return chunks
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tailrace.access.quota import Account
-from tailrace.cursor import Checkpoint, Cursor
+from tailrace.cursor import Checkpoint, Position
 from tailrace.errors import OverQuota
 from tailrace.tail.catchup import CatchUp
 from tailrace.tail.evaluate import Encode
@@ -30,7 +30,7 @@ class Viewer:
     __slots__ = ("_greet", "_hub", "_reader", "account", "behind_max", "charged", "key", "located", "on_news", "over",
                  "subscription", "task", "view")  # fmt: skip
 
-    def __init__(self, hub: Hub, view: View, key: str, encode: Encode, position: Cursor, *, behind_max: int) -> None:
+    def __init__(self, hub: Hub, view: View, key: str, encode: Encode, position: Position, *, behind_max: int) -> None:
         self.behind_max = behind_max
         self.view = view
         self.key = key
@@ -66,10 +66,10 @@ class Viewer:
     def checkpoint(self) -> Checkpoint:
         """Where a client stands that has taken everything that was queued so far."""
         self._hub.settle(self)
-        return Checkpoint((self.subscription.position,))
+        return Checkpoint(self.subscription.position.cursors)
 
     @property
-    def past(self) -> tuple[int, Cursor] | None:
+    def past(self) -> tuple[int, Position] | None:
         """Which time the rest of the past begins with, and where it ends; None when time decides nothing any more."""
         until = None if self._reader is None else self._reader.until
         if self._reader is None or until is None or until <= self.subscription.position:

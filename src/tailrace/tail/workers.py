@@ -105,6 +105,12 @@ class Workers:
         """The processes that run now."""
         return [one.running.pid for one in self._processes]
 
+    @property
+    def _log_next(self) -> Cursor:
+        """The end of the bus: what several processes read together is one log."""
+        (end,) = self._hub.bus.next.cursors
+        return end
+
     def stats(self) -> HubStats:
         """Return what the hubs of all processes do together."""
         here = self._hub.stats()
@@ -160,7 +166,7 @@ class Workers:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             running = await asyncio.get_running_loop().run_in_executor(
-                None, _spawn, theirs, self._directory, self._hub.bus.epoch, self._connections
+                None, _spawn, theirs, self._directory, self._log_next.epoch, self._connections
             )
         except OSError:
             ours.close()
@@ -184,7 +190,8 @@ class Workers:
     def _tell(self) -> None:
         """Tell all processes how far the bus goes."""
         self._said = False
-        bus = Bus(self._hub.bus.first.offset, self._hub.bus.next.offset)
+        (first,) = self._hub.bus.first.cursors
+        bus = Bus(first.offset, self._log_next.offset)
         for one in list(self._processes):
             if one.wire is not None:
                 one.wire.send(bus)
@@ -241,7 +248,7 @@ class Workers:
 
     def _move(self, to: _Process, wire: Wire, count: int) -> None:
         movable: dict[str, bool] = {}
-        end: Cursor = self._hub.bus.next
+        end = self._log_next
         moved = 0
         for stream in self._connections:
             viewer = stream.source

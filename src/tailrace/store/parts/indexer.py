@@ -14,7 +14,7 @@ import time
 
 import pyarrow as pa
 
-from tailrace.bus import Bus
+from tailrace.bus.disk import DiskBus
 from tailrace.cursor import Cursor
 from tailrace.errors import DataError, Gone
 from tailrace.limits import INDEX_READ_BYTES, INDEX_RETRY_S, PART_AGE_FLUSH_S, PART_BYTES_FLUSH, PART_ROWS_FLUSH
@@ -27,7 +27,7 @@ class Indexer:
     """Copies the bus into the store, in a thread of its own."""
 
     def __init__(
-        self, bus: Bus, store: PartStore, *, age_s: float = PART_AGE_FLUSH_S, retry_s: float = INDEX_RETRY_S
+        self, bus: DiskBus, store: PartStore, *, age_s: float = PART_AGE_FLUSH_S, retry_s: float = INDEX_RETRY_S
     ) -> None:
         self._bus, self._store = bus, store
         self._age_s, self._retry_s = age_s, retry_s

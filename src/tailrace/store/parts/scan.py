@@ -19,11 +19,12 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from tailrace.cursor import Cursor
 from tailrace.errors import Damaged
 from tailrace.limits import ORDERED_STEP_ROWS
 from tailrace.query.plan import All, Always, InTime, Need, Never, OfLevel, OfStream, Prefix, Some, Token
 from tailrace.record import SCHEMA, Batch
-from tailrace.store import Progress, Search
+from tailrace.store import OFFSET_MAX, Progress, Search
 from tailrace.store.parts.part import Part, PartDamaged, PartFile
 
 _BLOCKS_KEPT = 16
@@ -45,6 +46,7 @@ class Block(Batch):
         self._arrays: dict[str, pa.Array] = {}
         self._derived = {}
         self.epoch = part.first.epoch
+        self.covers = None
         self.origins = ()
 
     def __len__(self) -> int:
@@ -142,13 +144,10 @@ def candidates(part: Part, search: Search) -> np.ndarray:
 
 def _candidates(part: Part, search: Search) -> np.ndarray:
     may = (part.last_ns >= search.first_ns) & (part.first_ns <= search.last_ns)
-    for cursor in (search.start, search.stop):
-        if cursor is not None and cursor.epoch != part.first.epoch:
-            return np.zeros(0, np.int64)
-    if search.start is not None:
-        may &= part.last_offset >= search.start.offset
-    if search.stop is not None:
-        may &= part.first_offset < search.stop.offset
+    within = search.within(part.first.epoch)
+    if within is None:
+        return np.zeros(0, np.int64)
+    may &= (part.last_offset >= within[0]) & (part.first_offset < within[1])
     if may.any():
         may &= _may_hold(search.filter.need(), part)
     return np.flatnonzero(may)
@@ -210,10 +209,11 @@ def row_mask(batch: Batch, search: Search, bounds: tuple[int, int, int, int]) ->
         mask &= batch.numpy("time") >= search.first_ns
     if last_ns > search.last_ns:
         mask &= batch.numpy("time") <= search.last_ns
-    if search.start is not None and first < search.start.offset:
-        mask &= _offsets(batch) >= search.start.offset
-    if search.stop is not None and last >= search.stop.offset:
-        mask &= _offsets(batch) < search.stop.offset
+    begin, stop = search.within(batch.epoch) or (0, 0)
+    if first < begin:
+        mask &= _offsets(batch) >= begin
+    if last >= stop:
+        mask &= _offsets(batch) < stop
     return mask
 
 
@@ -239,12 +239,28 @@ def unordered(sources: Iterable[Source], search: Search, progress: Progress) -> 
 
 
 class _Key:
-    """The order of a search as two ascending int64 columns (``~x`` turns an order round and cannot overflow)."""
+    """The order of a search in one log as two ascending int64 columns (``~x`` turns it round and cannot overflow).
 
-    def __init__(self, search: Search) -> None:
+    ``among`` is the same among several logs.
+    """
+
+    def __init__(self, search: Search, epoch: int = 0) -> None:
         self._by_time = search.order in ("newest", "oldest")
         self._flip = -1 if search.order in ("newest", "arrival_newest") else 0
-        self.after = None if search.after is None else self.of(*search.after)
+        self.after = None if search.after is None else self._behind(*search.after, epoch)
+
+    def _behind(self, time_ns: int, last: Cursor, epoch: int) -> tuple[int, int]:
+        """Return the key behind which a page goes on in one log: all or nothing of an equal time in another log."""
+        if last.epoch == epoch:
+            return self.of(time_ns, last.offset)
+        return self.of(time_ns, -1 if epoch > last.epoch else OFFSET_MAX)
+
+    def among(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (time or 0, epoch, offset) of each row, ascending in the order of the search."""
+        offsets = _offsets(batch)
+        epochs = np.full(len(batch), (batch.epoch - 2**63) ^ self._flip)
+        times = batch.numpy("time") ^ self._flip if self._by_time else np.zeros(len(batch), np.int64)
+        return times, epochs, offsets ^ self._flip
 
     def of(self, time_ns: int, offset: int) -> tuple[int, int]:
         return (time_ns if self._by_time else offset) ^ self._flip, offset ^ self._flip
@@ -262,12 +278,12 @@ class _Key:
         return (batch.numpy("time") if self._by_time else offsets) ^ self._flip, offsets ^ self._flip
 
 
-def ordered(sources: Sequence[Source], search: Search, progress: Progress) -> Iterator[Batch]:
+def ordered(sources: Sequence[Source], search: Search, progress: Progress, epoch: int) -> Iterator[Batch]:
     """Yield the rows that a search asks for, in its order, in as few batches as memory allows.
 
-    All sources are of one log (one epoch).
+    All sources are of one log, ``epoch``.
     """
-    key = _Key(search)
+    key = _Key(search, epoch)
     after = key.after
     behind = [source for source in sources if after is None or key.worst(source.bounds) > after]
     queue = sorted(((key.best(source.bounds), source) for source in behind), key=lambda entry: entry[0])
@@ -398,15 +414,14 @@ def interleave(scans: Sequence[Iterator[Batch]], search: Search) -> Iterator[Bat
     left = search.limit
     heads = {number: batch for number, scan in enumerate(scans) if (batch := next(scan, None)) is not None}
     while heads and (left is None or left > 0):
-        keys = {number: key.columns(batch) for number, batch in heads.items()}
-        bound = min((int(first[-1]), int(second[-1])) for first, second in keys.values())
+        keys = {number: key.among(batch) for number, batch in heads.items()}
+        bound = min(tuple(int(column[-1]) for column in columns) for columns in keys.values())
         pieces: list[Batch] = []
         columns: list[tuple[np.ndarray, ...]] = []
         for number, batch in list(heads.items()):
-            first, second = keys[number]
-            count = int(np.count_nonzero(~_beyond(first, second, bound)))
+            count = _count_up_to(keys[number], bound)
             if count:
-                columns.append((first[:count], second[:count], np.full(count, len(pieces))))
+                columns.append((*(column[:count] for column in keys[number]), np.full(count, len(pieces))))
                 pieces.append(batch.slice(0, count))
             following = batch.slice(count, len(batch)) if count < len(batch) else next(scans[number], None)
             if following is None:
@@ -418,12 +433,30 @@ def interleave(scans: Sequence[Iterator[Batch]], search: Search) -> Iterator[Bat
             yield batch
 
 
+def _count_up_to(columns: tuple[np.ndarray, ...], bound: tuple[int, ...]) -> int:
+    """Return how many rows, of columns that ascend together, are not beyond ``bound``."""
+    times, epochs, offsets = columns
+    time, epoch, offset = bound
+    later = (epochs > epoch) | ((epochs == epoch) & (offsets > offset))
+    return int(np.count_nonzero((times < time) | ((times == time) & ~later)))
+
+
 def _together(pieces: list[Batch], columns: list[tuple[np.ndarray, ...]], limit: int | None) -> Iterator[Batch]:
-    first, second, piece = (np.concatenate(column) for column in zip(*columns, strict=True))
-    order = np.lexsort((second, first))[:limit]
+    times, epochs, offsets, piece = (np.concatenate(column) for column in zip(*columns, strict=True))
+    order = np.lexsort((offsets, epochs, times))[:limit]
     if len({batch.epoch for batch in pieces}) == 1:
         yield Batch.concat(pieces).take(order)
         return
     row = np.concatenate([np.arange(len(batch)) for batch in pieces])
-    for run in np.split(order, np.flatnonzero(np.diff(piece[order])) + 1):
-        yield pieces[int(piece[run[0]])].take(row[run])
+    # Each run of neighbours of one log is a batch.
+    for run in np.split(order, np.flatnonzero(np.diff(epochs[order])) + 1):
+        yield _run(pieces, piece[run], row[run])
+
+
+def _run(pieces: list[Batch], piece: np.ndarray, row: np.ndarray) -> Batch:
+    """Return these rows of pieces of one log, in their order."""
+    numbers, starts = np.unique(piece, return_inverse=True)
+    if len(numbers) == 1:
+        return pieces[int(numbers[0])].take(row)
+    firsts = np.concatenate([[0], np.cumsum([len(pieces[number]) for number in numbers.tolist()])[:-1]])
+    return Batch.concat([pieces[number] for number in numbers.tolist()]).take(firsts[starts] + row)

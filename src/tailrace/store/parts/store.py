@@ -334,7 +334,7 @@ class PartSnapshot:
             if search.order is None:
                 yield from unordered(self._sources(self.parts, search, progress), search, progress)
             elif search.order in ("newest", "oldest"):
-                logs = [ordered(list(self._sources(log, search, progress)), search, progress) for log in self._logs()]
+                logs = [self._ordered(log, search, progress) for log in self._logs()]
                 yield from logs[0] if len(logs) == 1 else interleave(logs, search)
             else:
                 yield from self._by_arrival(search, progress)
@@ -349,13 +349,17 @@ class PartSnapshot:
         if search.after is not None and not newest_first:
             logs = logs[-1:]  # a place to go on from is a place in the newest log
         for log in reversed(logs) if newest_first else logs:
-            for batch in ordered(list(self._sources(log, search, progress)), search, progress):
+            for batch in self._ordered(log, search, progress):
                 yield batch
                 if search.limit is not None:
                     search = replace(search, limit=search.limit - len(batch))
             if search.limit is not None and search.limit <= 0:
                 return
             search = replace(search, after=None)
+
+    def _ordered(self, log: Sequence[Part], search: Search, progress: Progress) -> Iterator[Batch]:
+        epoch = log[0].first.epoch if log else 0
+        return ordered(list(self._sources(log, search, progress)), search, progress, epoch)
 
     def _logs(self) -> list[list[Part]]:
         """Return the parts of each log, in the order in which the logs were made."""
