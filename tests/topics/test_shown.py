@@ -126,7 +126,9 @@ def test_a_query_looks_into_values_keys_and_headers(query, offsets):
     assert found(query, some) == offsets
 
 
-WORDS = st.sampled_from(["refund", "Refund", "\u017ftra\u00dfe", "\u212a", "\u0130d", "订单", "单", "a_b", "42", "be", "x1", "café", "key"])
+WORDS = st.sampled_from(
+    ["refund", "Refund", "\u017ftra\u00dfe", "\u212a", "\u0130d", "订单", "单", "a_b", "42", "be", "x1", "café", "key"]
+)
 TEXTS = st.lists(WORDS, min_size=1, max_size=4).map(" ".join)
 
 

@@ -95,7 +95,7 @@ def test_nobody_who_looked_is_known_to_the_brokers_afterwards(kafka):
     put(kafka, topic, "a")
     Seen(kafka, window(topic)).whole()
     groups = kafka.admin.list_consumer_groups().result(60)
-    assert not [group.group_id for group in groups.valid if group.group_id.startswith("tailrace-view")]
+    assert not [group.group_id for group in groups.valid if group.group_id.startswith("tailrace-")]
 
 
 @pytest.mark.parametrize("value", [b"\xff\x00\xfe", b"{broken", None])
@@ -103,3 +103,26 @@ def test_a_message_that_nobody_understands_is_shown_all_the_same(kafka, value):
     topic = kafka.topic()
     put(kafka, topic, "before", value, "after") if value is not None else put(kafka, topic, "before", b"", "after")
     assert len(Seen(kafka, window(topic)).whole().messages) == 3
+
+
+def test_what_retention_removes_before_it_was_read_is_a_gap(kafka):
+    from confluent_kafka import TopicPartition
+
+    topic = kafka.topic()
+    put(kafka, topic, *(f"{number} " + "x" * 900 for number in range(20_000)))
+
+    def remove():
+        kafka.admin.delete_records([TopicPartition(topic, 0, 19_990)])[TopicPartition(topic, 0)].result(60)
+
+    seen = Seen(kafka, window(topic))
+    seen.until(lambda: seen.end, when=remove)
+    numbers = [int(message.split()[0]) for message in seen.messages]
+    lost = [number for kind, _, data in seen.frames if kind == "gap" for number in _range(data)]
+    assert lost
+    assert sorted(numbers + lost) == list(range(20_000))
+
+
+def _range(gap):
+    first, behind = (int(gap[name].split("-")[1]) for name in ("from", "to"))
+    assert gap["count"] == behind - first
+    return range(first, behind)

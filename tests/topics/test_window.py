@@ -2,10 +2,11 @@
 
 import pytest
 
+from tailrace.bus.brokers import Brokers
 from tailrace.cursor import Checkpoint, Cursor
-from tailrace.errors import BadInput
-from tailrace.topics.window import Away, Brokers, Window, epoch_of
-from tests.topics.topics import brokers, put, window
+from tailrace.errors import Away, BadInput
+from tailrace.topics.window import Catalog, Window
+from tests.topics.topics import catalog, put, window
 
 MS = 1_000_000
 
@@ -20,7 +21,7 @@ def topic(kafka):
 
 
 def stretches(kafka, *args, **more):
-    return [(one.partition, one.start, one.stop) for one in brokers(kafka).stretches(Window(*args, **more))]
+    return [(one.partition, one.start, one.stop) for one in catalog(kafka).stretches(Window(*args, **more))]
 
 
 def test_without_a_start_it_begins_at_the_end_and_does_not_end(kafka, topic):
@@ -43,7 +44,7 @@ def test_a_time_begins_with_the_first_message_at_it_or_later_and_ends_before_it(
 
 
 def test_a_checkpoint_goes_on_behind_what_was_seen_and_at_the_beginning_of_what_is_new(kafka, topic):
-    (known, _) = brokers(kafka).stretches(window(topic))
+    (known, _) = catalog(kafka).stretches(window(topic))
     after = Checkpoint.of([Cursor(known.epoch, 4)])
     assert stretches(kafka, topic, after=after, ends=True) == [(0, 4, 10), (1, 0, 0)]
 
@@ -61,13 +62,13 @@ def test_a_partition_or_a_topic_that_is_not_there_is_said(kafka, topic):
 
 
 def test_an_alias_means_its_topic(kafka, topic):
-    known = brokers(kafka, shop=topic)
+    known = catalog(kafka, shop=topic)
     assert known.stretches(window("shop")) == known.stretches(window(topic))
     assert [one.aliases for one in known.topics() if one.name == topic] == [["shop"]]
 
 
 def test_topics_are_listed_with_what_can_be_read_of_each_partition(kafka, topic):
-    (found,) = [one for one in brokers(kafka).topics() if one.name == topic]
+    (found,) = [one for one in catalog(kafka).topics() if one.name == topic]
     assert [(one.partition, one.first, one.next, one.replicas, one.in_sync) for one in found.partitions] == [
         (0, 0, 10, 1, 1),
         (1, 0, 0, 1, 1),
@@ -76,10 +77,6 @@ def test_topics_are_listed_with_what_can_be_read_of_each_partition(kafka, topic)
 
 
 def test_brokers_that_do_not_answer_are_away(monkeypatch):
-    monkeypatch.setattr("tailrace.topics.window.TOPIC_WAIT_S", 0.3)
+    monkeypatch.setattr("tailrace.topics.window.KAFKA_CALL_S_MAX", 0.3)
     with pytest.raises(Away):
-        Brokers({"bootstrap.servers": "127.0.0.1:1"}, {}).topics()
-
-
-def test_each_partition_is_a_log_of_its_own_and_none_is_zero():
-    assert len({epoch_of(topic, number) for topic in ("a", "b") for number in range(50)}) == 100
+        Catalog(Brokers(("127.0.0.1:1",)), {}).topics()

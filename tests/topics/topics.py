@@ -6,20 +6,17 @@ import time
 
 from confluent_kafka import Producer
 
+from tailrace.bus.brokers import Brokers
 from tailrace.query import parse
 from tailrace.tail import sse
 from tailrace.topics.viewing import Viewing
-from tailrace.topics.window import Brokers, Window
+from tailrace.topics.window import Catalog, Window
 
 SECONDS = 60
 
 
-def client(kafka):
-    return {"bootstrap.servers": kafka.bootstrap, "log_level": 0}
-
-
-def brokers(kafka, **aliases):
-    return Brokers(client(kafka), aliases)
+def catalog(kafka, **aliases):
+    return Catalog(Brokers(tuple(kafka.bootstrap.split(","))), aliases)
 
 
 def put(kafka, topic, *values, partition=0, **more):
@@ -39,8 +36,7 @@ class Seen:
 
     def __init__(self, kafka, asked, query="*", **more):
         self._made = lambda: Viewing(
-            brokers(kafka),
-            client(kafka),
+            catalog(kafka),
             asked,
             parse(query, time.time_ns()),
             encode=sse.encode,

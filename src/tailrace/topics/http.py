@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from tailrace.access.quota import Quota, name_of
 from tailrace.api import JSON, parameters
+from tailrace.bus.brokers import Brokers
 from tailrace.cursor import Checkpoint
 from tailrace.errors import BadInput, Busy
 from tailrace.limits import TOPIC_VIEWERS_MAX
@@ -23,26 +24,24 @@ from tailrace.tail import sse
 from tailrace.tail.connection import Connections
 from tailrace.tail.http import Away
 from tailrace.topics.viewing import Viewing
-from tailrace.topics.window import Brokers, Window
+from tailrace.topics.window import Catalog, Window
 from tailrace.topics.words import TOPIC, TOPICS, PartitionFacts, TopicFacts, TopicParameters, Topics
-
-_NOT_HERE = BadInput("this server knows no brokers", cure="Name them: [kafka] brokers in its configuration.")
 
 
 class Views:
-    """The calls about the topics of the brokers of ``client`` (settings of librdkafka); without any, they refuse."""
+    """The calls about the topics of ``brokers``; without any, they refuse."""
 
     def __init__(
-        self, client: Mapping[str, Any], aliases: Mapping[str, str], connections: Connections, quota: Quota | None
+        self, brokers: Brokers | None, aliases: Mapping[str, str], connections: Connections, quota: Quota | None
     ) -> None:
-        self._client, self._aliases = client, aliases
+        self._brokers, self._aliases = brokers, aliases
         self._connections, self._quota = connections, quota
-        self._known: Brokers | None = None
+        self._known: Catalog | None = None
         self._open = 0
 
     async def topics(self, _: Request) -> Response:
         """Answer with all topics."""
-        found = await asyncio.to_thread(self._brokers().topics)
+        found = await asyncio.to_thread(self._catalog().topics)
         answer = Topics(
             [
                 TopicFacts(
@@ -79,8 +78,7 @@ class Views:
 
         try:
             viewing = Viewing(
-                self._brokers(),
-                self._client,
+                self._catalog(),
                 _window(given, request.headers.get("last-event-id")),
                 query,
                 decoder=given.decode,
@@ -96,19 +94,19 @@ class Views:
         viewing.start()
         return Away(200, sse.HEADERS, sse.EventStream(self._connections, viewing, version))
 
-    def _brokers(self) -> Brokers:
-        if not self._client:
-            raise _NOT_HERE
+    def _catalog(self) -> Catalog:
         if self._known is None:
-            self._known = Brokers(self._client, self._aliases)
+            if self._brokers is None:
+                raise BadInput("this server knows no brokers", cure="Name them in its configuration: [kafka] brokers.")
+            self._known = Catalog(self._brokers, self._aliases)
         return self._known
 
 
 def routes(
-    client: Mapping[str, Any], aliases: Mapping[str, str], connections: Connections, quota: Quota | None = None
+    brokers: Brokers | None, aliases: Mapping[str, str], connections: Connections, quota: Quota | None = None
 ) -> list[BaseRoute]:
-    """Return the routes over the brokers of ``client``; streams are added to ``connections``."""
-    views = Views(client, aliases, connections, quota)
+    """Return the routes over the topics of ``brokers``; streams are added to ``connections``."""
+    views = Views(brokers, aliases, connections, quota)
     return [Route(TOPICS.path, views.topics), Route(TOPIC.path, views.tail)]
 
 

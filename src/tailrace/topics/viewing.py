@@ -16,28 +16,29 @@ Rules.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tailrace.cursor import Checkpoint
-from tailrace.frame import End, Frame, Rows
+from tailrace.bus.brokers import sentence
+from tailrace.bus.partition import CUT_OFF, PARTITION_EOF
+from tailrace.cursor import Checkpoint, Cursor
+from tailrace.errors import TailraceError
+from tailrace.frame import End, Frame, Gap, Rows
 from tailrace.limits import (
     TAIL_QUEUE_BYTES_MAX,
-    TOPIC_FETCH_KIB,
     TOPIC_MESSAGES,
     TOPIC_PROGRESS_S,
 )
 from tailrace.query import Query
 from tailrace.tail.evaluate import Encode, pieces
 from tailrace.topics.shown import Decoder, Messages, matching
-from tailrace.topics.window import Brokers, Stretch, Window, checkpoint, silent
+from tailrace.topics.window import Catalog, Stretch, Window, checkpoint
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
@@ -74,8 +75,7 @@ class Viewing:
 
     def __init__(
         self,
-        brokers: Brokers,
-        client: Mapping[str, Any],
+        catalog: Catalog,
         window: Window,
         query: Query,
         *,
@@ -89,8 +89,8 @@ class Viewing:
 
         ``event`` (kind, id, JSON) makes the bytes of a frame that ``encode`` does not know.
         """
-        self._brokers, self._client = brokers, client
-        self._topic, self._window = brokers.name(window.topic), window
+        self._catalog = catalog
+        self._topic, self._window = catalog.name(window.topic), window
         self._query, self._limit = query, limit
         self._decoder: Decoder = decoder
         self._encode, self._event, self._on_close = encode, event, on_close
@@ -108,7 +108,7 @@ class Viewing:
 
     def resolve(self) -> None:
         """Ask the brokers what the window means: blocks. Raises BadInput, Away."""
-        found = self._brokers.stretches(self._window)
+        found = self._catalog.stretches(self._window)
         self._stretches = {one.partition: one for one in found}
         self._nexts = {one.partition: one.start for one in found}
         if all(one.stop is not None for one in found):
@@ -158,6 +158,9 @@ class Viewing:
     def _run(self) -> None:
         try:
             why = self._read()
+        except TailraceError as error:
+            self._end(str(error))
+            return
         except Exception as fault:
             self._end(f"Reading has failed: {fault}")
             raise
@@ -166,24 +169,17 @@ class Viewing:
 
     def _read(self) -> str:
         """Read until something ends it; return what, or nothing when the client is gone."""
-        from confluent_kafka import Consumer, TopicPartition
-
-        settings = {
-            **self._client,
-            "group.id": f"tailrace-view-{secrets.token_hex(4)}",  # the client wants one; nobody joins it
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 50,
-            "queued.max.messages.kbytes": TOPIC_FETCH_KIB,
-        }
-        consumer = Consumer(settings, logger=silent())
+        consumer = self._catalog.brokers.consumer(self._wrong)
         try:
-            consumer.assign([TopicPartition(self._topic, one.partition, one.start) for one in self._stretches.values()])
+            self._assign(consumer)
             return self._follow(consumer)
         finally:
             consumer.close()
+
+    def _assign(self, consumer: Consumer) -> None:
+        from confluent_kafka import TopicPartition
+
+        consumer.assign([TopicPartition(self._topic, partition, at) for partition, at in self._nexts.items()])
 
     def _follow(self, consumer: Consumer) -> str:
         said_s, said_at = time.monotonic(), 0
@@ -192,8 +188,7 @@ class Viewing:
                 return "Everything there was has been read."
             if not self._room():
                 return ""
-            found = consumer.consume(TOPIC_MESSAGES, _WAIT_S)
-            if self._take_in(found):
+            if self._take_in(consumer.consume(TOPIC_MESSAGES, _WAIT_S), consumer):
                 return f"The limit of {self._limit:,} is reached."
             is_due = self.progress.read != said_at and time.monotonic() - said_s >= TOPIC_PROGRESS_S
             if is_due or self._is_asked:
@@ -211,28 +206,46 @@ class Viewing:
                 self._lock.wait()
             return not self._closed
 
-    def _take_in(self, found: Sequence[Message]) -> bool:
+    def _wrong(self, sentence: str) -> None:
+        self.progress.problem = sentence
+
+    def _take_in(self, found: Sequence[Message], consumer: Consumer) -> bool:
         """Look at messages as they came; tell whether the limit is reached."""
         by_partition: dict[int, list[Message]] = {}
+        cut_off: set[int] = set()
         # A Python loop over messages: Kafka's client gives an object for each.
         for message in found:
             error = message.error()
             if error is None:
                 by_partition.setdefault(message.partition(), []).append(message)  # pyright: ignore[reportArgumentType]
-            elif error.name() == "_PARTITION_EOF":
+            elif error.code() == PARTITION_EOF:
                 # What lies between the last message and the end are marks of transactions.
                 self._moved(message.partition(), message.offset())
+            elif error.code() in CUT_OFF:
+                cut_off.add(int(message.partition() or 0))
             else:
-                self.progress.problem = error.str()
+                self._wrong(sentence(error))
         for partition, messages in by_partition.items():
             self.progress.problem = ""
             if self._look(partition, messages):
                 return True
+        if cut_off:
+            for partition in cut_off:
+                self._skip(partition)
+            self._assign(consumer)
         return False
 
     def _moved(self, partition: int | None, offset: int | None) -> None:
         if partition is not None and offset is not None:
             self._nexts[partition] = max(self._nexts[partition], offset)
+
+    def _skip(self, partition: int) -> None:
+        """Go on where a partition begins now: retention has removed what was to be read."""
+        first = self._catalog.first(self._topic, partition)
+        epoch, lost = self._stretches[partition].epoch, self._nexts[partition]
+        self._moved(partition, first)
+        gap = Gap(Cursor(epoch, lost), Cursor(epoch, first), first - lost, "expired", token=str(self.checkpoint))
+        self._put(self._encode(gap))
 
     def _look(self, partition: int, found: list[Message]) -> bool:
         stretch = self._stretches[partition]
