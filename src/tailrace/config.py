@@ -27,13 +27,16 @@ from tailrace.limits import CONFIG_BYTES_MAX, SPOOL_BYTES, SPOOL_BYTES_MIN, TAIL
 from tailrace.lines import Mask
 
 if TYPE_CHECKING:
+    from tailrace.bus.brokers import Brokers
     from tailrace.ship.connection import Server as Output
+    from tailrace.store.elastic.client import Access
 
 _SIZES = {
     "": 1,
     "b": 1,
     **{u + s: (1000 if s == "b" else 1024) ** n for n, u in enumerate("kmgt", 1) for s in ("b", "ib")},
 }
+_INDEX = re.compile(r"[a-z][a-z0-9_-]{0,99}")
 _SPANS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -107,6 +110,44 @@ class Collect(Struct, forbid_unknown_fields=True):
         return entries.masks(self.redact, self.rules)
 
 
+class Kafka(Struct, forbid_unknown_fields=True):
+    """The Kafka that agents ship to, and that servers and indexers read."""
+
+    brokers: Annotated[list[str], Meta(description="HOST:PORT of some of its brokers. Empty: there is no Kafka.")] = []
+    topics: Annotated[list[str], Meta(description="The topics that servers and indexers read.")] = msgspec.field(
+        default_factory=lambda: ["tailrace"]
+    )
+    tls: Annotated[bool, Meta(description="Reach the brokers with TLS.")] = False
+    ca_file: Annotated[str, Meta(description="The authorities (PEM) they are verified with. Empty: the system's.")] = ""
+    cert_file: Annotated[str, Meta(description="The certificate that is shown to them (PEM). Empty: none.")] = ""
+    key_file: Annotated[str, Meta(description="Its key (PEM).")] = ""
+    mechanism: Annotated[
+        str, Meta(description="How SASL lets in: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`. Empty: no SASL.")
+    ] = ""
+    user: Annotated[str, Meta(description="The user of SASL.")] = ""
+    password_file: Annotated[
+        str, Meta(description="A file with the user's password. Empty: $TAILRACE_KAFKA_PASSWORD.")
+    ] = ""
+    partitions: Annotated[int, Meta(ge=1, description="Partitions of a topic that is made.")] = 12
+    replication: Annotated[int, Meta(ge=1, description="Copies of a topic that is made.")] = 1
+
+    @property
+    def cluster(self) -> Brokers:
+        """How the brokers are reached. Raises ConfigError."""
+        from tailrace.bus.brokers import Brokers  # only who has a Kafka pays for it
+
+        return Brokers(
+            tuple(self.brokers),
+            tls=self.tls,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            mechanism=self.mechanism,
+            user=self.user,
+            password_file=self.password_file,
+        )
+
+
 LIVE = {
     "collect": {"paths", "discover", "exclude", "start", "host", "entries", "redact", "rules"},
     "agent": {"servers", "token_file", "ca_file"},
@@ -158,6 +199,35 @@ class Quota(Struct, forbid_unknown_fields=True):
     ] = 0
 
 
+class Elastic(Struct, forbid_unknown_fields=True):
+    """The Elasticsearch or OpenSearch cluster that keeps the records of many machines."""
+
+    urls: Annotated[
+        list[str], Meta(description="Its nodes, like `https://es-1:9200`; the others are asked when one fails.")
+    ] = []
+    user: Annotated[str, Meta(description="The user, for basic authentication.")] = ""
+    password_file: Annotated[str, Meta(description="A file with the user's password.")] = ""
+    api_key_file: Annotated[str, Meta(description="A file with an API key (the encoded form), instead of a user.")] = ""
+    ca_file: Annotated[
+        str, Meta(description="The authorities (PEM) that it is verified with. Empty: the system's.")
+    ] = ""
+    index: Annotated[
+        str, Meta(description="Its indices are called `INDEX-2026.11.20`, and all of them have the alias `INDEX`.")
+    ] = "tailrace"
+    shards: Annotated[int, Meta(ge=1, le=1024, description="Primary shards of an index of one day.")] = 1
+    replicas: Annotated[int, Meta(ge=0, le=32, description="Copies of each.")] = 1
+    compress: Annotated[
+        bool, Meta(description="Send requests with gzip: about 5 microseconds of CPU a line, a sixth of the bytes.")
+    ] = False
+
+    @property
+    def access(self) -> Access:
+        """How the cluster is entered. Raises ConfigError."""
+        from tailrace.store.elastic.client import Access  # only who has a cluster pays for it
+
+        return Access(self.urls, self.user, self.password_file, self.api_key_file, self.ca_file, self.compress)
+
+
 class Config(Struct, forbid_unknown_fields=True):
     """All sections."""
 
@@ -167,6 +237,8 @@ class Config(Struct, forbid_unknown_fields=True):
     collect: Collect = msgspec.field(default_factory=Collect)
     agent: Agent = msgspec.field(default_factory=Agent)
     quota: Quota = msgspec.field(default_factory=Quota)
+    kafka: Kafka = msgspec.field(default_factory=Kafka)
+    elastic: Elastic = msgspec.field(default_factory=Elastic)
 
     @property
     def directory(self) -> Path:
@@ -243,6 +315,13 @@ def _values(config: Config) -> None:
         )
     if config.agent.servers:
         _ = config.agent.outputs
+    if config.elastic.urls:
+        _ = config.elastic.access
+    if not _INDEX.fullmatch(config.elastic.index):
+        raise ConfigError(
+            f"elastic.index: {config.elastic.index!r} is not the name of an index",
+            cure="Lower-case letters, digits, - and _, beginning with a letter.",
+        )
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
         config.collect.start = config.collect.start.upper().replace(" ", "")

@@ -307,6 +307,54 @@ FIELDS_SAMPLE_ROWS = 10_000
 """Records whose fields are parsed to tell which there are: the newest that match."""
 CONTEXT_ROWS_MAX = 1_000
 
+# -- servers over a cluster ---------------------------------------------------------------------------------------
+CLUSTER_LOOK_S = 5.0
+"""A server asks so often how brokers, indexers and search cluster are: what is shown is not older."""
+INDEXERS_STILL_S = 60.0
+"""Indexers that are behind and have committed nothing for so long are shown as a problem."""
+
+# -- Elasticsearch and OpenSearch ---------------------------------------------------------------------------------
+ELASTIC_CALL_S_MAX = 120.0
+"""The longest that a call may take; a search is bounded by SEARCH_SECONDS_MAX before."""
+ELASTIC_CONNECT_S_MAX = 5.0
+ELASTIC_LOOK_S = 0.05
+"""While an answer is waited for, it is looked so often whether anybody still wants it."""
+ELASTIC_REST_S = 10.0
+"""A node that failed is left alone for so long, while others answer."""
+ELASTIC_CONNECTIONS_MAX = 32
+"""Connections to one node that wait for the next call."""
+ELASTIC_ANSWER_BYTES_MAX = 128 * MIB
+"""A page of search is so many rows, each of which may have LINE_BYTES_MAX; a larger answer is asked for in pieces."""
+ELASTIC_GZIP_BYTES_MIN = 4 * KIB
+"""Smaller requests are not compressed."""
+ELASTIC_NAME_CHARS_MAX = 100
+ELASTIC_TOKEN_CHARS_MAX = 100
+"""Names of fields and tokens of their values are indexed up to here: Lucene cuts what is longer than 255 together."""
+ELASTIC_CLAUSES_MAX = 800
+ELASTIC_DEPTH_MAX = 12
+"""Clauses of one query, and how deep they lie: clusters refuse more than 1,024 clauses, or 20 levels."""
+ELASTIC_STREAM_CHARS_MAX = 8_000
+"""A stream whose JSON is longer is not indexed as a whole: Lucene takes 32,766 bytes."""
+ELASTIC_BULK_BYTES = 8 * MIB
+"""One request of many records; clusters take 100 MB."""
+ELASTIC_REFRESH_S = 1.0
+"""A refresh costs the cluster a segment for each shard: searches within this time share one."""
+ELASTIC_KEEP_S = 120
+"""A point in time is kept for so long after each page: whoever reads a page may be slow."""
+ELASTIC_PAGE_ROWS_FIRST = 500
+ELASTIC_PAGE_ROWS_MAX = 5_000
+"""Records of one page; clusters give 10,000 ..."""
+ELASTIC_PAGE_BYTES = 8 * MIB
+"""... or about so many bytes, by the size of those of the page before."""
+ELASTIC_DAYS_MAX = 31
+"""The indices of so many days are named one by one; of more, all are searched."""
+ELASTIC_LOGS_MAX = 10_000
+"""Partitions of which the cluster is asked what it has."""
+ELASTIC_TOLD_LOGS_MAX = 300
+"""Partitions whose ends are part of a query."""
+ELASTIC_FUTURE_NS = 2 * DAY_NS
+"""A record whose clock is further ahead does not get an index of its own day."""
+
 # -- tail ------------------------------------------------------------------------------------------------------
 TAILS_MAX = 20_000
 """Tails that are open at once, unless [quota] says otherwise ..."""

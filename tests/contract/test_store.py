@@ -1,27 +1,35 @@
 """What every ``Store`` keeps; one suite for all implementations."""
 
+import itertools
+import os
+
 import numpy as np
 import pytest
 
 from tailrace.cursor import Cursor
 from tailrace.store import Cancelled, Progress, Search
 from tailrace.store.parts.store import PartStore
+from tests.store.clusters import CLUSTERS, clean, client_of, store_of
 from tests.store.logs import Everything, Word, expected, progress, random_batch, random_search, rows_of
 
-STORES = {"parts": PartStore}
+NUMBERS = itertools.count()
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=["parts", *CLUSTERS])
 def open_store(request, tmp_path):
     opened = []
+    prefix = f"elastic-contract-{os.getpid()}-{next(NUMBERS)}"
+    client = client_of(request.param) if request.param in CLUSTERS else None
 
     def make():
         for store in opened:
             store.close()
-        opened[:] = [STORES[request.param](tmp_path / "store")]
+        opened[:] = [PartStore(tmp_path / "store") if client is None else store_of(client, prefix)]
         return opened[0]
 
     yield make
+    if client is not None:
+        clean(client, prefix)
     for store in opened:
         store.close()
 

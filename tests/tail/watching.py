@@ -113,6 +113,9 @@ class Client:
     offsets: list[int] = field(default_factory=list)
     hits: list[int] = field(default_factory=list)
     """The same without the lines around them."""
+    cursors: list[Cursor] = field(default_factory=list)
+    """Of the offsets, with their logs; and the same of the hits."""
+    hit_cursors: list[Cursor] = field(default_factory=list)
     gaps: list[dict[str, Any]] = field(default_factory=list)
     counts: list[dict[str, Any]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
@@ -135,10 +138,12 @@ class Client:
         self.last_id = last_id
         if event == "rows":
             self.counts += [data["counts"]] if "counts" in data else []
-            self.offsets += [Cursor.parse(record["cursor"]).offset for record in data["records"]]
-            self.hits += [
-                Cursor.parse(record["cursor"]).offset for record in data["records"] if "context" not in record
-            ]
+            cursors = [Cursor.parse(record["cursor"]) for record in data["records"]]
+            hits = [cursor for cursor, record in zip(cursors, data["records"], strict=True) if "context" not in record]
+            self.cursors += cursors
+            self.hit_cursors += hits
+            self.offsets += [cursor.offset for cursor in cursors]
+            self.hits += [cursor.offset for cursor in hits]
         elif event == "gap":
             self.gaps.append(data)
         elif event == "ping":

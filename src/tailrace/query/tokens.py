@@ -149,6 +149,21 @@ def placed_tokens(texts: pa.StringArray) -> tuple[pa.StringArray, np.ndarray]:
     )
 
 
+def spaced_tokens(texts: pa.StringArray) -> pa.StringArray:
+    """Return the tokens of each text in their order, with spaces between them (and perhaps around them)."""
+    if not len(texts):
+        return texts
+    if is_ascii(texts):
+        return _spaced_ascii(texts)
+    plain = pc.string_is_ascii(texts)
+    others = np.flatnonzero(~plain.to_numpy(zero_copy_only=False))
+    of_ascii, of_others = _spaced_ascii(texts.filter(plain)), _spaced_unicode(texts.take(pa.array(others)))
+    place = np.empty(len(texts), np.int64)
+    place[np.setdiff1d(np.arange(len(texts)), others, assume_unique=True)] = np.arange(len(of_ascii))
+    place[others] = len(of_ascii) + np.arange(len(others))
+    return pa.concat_arrays([of_ascii, of_others]).take(pa.array(place))
+
+
 def _distinct(texts: pa.StringArray) -> list[pa.Array]:
     """Return arrays that hold, together, the tokens of texts without nulls (and perhaps the empty text)."""
     if not len(texts):
@@ -171,12 +186,32 @@ def _placed_ascii(texts: pa.StringArray) -> tuple[pa.StringArray, np.ndarray]:
 
 
 def _cut_ascii(texts: pa.StringArray) -> pa.ListArray:
+    return pc.ascii_split_whitespace(_spaced_ascii(texts))
+
+
+def _spaced_ascii(texts: pa.StringArray) -> pa.StringArray:
     data = text_bytes(texts)
     ends = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    folded = pa.StringArray.from_buffers(
+    return pa.StringArray.from_buffers(
         len(texts), pa.py_buffer(ends - ends[0]), pa.py_buffer(data.tobytes().translate(_ASCII))
     )
-    return pc.ascii_split_whitespace(folded)
+
+
+def _spaced_unicode(texts: pa.StringArray) -> pa.StringArray:
+    """Write each CJK character together with the one behind it; a space stands where a token ends."""
+    points, kinds = _points(_joined(texts))
+    ends = np.cumsum(pc.utf8_length(texts).to_numpy() + 1) - 1  # where each text has ended
+    cjk = kinds == CJK
+    begins = np.concatenate([[False], cjk[1:] & (kinds[:-1] == LATIN)])
+    pairs = np.concatenate([cjk[:-1] & cjk[1:], [False]])
+    widths = 1 + begins + pairs + cjk
+    at = np.cumsum(widths) - widths
+    written = np.full(int(widths.sum()), _SPACE, np.uint32)
+    written[at + begins] = np.where(kinds == OTHER, _SPACE, points)
+    seconds = np.flatnonzero(pairs)
+    written[at[seconds] + begins[seconds] + 1] = points[seconds + 1]
+    written[at[ends]] = ord("\n")
+    return pa.array(written.astype("<u4").tobytes().decode("utf-32-le").split("\n")[: len(texts)], pa.string())
 
 
 def _distinct_unicode(texts: pa.StringArray) -> list[pa.Array]:

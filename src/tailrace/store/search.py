@@ -32,7 +32,8 @@ from tailrace.limits import (
     PART_BYTES_FLUSH,
 )
 from tailrace.query import Query
-from tailrace.query.plan import Always, Need, OfStream
+from tailrace.query.filters.logic import Everything
+from tailrace.query.plan import Need, OfStream
 from tailrace.record import LEVEL_NAMES, Batch, Stream
 from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Progress, Search, Snapshot, Store
 from tailrace.store.parts.scan import Block, Source, interleave, ordered, unordered
@@ -88,28 +89,19 @@ class _Values:
 
 
 @dataclass(frozen=True, slots=True)
-class _Everything:
-    """The filter of all records."""
-
-    def matches(self, batch: Batch) -> np.ndarray:
-        return np.ones(len(batch), bool)
-
-    def need(self) -> Need:
-        return Always()
-
-
-@dataclass(frozen=True, slots=True)
-class _OneStream:
+class OneStream:
     """The filter of the records of one stream."""
 
     json: str
 
     def matches(self, batch: Batch) -> np.ndarray:
+        """Return the rows of that stream."""
         column = batch.array("stream")
         codes = [code for code, json in enumerate(column.dictionary.to_pylist()) if json == self.json]
         return np.isin(batch.stream_codes, codes)
 
     def need(self) -> Need:
+        """Return that stream."""
         return OfStream(lambda stream: stream.json == self.json)
 
 
@@ -411,10 +403,10 @@ class History:
         Raises BadInput when there is no such record (any more).
         """
         before, after = min(before, CONTEXT_ROWS_MAX), min(after, CONTEXT_ROWS_MAX)
-        target = self._all(Search(_Everything(), start=cursor, stop=cursor + 1), progress)
+        target = self._all(Search(Everything(), start=cursor, stop=cursor + 1), progress)
         if not target:
             raise BadInput(f"there is no record {cursor}", cure="Retention may have removed it.")
-        stream = _OneStream(target[0].streams[int(target[0].stream_codes[0])].json)
+        stream = OneStream(target[0].streams[int(target[0].stream_codes[0])].json)
         # The record itself is the last of those before, so one of the two searches has it.
         older = Search(stream, stop=cursor + 1, start=cursor.beginning, order="arrival_newest", limit=before + 1)
         newer = Search(stream, start=cursor + 1, order="arrival", limit=after)

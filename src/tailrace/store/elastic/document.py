@@ -1,0 +1,198 @@
+"""Documents: a batch as JSON for the cluster, its names there, and a page of hits as batches again.
+
+``documents`` writes, with the names of docs/formats/kafka.md, what the message says, and beside it
+
+    "tailrace":{"time":…,"observed":…,"epoch":"00000000000000ab","offset":…,"stream":"{…}","words":"…","terms":"…"}
+
+Times are nanoseconds, the epoch has 16 hex digits and so sorts as text, the stream is its canonical JSON. The cluster
+keeps all but ``words`` and ``terms``. It writes the JSON anew when it takes them out, so ``1e300`` comes back as
+``1.0E300``: what ``batches`` reads is parsed and written by orjson again, which gives the text that was sent.
+
+All of it is done for the batch at once, as Arrow columns; a line costs a Python step only where it is handed over.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tailrace.limits import DAY_NS, ELASTIC_FUTURE_NS
+from tailrace.query.tokens import text_bytes
+from tailrace.record import LEVEL_NAMES, Batch, Level, Stream
+from tailrace.store.elastic.terms import terms, words
+
+LABEL_NAMES = {
+    "service": "service.name",
+    "host": "host.name",
+    "path": "log.file.path",
+    "container": "container.name",
+    "pod": "kubernetes.pod.name",
+    "namespace": "kubernetes.namespace",
+    "source": "log.source",
+}
+"""What a label of a stream is called in a document; the others stand in ``labels``."""
+
+_CODES = {name: Level(code) for code, name in enumerate(LEVEL_NAMES) if name}
+_LEVELS = pa.array(["" if name is None else f',"log.level":"{name}"' for name in LEVEL_NAMES])
+_QUOTE, _BACKSLASH = 0x22, 0x5C
+
+
+def documents(batch: Batch) -> list[bytes]:
+    """Return the document of each row, encoded; a log has taken the batch."""
+    if batch.offsets is None:
+        raise ValueError("only records that a log has taken have documents")
+    parts = [_stream_parts(stream.json) for stream in batch.streams]
+    codes = batch.array("stream").indices
+    heads = pa.array([head for head, _ in parts], pa.string()).take(codes)
+    streams = pa.array([stream for _, stream in parts], pa.string()).take(codes)
+    offsets = pa.array(batch.offsets).cast(pa.string())
+    pieces = [
+        _stamps('{"@timestamp":"', batch.array("time")),
+        _stamps('","event.created":"', batch.array("observed")),
+        '"',
+        _LEVELS.take(batch.array("level")),
+        heads,
+        ',"message":',
+        _json(batch.array("message")),
+        _optional(',"log.offset":', batch.array("position").cast(pa.string())),
+        _optional(',"trace.id":', _json(batch.array("trace_id"))),
+        _optional(',"fields":', batch.array("fields")),
+        ',"tailrace":{"time":',
+        batch.array("time").cast(pa.string()),
+        ',"observed":',
+        batch.array("observed").cast(pa.string()),
+        f',"epoch":"{batch.epoch:016x}","offset":',
+        offsets,
+        streams,
+        ',"words":"',
+        words(batch.array("message")),
+        '","terms":"',
+        terms(batch),
+        '"}}',
+    ]
+    return pc.binary_join_element_wise(*pieces, "").cast(pa.binary()).to_pylist()
+
+
+@lru_cache(maxsize=65_536)
+def _stream_parts(json: str) -> tuple[str, str]:
+    """Return what a document says of its stream: the labels by their names, and the stream as search knows it."""
+    labels = Stream.parse(json).labels
+    named = {LABEL_NAMES[label]: value for label, value in labels.items() if label in LABEL_NAMES}
+    others = {label: value for label, value in labels.items() if label not in LABEL_NAMES}
+    head = orjson.dumps({**named, "labels": others} if others else named).decode()[1:-1]
+    return "," + head if head else "", ',"stream":' + orjson.dumps(json).decode()
+
+
+def _stamps(before: str, times: pa.Array) -> pa.StringArray:
+    """Return nanoseconds as RFC 3339 in UTC, all nine digits, behind a text."""
+    texts = times.cast(pa.timestamp("ns")).cast(pa.string())
+    return pc.binary_join_element_wise(before, pc.binary_replace_slice(texts, 10, 11, "T"), "Z", "")
+
+
+def _optional(key: str, values: pa.StringArray) -> Any:
+    if values.null_count == len(values):
+        return ""
+    return pc.fill_null(pc.binary_join_element_wise(key, values, ""), "")
+
+
+def _json(texts: pa.StringArray) -> pa.StringArray:
+    """Return texts as JSON strings; nulls stay null."""
+    data = text_bytes(texts)
+    if (data < 0x20).any():
+        texts = pc.replace_substring(texts, "\\", "\\\\")
+        for char, escape in (('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r")):
+            texts = pc.replace_substring(texts, char, escape)
+        if (text_bytes(texts) < 0x20).any():  # rare ones
+            for code in range(0x20):
+                texts = pc.replace_substring(texts, chr(code), f"\\u{code:04x}")
+    elif ((data == _QUOTE) | (data == _BACKSLASH)).any():
+        texts = pc.replace_substring(pc.replace_substring(texts, "\\", "\\\\"), '"', '\\"')
+    return pc.binary_join_element_wise('"', texts, '"', "")
+
+
+# -- names ----------------------------------------------------------------------------------------------------------
+
+
+def ids(batch: Batch, sources: Sequence[str], source: np.ndarray, first: np.ndarray, row: np.ndarray) -> list[str]:
+    r"""Return the ``_id`` of each row: of the place it was read from, or of its place in the log if there is none.
+
+    ``source`` indexes ``sources`` (-1: none), ``first`` and ``row`` are integers; all have an item per row. An id is
+    the SHA-1 of ``SOURCE\nFIRST\nROW``, or of ``EPOCH-OFFSET``, as 27 characters of base64url.
+    """
+    assert batch.offsets is not None
+    names = [name.encode() + b"\n" for name in sources]
+    cursor = b"%x-" % batch.epoch
+    sha1, text = partial(hashlib.sha1, usedforsecurity=False), base64.urlsafe_b64encode
+    # A Python loop over lines: nothing hashes a column.
+    made = [
+        sha1(names[one] + b"%d\n%d" % (at, number) if one >= 0 else cursor + b"%d" % offset).digest()
+        for one, at, number, offset in zip(
+            source.tolist(), first.tolist(), row.tolist(), batch.offsets.tolist(), strict=True
+        )
+    ]
+    return [text(digest)[:27].decode() for digest in made]
+
+
+def days(batch: Batch, retain_ns: int | None) -> np.ndarray:
+    """Return the day (since 1970, int64) whose index each row belongs to; UNDATED for the index without a day.
+
+    That is for clocks that are wrong, and for what was old when it was seen: more than ELASTIC_FUTURE_NS ahead of the
+    moment it was observed, or further behind than the retention (None: for ever). It does not depend on when it is
+    asked, because a line that comes again has to meet itself.
+    """
+    times, observed = batch.numpy("time"), batch.numpy("observed")
+    late = np.zeros(len(batch), bool) if retain_ns is None else times < observed - retain_ns
+    return np.where(late | (times > observed + ELASTIC_FUTURE_NS), UNDATED, times // DAY_NS)
+
+
+UNDATED = np.iinfo(np.int64).min
+
+
+def index_name(prefix: str, day: int) -> str:
+    """Return the index of a day."""
+    return f"{prefix}-undated" if day == UNDATED else f"{prefix}-{np.datetime64(day, 'D').item():%Y.%m.%d}"
+
+
+# -- back -----------------------------------------------------------------------------------------------------------
+
+
+def batch_of(sources: Sequence[Any]) -> tuple[Batch, np.ndarray]:
+    """Return the records of parsed ``_source`` objects as one batch without a place, and their epochs (uint64)."""
+    inner = [source["tailrace"] for source in sources]
+    streams = pa.array([one["stream"] for one in inner], pa.string()).dictionary_encode()
+    batch = Batch.of(
+        time=[one["time"] for one in inner],
+        observed=[one["observed"] for one in inner],
+        level=[_CODES.get(source.get("log.level"), Level.ABSENT) for source in sources],
+        stream=streams,
+        message=[source["message"] for source in sources],
+        position=[source.get("log.offset") for source in sources],
+        trace_id=[source.get("trace.id") for source in sources],
+        fields=[None if (one := source.get("fields")) is None else orjson.dumps(one).decode() for source in sources],
+    )
+    epochs = np.array([int(one["epoch"], 16) for one in inner], np.uint64)
+    offsets = np.array([one["offset"] for one in inner], np.int64)
+    return Batch(batch.columns, offsets=offsets), epochs
+
+
+def by_log(batch: Batch, epochs: np.ndarray, *, in_order: bool) -> Iterator[Batch]:
+    """Yield the rows as batches of one log each: neighbours together, or (in any order) all of a log."""
+    assert batch.offsets is not None
+    if not in_order:
+        order = np.argsort(epochs, kind="stable")
+        batch, epochs = batch.take(order), epochs[order]
+    assert batch.offsets is not None
+    edges = [0, *(np.flatnonzero(np.diff(epochs)) + 1).tolist(), len(batch)]
+    for start, stop in pairwise(edges):
+        piece = batch.columns.slice(start, stop - start)
+        if stop > start:
+            yield Batch(piece, epoch=int(epochs[start]), offsets=batch.offsets[start:stop])
