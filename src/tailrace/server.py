@@ -39,6 +39,8 @@ import tailrace.sources.http
 import tailrace.store.http
 import tailrace.tail.http
 import tailrace.tail.words
+import tailrace.topics.http
+import tailrace.topics.words
 from tailrace import errors
 from tailrace.api import PROBLEM, Call, Problem
 from tailrace.config import Config, Settings
@@ -59,6 +61,7 @@ CALLS: list[Call] = [
     *tailrace.ship.http.CALLS,
     *tailrace.store.http.CALLS.values(),
     *tailrace.tail.words.CALLS,
+    *tailrace.topics.words.CALLS,
     *tailrace.collect.words.CALLS,
     *tailrace.http.CALLS,
 ]
@@ -112,6 +115,7 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
             *tailrace.ship.http.routes(process.blocks),
             *tailrace.store.http.routes(process.history, process.searches, process.quota),
             *tailrace.tail.http.routes(process.hub, process.connections, process.quota),
+            *tailrace.topics.http.routes(process.kafka, process.connections, process.quota),
             *tailrace.collect.http.routes(process.collecting),
             *tailrace.access.http.routes(access),
             *tailrace.http.routes(root),

@@ -25,12 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "tailrace kafka topics | tail TOPIC [QUERY ...] [options]"
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     topics = actions.add_parser("topics", help="which topics there are", description="Which topics there are.")
+    topics.usage = "tailrace kafka topics [options]"
     topics.add_argument("--partitions", action="store_true", help="each partition by itself")
     topics.add_argument("--output", choices=("text", "json"), default="text", help="default: text")
     client.add_arguments(topics)
     tail = actions.add_parser(
         "tail", help="messages of a topic", description="Messages of a topic, as they are, from anywhere, then live."
     )
+    tail.usage = "tailrace kafka tail TOPIC [QUERY ...] [options]"
     tail.add_argument("topic", metavar="TOPIC", help="a topic, or an alias of the server's configuration")
     tail.add_argument("query", nargs="*", metavar="QUERY", help="like: refund key:42 headers.trace:4bf9 value.id:>7")
     tail.add_argument("--from", dest="start", metavar="WHERE", help="latest (default), earliest, or a time: 10m")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from tailrace.access.quota import Quota, name_of
 from tailrace.api import JSON, parameters
-from tailrace.bus.brokers import Brokers
+from tailrace.config import Kafka
 from tailrace.cursor import Checkpoint
 from tailrace.errors import BadInput, Busy
 from tailrace.limits import TOPIC_VIEWERS_MAX
@@ -29,12 +28,10 @@ from tailrace.topics.words import TOPIC, TOPICS, PartitionFacts, TopicFacts, Top
 
 
 class Views:
-    """The calls about the topics of ``brokers``; without any, they refuse."""
+    """The calls about the topics of the brokers of [kafka]; without any, they refuse."""
 
-    def __init__(
-        self, brokers: Brokers | None, aliases: Mapping[str, str], connections: Connections, quota: Quota | None
-    ) -> None:
-        self._brokers, self._aliases = brokers, aliases
+    def __init__(self, kafka: Kafka, connections: Connections, quota: Quota | None) -> None:
+        self._kafka = kafka
         self._connections, self._quota = connections, quota
         self._known: Catalog | None = None
         self._open = 0
@@ -96,17 +93,15 @@ class Views:
 
     def _catalog(self) -> Catalog:
         if self._known is None:
-            if self._brokers is None:
+            if not self._kafka.brokers:
                 raise BadInput("this server knows no brokers", cure="Name them in its configuration: [kafka] brokers.")
-            self._known = Catalog(self._brokers, self._aliases)
+            self._known = Catalog(self._kafka.cluster, self._kafka.aliases)
         return self._known
 
 
-def routes(
-    brokers: Brokers | None, aliases: Mapping[str, str], connections: Connections, quota: Quota | None = None
-) -> list[BaseRoute]:
-    """Return the routes over the topics of ``brokers``; streams are added to ``connections``."""
-    views = Views(brokers, aliases, connections, quota)
+def routes(kafka: Kafka, connections: Connections, quota: Quota | None = None) -> list[BaseRoute]:
+    """Return the routes over the topics of Kafka; streams are added to ``connections``."""
+    views = Views(kafka, connections, quota)
     return [Route(TOPICS.path, views.topics), Route(TOPIC.path, views.tail)]
 
 
