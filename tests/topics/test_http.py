@@ -71,8 +71,14 @@ def test_what_is_wrong_is_said_before_the_stream_begins(server, topic):
 
 
 def test_a_server_without_brokers_says_so(start):
-    status, _, body = start().call("GET", "/api/v1/kafka/topics")
-    assert (status, json.loads(body)["cure"]) == (400, "Name them in its configuration: [kafka] brokers.")
+    server = start()
+    assert server.get("/api/v1/kafka/topics") == {"brokers": 0, "topics": []}
+    cure = "Name them in its configuration: [kafka] brokers."
+    status, _, body = server.call("GET", "/api/v1/kafka/tail", {"topic": "any"})
+    assert (status, json.loads(body)["cure"]) == (400, cure)
+    asked = tailrace("kafka", "topics", server=server)
+    assert asked.returncode != 0
+    assert cure in asked.stderr.decode()
 
 
 def test_the_command_prints_messages_and_says_where_to_go_on(server, topic):

@@ -15,6 +15,7 @@ from tailrace.cli import client
 from tailrace.cli.frames import Frame, Note, Reader
 from tailrace.cli.tail import Printer, add_looks, say, until_interrupted
 from tailrace.cli.terminal import escape, table
+from tailrace.errors import BadInput
 from tailrace.text import bytes_text, count_text
 
 _TEMPLATE = "{time} {partition}:{offset} {key} {message}"
@@ -51,7 +52,10 @@ def run(args: argparse.Namespace) -> int:
     """Print topics, or messages until the end of what was asked for or an interrupt."""
     server = client.Client(args.server)
     if args.action == "topics":
-        print(_topics(server.json("/api/v1/kafka/topics")["topics"], args))
+        answer = server.json("/api/v1/kafka/topics")
+        if not answer["brokers"]:
+            raise BadInput("the server knows no brokers", cure="Name them in its configuration: [kafka] brokers.")
+        print(_topics(answer["topics"], args))
         return 0
     if args.template is None and args.output == "text":
         args.template = _TEMPLATE

@@ -37,9 +37,12 @@ class Views:
         self._open = 0
 
     async def topics(self, _: Request) -> Response:
-        """Answer with all topics."""
+        """Answer with all topics; without brokers with none, so that a page can ask whether there are any."""
+        if not self._kafka.brokers:
+            return Response(msgspec.json.encode(Topics(0, [])), media_type=JSON)
         found = await asyncio.to_thread(self._catalog().topics)
         answer = Topics(
+            len(self._kafka.brokers),
             [
                 TopicFacts(
                     topic.name,
@@ -51,7 +54,7 @@ class Views:
                     ],
                 )
                 for topic in found
-            ]
+            ],
         )
         return Response(msgspec.json.encode(answer), media_type=JSON)
 

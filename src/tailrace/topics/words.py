@@ -91,8 +91,9 @@ class TopicFacts(Struct):
 
 
 class Topics(Struct):
-    """All topics, by name."""
+    """All topics, by name, and how many brokers the configuration names: without any there are no topics to look at."""
 
+    brokers: int
     topics: list[TopicFacts]
 
 
