@@ -16,8 +16,8 @@ import { get } from "./client";
 import { Counts } from "./counts";
 import { behind, type Frame, type Question, type Rows, type Start } from "./frames";
 import { compare, type Line, line, offset, type Row } from "./line";
-import { Replay } from "./replay.svelte";
 import { Reading } from "./reading.svelte";
+import { Replay } from "./replay.svelte";
 import type { Session } from "./session.svelte";
 import type { Connection, Listener } from "./stream";
 import { Tail } from "./tail";
@@ -294,13 +294,16 @@ export class Feed {
   /** Partitions have positions of their own, and no order among each other: nothing is late, nothing is tallied. */
   #onMessages(frame: Frame): void {
     if (frame.event === "gap" && !this.held) this.#pushGap(frame);
-    if (frame.event !== "rows") return this.#session.draw();
-    this.#arrived += frame.records.length;
-    if (!this.following) this.#wait(frame.records.length, frame.records);
-    if (this.held) return;
-    this.#stored = frame.next;
-    this.#put(frame.records.map((record) => line(record)));
+    if (frame.event === "rows") this.#takeMessages(frame.records, frame.next);
     this.#session.draw();
+  }
+
+  #takeMessages(records: LogRecord[], checkpoint: string): void {
+    this.#arrived += records.length;
+    if (!this.following) this.#wait(records.length, records);
+    if (this.held) return;
+    this.#stored = checkpoint;
+    this.#put(records.map((record) => line(record)));
   }
 
   /** Note where a stream begins, and how far it has come. */

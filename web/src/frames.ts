@@ -12,7 +12,11 @@ export interface Question {
 }
 
 /** Where a stream begins: behind a checkpoint, with so many of the newest records, or (a replay) at a time. */
-export type Start = Record<string, never> | { after: string } | { last: number } | { from: string; to?: string };
+export type Start =
+  | Record<string, never>
+  | { after: string }
+  | { last: number }
+  | { from: string; to?: string };
 
 /** What a connection is opened with: the question, and where it begins. */
 export type Opening = Record<string, string | number | boolean | undefined>;

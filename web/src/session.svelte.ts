@@ -94,7 +94,14 @@ export class Session {
 
   /** Ask the brokers which topics there are. */
   async loadTopics(): Promise<void> {
-    this.kafka = (await this.try(() => get("kafka_topics", {}))) ?? this.kafka;
+    try {
+      this.kafka = await get("kafka_topics", {} as never);
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+      // Brokers that do not answer are there all the same.
+      if (error.problem.status >= 500) this.kafka ??= { brokers: 1, topics: [] };
+      if (this.view.topic) this.problem = error.problem;
+    }
   }
 
   /** Change what needs no new question: wrapping, columns, the zone. */
@@ -142,7 +149,7 @@ export class Session {
     this.problem = null;
     this.stats = null;
     this.table = null;
-    this.histogram = null;
+    if (this.view.topic) this.histogram = null;
     this.complete = true;
     this.#older = undefined;
     this.#newer = null;

@@ -55,7 +55,10 @@ export function fromParameters(parameters: URLSearchParams): Topic | null {
   const limit = Number(parameters.get("limit") ?? TOPIC.limit);
   return {
     name,
-    begin: ["latest", "earliest", "offset", "time"].includes(kind(begin)) && begin !== "offset" ? begin : TOPIC.begin,
+    begin:
+      ["latest", "earliest", "offset", "time"].includes(kind(begin)) && begin !== "offset"
+        ? begin
+        : TOPIC.begin,
     until: until === "now" || kind(until) === "time" ? until : "",
     partitions: parameters.get("partitions") ?? "",
     decode: DECODERS.find((known) => known === parameters.get("decode")) ?? TOPIC.decode,
