@@ -140,6 +140,10 @@ class Kafka(Struct, forbid_unknown_fields=True):
     ] = ""
     partitions: Annotated[int, Meta(ge=1, description="Partitions of a topic that is made.")] = 12
     replication: Annotated[int, Meta(ge=1, description="Copies of a topic that is made.")] = 1
+    aliases: Annotated[
+        dict[str, str],
+        Meta(description='Other names of topics, for people who look at them: `{orders = "prod.orders"}`.'),
+    ] = {}
 
     @property
     def cluster(self) -> Brokers:
@@ -450,6 +454,11 @@ def _of_text(section: str, key: str, text: str, where: str) -> Any:
         if not text.strip().isdecimal():
             raise ConfigError(f"{where}: {text!r} is not a number", cure="Write digits, like 100.")
         return int(text)
+    if plain is dict or getattr(plain, "__origin__", None) is dict:
+        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+        if not all(equals and name.strip() and value.strip() for name, equals, value in pairs):
+            raise ConfigError(f"{where}: {text!r} are no names", cure="Write a=b, or a=b,c=d.")
+        return {name.strip(): value.strip() for name, _, value in pairs}
     return text if plain is str else [part.strip() for part in text.split(",") if part.strip()]
 
 

@@ -528,6 +528,14 @@ REPLAY_PING_S = 1.0
 """How often a replay says where its clock stands: a pause goes back by so much at most."""
 REPLAY_TOKEN_BYTES_MAX = 512
 """The longest token of a replay that is looked at: ten numbers as JSON in base64."""
+TOPIC_VIEWERS_MAX = 16
+"""Viewers of topics that read at once: each has a connection to the brokers, a thread, and what is fetched ahead."""
+TOPIC_MESSAGES = 10_000
+"""So many messages at most are looked at in one go: 10 MB of small ones, and some milliseconds."""
+TOPIC_SHOWN_BYTES_MAX = 1 * MIB
+"""A larger message of a topic is cut and not decoded; brokers refuse them by default."""
+TOPIC_PROGRESS_S = 0.5
+"""So often a viewer of a topic is told how far it is."""
 POLL_WAIT_S_MAX = 60.0
 """The longest that a long-poll waits: under the usual idle time-outs of proxies."""
 PING_S = 10.0

@@ -18,7 +18,7 @@ import tailrace
 from tailrace.access.quota import Allowance, Quota
 from tailrace.collect.agents import Directory
 from tailrace.collect.words import Collecting, CollectParameters
-from tailrace.config import Config, Settings, size
+from tailrace.config import Config, Kafka, Settings, size
 from tailrace.following import Following, redacted
 from tailrace.http import Status
 from tailrace.machine import Machine
@@ -105,6 +105,11 @@ class Process:
         self.blocks.close()
         self.searches.close()
         self._kept.close()
+
+    @property
+    def kafka(self) -> Kafka:
+        """How the brokers are reached, if there are any."""
+        return self._config.kafka
 
     def announcement(self) -> Iterator[str]:
         """Yield what is followed and why, a bounded number of lines."""

@@ -34,6 +34,8 @@ import tailrace.sources.http
 import tailrace.store.http
 import tailrace.tail.http
 import tailrace.tail.words
+import tailrace.topics.http
+import tailrace.topics.words
 from tailrace import errors
 from tailrace.api import Call
 from tailrace.config import Config, Settings
@@ -55,6 +57,7 @@ CALLS: list[Call] = [
     *tailrace.ship.http.CALLS,
     *tailrace.store.http.CALLS.values(),
     *tailrace.tail.words.CALLS,
+    *tailrace.topics.words.CALLS,
     *tailrace.collect.words.CALLS,
     *tailrace.collect.words.AGENT_CALLS,
     *tailrace.http.CALLS,
@@ -70,6 +73,7 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
             *tailrace.ship.http.routes(process.blocks),
             *tailrace.store.http.routes(process.history, process.searches, process.quota),
             *tailrace.tail.http.routes(process.hub, process.connections, process.quota),
+            *tailrace.topics.http.routes(process.kafka, process.connections, process.quota),
             *tailrace.collect.http.routes(process.collecting),
             *tailrace.collect.http.agent_routes(process.agents),
             *tailrace.access.http.routes(access),

@@ -25,6 +25,7 @@ COMMANDS = {
     "tail": "watch what matches, live",
     "replay": "watch what happened in a window, at any speed",
     "search": "find records",
+    "kafka": "topics of Kafka, and their messages as they are",
     "pipe": "ship standard input, and pass it through unchanged",
     "redact": "show what would be masked in lines, and by which rule",
     "streams": "who is speaking",
