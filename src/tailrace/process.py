@@ -72,6 +72,7 @@ class Process:
         self.indexer.start()
         self.hub.start()
         self.workers.start()
+        self.quota.start()
         if self.following:
             self.following.start()
 
@@ -83,6 +84,7 @@ class Process:
             await self.connections.close()
 
         await asyncio.gather(here(), self.workers.close())
+        await self.quota.close()
 
     def __enter__(self) -> Self:
         return self
@@ -154,6 +156,8 @@ class Process:
             found.append(self.indexer.error.message)
         if self.workers.error:
             found.append(self.workers.error)
+        if self.quota.problem:
+            found.append(self.quota.problem)
         if self.following:
             found += self.following.problems()
         return list(dict.fromkeys(found))[-_SHOWN:]
@@ -188,6 +192,7 @@ class Process:
         else:
             self.metrics.family(lambda: [redacted([self._pushed])])
         self.metrics.family(lambda: [_refusals(self.quota)])
+        gauge("quota_shared", "Whether several servers share the quotas (1) or not.", lambda: self.quota.is_shared)
         gauge("queries_shut_out", "Queries that are not run now.", lambda: self.quota.breaker.shut(time.monotonic()))
         gauge("damaged_records", "Records that damage of the bus has cost.", lambda: self.bus.damaged_records)
 
@@ -198,7 +203,11 @@ def _quota(config: Config) -> Quota:
     total = Allowance(
         given.tails_total, given.lines_per_s_total, size(given.bytes_per_s_total), given.search_s_per_min_total
     )
-    return Quota(each, total)
+    if not config.redis.url:
+        return Quota(each, total)
+    from tailrace.access.shared import shared  # only servers that share pay for it
+
+    return shared(each, total, config.redis)
 
 
 def _refusals(quota: Quota) -> CounterMetricFamily:
