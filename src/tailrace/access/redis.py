@@ -76,6 +76,7 @@ for i = 4, #ARGV, 5 do
     local left, at, began, count, before = full, now, now, 0, 0
     if kept[field] then
         left, at, began, count, before = kept[field]:match('^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+        left, began, count, before = tonumber(left), tonumber(began), tonumber(count), tonumber(before)
         left = math.min(full, left + math.max(0, now - at) * rate)
     end
     count = count + used
@@ -259,7 +260,7 @@ def _lease(text: bytes) -> Lease:
 
 
 def _client(given: Redis) -> redis.asyncio.Redis:
-    """Return what speaks to Redis: it tries once, and says nothing that a user with few rights may not."""
+    """Return what speaks to Redis: it tries once, and whoever asks decides what then."""
     import redis.asyncio
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
@@ -279,7 +280,5 @@ def _client(given: Redis) -> redis.asyncio.Redis:
         socket_timeout=REDIS_ANSWER_S_MAX,
         socket_connect_timeout=REDIS_ANSWER_S_MAX,
         retry=Retry(NoBackoff(), 0),
-        lib_name=None,
-        lib_version=None,
         **more,
     )

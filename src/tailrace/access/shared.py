@@ -5,8 +5,9 @@ Purpose. A name has its allowance once, however many servers it asks. All of the
 used and leases anew. Nothing that delivers ever waits for Redis.
 
 When a server asks. QUOTA_SETTLE_S after something was used; QUOTA_HURRY_S after half of a lease was; for every book
-with open tails every QUOTA_BEAT_S; and at once when somebody opens a tail or asks for a search (``ask``), who waits for
-the answer QUOTA_ASK_S_MAX at most, and is then let in by what is known. All that is due goes in one round trip.
+with open tails every QUOTA_BEAT_S; at once when a tail was opened or closed; and when somebody wants to open one, or to
+search (``ask``), who waits for the answer QUOTA_ASK_S_MAX at most, and is then let in by what is known. All that is due
+goes in one round trip.
 
 How exact that is.
   rates    In the long run exact: what was let in too much is owed. In any stretch of T seconds N servers let in at most
@@ -63,12 +64,13 @@ class _Leased(Meter):
 
     __slots__ = ("_granted", "_leased", "_marked", "_per_s", "_room", "_room_s", "_touch", "_trusted", "alone")
 
-    def __init__(self, rate: float, burst_s: float, touch: Callable[[bool], None]) -> None:
+    def __init__(self, rate: float, burst_s: float, touch: Callable[[bool], None], *, alone: bool) -> None:
         """Begin with a lease on trust; call ``touch`` when it is used, with True when half of it was."""
         super().__init__(rate, burst_s)
-        self.alone = False
+        self.alone = alone
         self._touch = touch
-        self._begin(rate * burst_s / 2, rate * burst_s / 2)
+        if not alone:
+            self._begin(rate * burst_s / 2, rate * burst_s / 2)
 
     def _begin(self, left: float, room: float) -> None:
         """Go on with so much, which nobody has leased to us; there may be ``room`` besides."""
@@ -116,11 +118,12 @@ class _Leased(Meter):
 
     def part(self, now_s: float) -> None:
         """Be a bucket of its own, with all room that was seen last."""
-        left = min(self.rate * self.burst_s, self.left + self._room_at(now_s))
+        left = self.left + self._room_at(now_s)
         super().__init__(self.rate, self.burst_s)
         self.alone = True
-        self.left = self._full = left
-        self.at_s = now_s
+        if left < self._full:
+            self.left = self._full = left
+            self.at_s = now_s
 
     def join(self) -> None:
         """Be shared again: what is owed is said, else a lease on trust that makes nothing more than there was."""
@@ -145,15 +148,13 @@ class _SharedBook(Book):
         super().__init__(whose, allowed, suffix)
         named = {"lines": self.lines, "bytes": self.bytes, "search": self.search}
         self.leased = {name: meter for name, meter in named.items() if isinstance(meter, _Leased)}
-        if quota.alone:
-            self.part(time.monotonic())
 
     def meter(self, rate: float, burst_s: float) -> Meter | None:
-        return _Leased(rate, burst_s, self._touch) if rate else None
+        return _Leased(rate, burst_s, self._touch, alone=self._quota.keeps_own) if rate else None
 
     def count_tails(self, more: int) -> None:
         super().count_tails(more)
-        self._touch(False)
+        self._quota.want(self)
 
     @property
     def says_nothing(self) -> bool:
@@ -238,6 +239,11 @@ class SharedQuota(Quota):
         await self._books.close()
 
     @property
+    def keeps_own(self) -> bool:
+        """Whether this server keeps quotas of its own until Redis is back."""
+        return self.alone and not self._refuse
+
+    @property
     def is_shared(self) -> bool:
         """Whether Redis answers."""
         return not self.alone
@@ -247,13 +253,12 @@ class SharedQuota(Quota):
         account = self.account(name, now_s)
         if not self.alone:
             for book in map(self._shared, account.books):
-                if not book.says_nothing:
-                    self._wanted[book] = None
+                self.want(book)
             if query and len(self._asked) < QUOTA_PAGES_MAX:
                 self._asked.add(account.key(query))
             if self._answered is None:
                 self._answered = asyncio.get_running_loop().create_future()
-            self._wake.set()
+            self._wake.set()  # whatever is wanted, and be it that Redis answers
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(QUOTA_ASK_S_MAX):
                     await asyncio.shield(self._answered)
@@ -271,6 +276,12 @@ class SharedQuota(Quota):
         if self.alone and self._refuse and usage.limit != GONE:
             message = f"{message}; {self.problem}"
         return super().refused(message, usage, retry_s, cure)
+
+    def want(self, book: _SharedBook) -> None:
+        """Settle this book at once."""
+        if not self.alone and not book.says_nothing:
+            self._wanted[book] = None
+            self._wake.set()
 
     def touch(self, book: _SharedBook, hurry: bool) -> None:
         """Settle this book soon; in a ``hurry`` when much of a lease was used."""
@@ -298,7 +309,7 @@ class SharedQuota(Quota):
         """Return when Redis is to be asked next."""
         if self.alone:
             return self._settled_s + REDIS_RETRY_S
-        if self._wanted or self._asked:
+        if self._wanted or self._answered is not None:
             return -math.inf
         due_s = next(iter(self._beating)).settled_s + QUOTA_BEAT_S
         if self._touched or self.breaker.unsaid:
@@ -315,7 +326,7 @@ class SharedQuota(Quota):
         try:
             settled, shut_s = await self._books.settle([book.page() for book in books], shut)
         except NoAnswer as error:
-            self._part(error)
+            self.part(error)
         else:
             for book, one in zip(books, settled, strict=True):
                 book.take(one, now_s)
@@ -347,7 +358,7 @@ class SharedQuota(Quota):
         try:
             await self._books.settle([Page("quota:total", self._total.tails, [])], [])
         except NoAnswer as error:
-            self._part(error)
+            self.part(error)
             return
         self.alone, self.problem = False, ""
         for book in self._all():
@@ -355,7 +366,7 @@ class SharedQuota(Quota):
             if book.tails:
                 self._touched[book] = None
 
-    def _part(self, error: NoAnswer) -> None:
+    def part(self, error: NoAnswer) -> None:
         """Do without Redis."""
         self.failures += 1
         instead = "nobody is let in until it is back" if self._refuse else "each server keeps quotas of its own"
