@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import socket
 import subprocess
 from contextlib import asynccontextmanager
 
@@ -11,11 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tailrace.access import redis
+from tailrace.access import redis as module
 from tailrace.access.redis import Books, Lease, NoAnswer, Page, Shut, Use
 from tailrace.config import Redis
 from tailrace.limits import BREAKER_S, BREAKER_TIMEOUTS, QUOTA_TAILS_S
-from tests.access.redis_server import free_port
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return one.getsockname()[1]
+
 
 NUMBERS = itertools.count()
 RATE, BURST_S = 0.001, 10_000_000.0
@@ -72,11 +79,11 @@ def test_what_is_owed_is_paid_before_anybody_gets_a_lease(given):
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.integers(0, 2), st.floats(0, 3000), st.booleans()), min_size=1, max_size=40))
-def test_leases_room_and_what_was_used_are_always_all_that_there_was(redis_server, steps):
+def test_leases_room_and_what_was_used_are_always_all_that_there_was(redis, steps):
     """Three servers use parts of their leases, or more than these, and settle in any order."""
 
     async def run():
-        async with books(Redis(url=redis_server.url, prefix=f"steps {next(NUMBERS)}:"), "a", "b", "c") as servers:
+        async with books(Redis(url=redis, prefix=f"steps {os.getpid()} {next(NUMBERS)}:"), "a", "b", "c") as servers:
             held, unsaid, used_in_all, room = [0.0] * 3, [0.0] * 3, 0.0, 10_000.0
             for n, use, is_settled in steps:
                 if held[n] > 0:  # the rule of a meter: while there is anything, one charge of any size
@@ -203,11 +210,10 @@ def test_a_redis_that_is_not_there_gives_no_answer():
     asyncio.run(run())
 
 
-def test_a_user_with_no_more_rights_than_the_head_of_the_module_names_is_enough(own_redis, tmp_path):
-    rights = " ".join(str(redis.__doc__).split("an ACL user: ")[1].split()).replace("`", "").rstrip(".").split(" and ")
-    server = own_redis(
-        "user default off", f"user logs on >secret {rights[0].replace('PREFIX', 'tailrace:')} {rights[1]}"
-    )
+def test_a_user_with_no_more_rights_than_the_head_of_the_module_names_is_enough(start_redis, tmp_path):
+    rights = " ".join(str(module.__doc__).split("an ACL user: ")[1].split()).replace("`", "").rstrip(".").split(" and ")
+    who = f"on >secret {rights[0].replace('PREFIX', 'tailrace:')} {rights[1]}"
+    server = start_redis("--user", "default", "off", "--user", "logs", *who.split())
     (tmp_path / "password").write_text("secret\n")
     given = Redis(url=server.url, user="logs", password_file=str(tmp_path / "password"))
 
@@ -222,8 +228,8 @@ def test_a_user_with_no_more_rights_than_the_head_of_the_module_names_is_enough(
     asyncio.run(run())
 
 
-def test_a_wrong_password_is_said_and_the_next_one_is_read_again(own_redis, tmp_path):
-    server = own_redis("requirepass right")
+def test_a_wrong_password_is_said_and_the_next_one_is_read_again(start_redis, tmp_path):
+    server = start_redis("--requirepass", "right")
     password = tmp_path / "password"
     password.write_text("wrong")
 
@@ -241,8 +247,8 @@ def test_a_wrong_password_is_said_and_the_next_one_is_read_again(own_redis, tmp_
     asyncio.run(run())
 
 
-def test_the_password_comes_from_the_environment_when_no_file_is_named(own_redis, monkeypatch):
-    server = own_redis("requirepass right")
+def test_the_password_comes_from_the_environment_when_no_file_is_named(start_redis, monkeypatch):
+    server = start_redis("--requirepass", "right")
     monkeypatch.setenv("TAILRACE_REDIS_PASSWORD", "right")
 
     async def run():
@@ -252,15 +258,13 @@ def test_the_password_comes_from_the_environment_when_no_file_is_named(own_redis
     asyncio.run(run())
 
 
-def test_tls_is_spoken_to_whom_the_authority_vouches_for_and_to_nobody_else(own_redis, tmp_path):
+def test_tls_is_spoken_to_whom_the_authority_vouches_for_and_to_nobody_else(start_redis, tmp_path):
     cert, key, port = tmp_path / "cert.pem", tmp_path / "key.pem", free_port()
     making = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
               "-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]  # fmt: skip
     subprocess.run(making, check=True, capture_output=True)
-    own_redis(
-        "port 0", f"tls-port {port}", f"tls-cert-file {cert}", f"tls-key-file {key}", f"tls-ca-cert-file {cert}",
-        "tls-auth-clients no",
-    )  # fmt: skip
+    files = ("--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert)
+    start_redis("--tls-port", port, *files, "--tls-auth-clients", "no")
 
     async def run():
         url = f"rediss://127.0.0.1:{port}/0"
@@ -273,10 +277,10 @@ def test_tls_is_spoken_to_whom_the_authority_vouches_for_and_to_nobody_else(own_
     asyncio.run(run())
 
 
-def test_another_number_of_a_database_is_another_place(redis_server):
+def test_another_number_of_a_database_is_another_place(redis):
     async def run():
-        one = Redis(url=redis_server.url.replace("/0", "/1"))
-        two = Redis(url=redis_server.url.replace("/0", "/2"))
+        one = Redis(url=redis + "/1")
+        two = Redis(url=redis + "/2")
         async with books(one, "a") as (a,), books(two, "b") as (b,):
             await tails(a, 5)
             assert await tails(b, 1) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -144,14 +145,12 @@ Charges = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 2_000), st.boolea
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(100, 3_000), Charges)
-def test_in_no_stretch_of_time_more_is_let_in_than_the_rate_the_burst_and_a_lease_of_each_server(
-    redis_server, rate, charges
-):
+def test_in_no_stretch_of_time_more_is_let_in_than_the_rate_the_burst_and_a_lease_of_each_server(redis, rate, charges):
     """Three servers; between two charges they settle, or do not."""
     room, taken = rate * QUOTA_FLOW_BURST_S, []
 
     async def run():
-        given = Redis(url=redis_server.url, prefix=f"charges {next(NUMBERS)}:")
+        given = Redis(url=redis, prefix=f"charges {os.getpid()} {next(NUMBERS)}:")
         async with servers(given, 3, Allowance(lines_per_s=rate)) as quotas:
             accounts = [quota.account("anna", 0) for quota in quotas]
             for n, lines, settles in charges:
@@ -172,9 +171,9 @@ def test_in_no_stretch_of_time_more_is_let_in_than_the_rate_the_burst_and_a_leas
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(100, 3_000), Charges)
-def test_nobody_is_refused_while_there_is_room_that_no_other_server_has_leased(redis_server, rate, charges):
+def test_nobody_is_refused_while_there_is_room_that_no_other_server_has_leased(redis, rate, charges):
     async def run():
-        given = Redis(url=redis_server.url, prefix=f"charges {next(NUMBERS)}:")
+        given = Redis(url=redis, prefix=f"charges {os.getpid()} {next(NUMBERS)}:")
         async with servers(given, 3, Allowance(lines_per_s=rate)) as quotas:
             room, taken = rate * QUOTA_FLOW_BURST_S, 0
             leases = [quota.account("anna", 0).books[0].lines for quota in quotas]
@@ -253,9 +252,9 @@ def test_a_query_that_ran_out_of_its_time_at_several_servers_is_shut_out_at_all(
     asyncio.run(run())
 
 
-def test_a_charge_never_waits_for_redis_and_an_opening_not_for_long(own_redis):
+def test_a_charge_never_waits_for_redis_and_an_opening_not_for_long(start_redis):
     """Redis stands still: what is charged is let in by what was leased, and whoever asks goes on without an answer."""
-    server = own_redis()
+    server = start_redis()
 
     async def run():
         async with servers(Redis(url=server.url), 1, Allowance(lines_per_s=1_000, tails=5)) as (quota,):
@@ -280,8 +279,8 @@ def test_a_charge_never_waits_for_redis_and_an_opening_not_for_long(own_redis):
     asyncio.run(run())
 
 
-def test_without_redis_each_server_keeps_quotas_of_its_own_and_shares_again_when_it_is_back(own_redis):
-    server = own_redis()
+def test_without_redis_each_server_keeps_quotas_of_its_own_and_shares_again_when_it_is_back(start_redis):
+    server = start_redis()
 
     async def run():
         async with servers(Redis(url=server.url), 2, Allowance(tails=2)) as (one, two):
@@ -309,8 +308,8 @@ def test_without_redis_each_server_keeps_quotas_of_its_own_and_shares_again_when
     asyncio.run(run())
 
 
-def test_a_rate_goes_on_alone_with_the_room_that_was_seen_last(own_redis):
-    server = own_redis()
+def test_a_rate_goes_on_alone_with_the_room_that_was_seen_last(start_redis):
+    server = start_redis()
 
     async def run():
         async with servers(Redis(url=server.url), 1, Allowance(lines_per_s=10)) as (quota,):
@@ -326,8 +325,8 @@ def test_a_rate_goes_on_alone_with_the_room_that_was_seen_last(own_redis):
     asyncio.run(run())
 
 
-def test_where_it_was_chosen_nobody_is_let_in_without_redis(own_redis):
-    server = own_redis()
+def test_where_it_was_chosen_nobody_is_let_in_without_redis(start_redis):
+    server = start_redis()
 
     async def run():
         given = Redis(url=server.url, when_gone="refuse")
@@ -350,9 +349,9 @@ def test_where_it_was_chosen_nobody_is_let_in_without_redis(own_redis):
     asyncio.run(run())
 
 
-def test_a_redis_that_cannot_be_written_to_is_as_good_as_gone_and_gives_nobody_more(own_redis):
+def test_a_redis_that_cannot_be_written_to_is_as_good_as_gone_and_gives_nobody_more(start_redis):
     """It answers, but is full: what is let in meanwhile is what one server may have."""
-    server = own_redis("maxmemory 1")
+    server = start_redis("--maxmemory", "1")
 
     async def run():
         async with servers(Redis(url=server.url), 1, Allowance(lines_per_s=1)) as (quota,):

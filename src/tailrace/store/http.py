@@ -337,7 +337,7 @@ def routes(history: History, bus: Bus, pool: Pool, quota: Quota) -> list[BaseRou
             saved = f"tailrace-{call.path.rpartition('/')[2]}.ndjson" if form == "ndjson" else ""
             key, now_s = cost_key(call.path, given, time.time_ns()), time.monotonic()
             account = await quota.ask(name_of(request.scope), now_s, key)
-            account.open_search(key, now_s)
+            account.open_search(key, time.monotonic())
 
             def bill(seconds: float, timed_out: bool) -> None:
                 account.close_search(key, seconds, timed_out=timed_out, now_s=time.monotonic())
