@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -308,6 +310,16 @@ def test_without_redis_each_server_keeps_quotas_of_its_own_and_shares_again_when
     asyncio.run(run())
 
 
+def test_a_redis_that_was_never_there_is_said_and_each_server_is_on_its_own():
+    async def run():
+        async with servers(Redis(url="redis://127.0.0.1:1"), 1, Allowance(tails=1)) as (quota,):
+            await ask_in_vain(quota)
+            assert "Redis at redis://127.0.0.1:1 does not share the quotas" in quota.problem
+            await opened(quota)
+
+    asyncio.run(run())
+
+
 def test_a_rate_goes_on_alone_with_the_room_that_was_seen_last(start_redis):
     server = start_redis()
 
@@ -409,3 +421,11 @@ def test_the_choice_without_redis_and_the_address_are_checked_before_the_start()
     for right in ("", "redis://there", "rediss://[::1]:6380/3", "unix:///run/redis.sock?db=1"):
         Redis(url=right).check()
     assert Config().redis.url == ""
+
+
+def test_a_server_without_redis_loads_nothing_of_it():
+    program = (
+        "import sys, tailrace.server, tailrace.process as process, tailrace.config as config; "
+        "process._quota(config.Config()); print({'redis', 'tailrace.access.shared'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"set()\n"

@@ -271,6 +271,13 @@ class SharedQuota(Quota):
         whose, key = ("all together", "quota:total") if suffix else (f"token {name!r}", f"quota:name:{name}")
         return _SharedBook(self, whose, allowed, suffix, key)
 
+    def usage(self, name: str, now_s: float) -> list[Usage]:
+        """Return what is in use at all servers, as far as it is known; who looks again knows it anew."""
+        own = self._accounts.get(name)
+        for book in own[0].books if own else (self._total,):
+            self.want(self._shared(book))
+        return super().usage(name, now_s)
+
     def refused(self, message: str, usage: Usage, retry_s: float, cure: str) -> OverQuota:
         """Count a refusal and return what to answer; when it is for want of Redis, say so."""
         if self.alone and self._refuse and usage.limit != GONE:
