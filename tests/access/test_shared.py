@@ -281,6 +281,26 @@ def test_a_charge_never_waits_for_redis_and_an_opening_not_for_long(start_redis)
     asyncio.run(run())
 
 
+def test_a_slow_redis_still_shares_and_every_charge_goes_through_at_once(start_redis, proxy):
+    """Each answer is late by a tenth of a second: leases last longer than that."""
+    late = proxy(start_redis().port)
+    late.delay_s = 0.05
+    late.turn("late")
+    url = f"redis://127.0.0.1:{late.address[1]}"
+
+    async def run():
+        async with servers(Redis(url=url), 2, Allowance(lines_per_s=10_000)) as (one, two):
+            account = await ask(one)
+            for _ in range(2_000):
+                assert account.charge(10, 0, time.monotonic()) is None
+                await asyncio.sleep(0)
+            await ask(two)
+            await until(lambda: used(two, "lines_per_s") >= 20_000 / QUOTA_FLOW_BURST_S * 0.9)
+            assert (one.problem, two.problem, one.failures) == ("", "", 0)
+
+    asyncio.run(run())
+
+
 def test_without_redis_each_server_keeps_quotas_of_its_own_and_shares_again_when_it_is_back(start_redis):
     server = start_redis()
 
