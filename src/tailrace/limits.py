@@ -407,8 +407,6 @@ SEARCH_CHUNK_ROWS = 1_000
 """Rows that a search hands over at once."""
 FACET_VALUES_MAX = 1_000
 """Values of a field that one answer lists."""
-SESSIONS_MAX = 1_000
-"""Logged-in browsers; the oldest goes first."""
 LOGIN_BYTES_MAX = 4 * KIB
 QUOTA_FLOW_BURST_S = 5.0
 """Lines and bytes of tails may come so many seconds' worth at once: a page that is opened asks for a past first."""
