@@ -53,9 +53,11 @@ async def until(condition: Callable[[], object], seconds: float = 20) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch):
-    """Redis is looked for again soon."""
+def _patient(monkeypatch):
+    """Redis is looked for again soon, and has its time to answer on a machine that is busy with other tests."""
     monkeypatch.setattr("tailrace.access.shared.REDIS_RETRY_S", 0.1)
+    monkeypatch.setattr("tailrace.access.shared.QUOTA_ASK_S_MAX", 20)
+    monkeypatch.setattr("tailrace.access.redis.REDIS_ANSWER_S_MAX", 20)
 
 
 async def opened(quota: SharedQuota, name: str = "anna"):
@@ -119,25 +121,22 @@ def test_the_tails_of_a_server_that_ends_are_free_at_once(given):
     asyncio.run(run())
 
 
-def test_open_tails_are_believed_for_as_long_as_they_are_open(given, monkeypatch):
-    monkeypatch.setattr("tailrace.access.redis.QUOTA_TAILS_S", 0.5)
-    monkeypatch.setattr("tailrace.access.shared.QUOTA_BEAT_S", 0.1)
+def test_open_tails_are_said_again_for_as_long_as_they_are_open(given, monkeypatch):
+    monkeypatch.setattr("tailrace.access.shared.QUOTA_BEAT_S", 0.05)
 
     async def run():
-        async with servers(given, 2, Allowance(tails=1)) as (one, two):
+        async with servers(given, 1, Allowance(tails=1)) as (one,):
             await opened(one)
-            began = time.monotonic()
-            while time.monotonic() < began + 1.5:  # three times as long as it would be believed
-                account = await ask(two)
-                with pytest.raises(OverQuota):
-                    account.open_tail(0)
-            one._task.cancel()  # as if it was killed: it says nothing more
-            await asyncio.gather(one._task, return_exceptions=True)
-            one._task = None
-            one.alone = True
+
+            async def believed_until_s() -> float:
+                fields = await one._books._redis.hgetall(f"{given.prefix}quota:name:anna")
+                (said,) = [value for field, value in fields.items() if field.startswith(b"server:")]
+                return float(said.split()[1])
+
+            first_s = await believed_until_s()
             async with asyncio.timeout(20):
-                while used(two, "tails"):
-                    await ask(two)
+                while await believed_until_s() < first_s + 0.2:
+                    pass
 
     asyncio.run(run())
 
@@ -195,12 +194,14 @@ def test_a_server_alone_may_have_everything_even_if_others_have_been_there(given
         async with servers(given, 3, Allowance(lines_per_s=1_000)) as quotas:
             for quota in quotas:
                 (await ask(quota)).charge(1, 0, time.monotonic())
-            began, taken = time.monotonic(), 0
-            while time.monotonic() < began + 1:
+            taken, over = 0, None
+            while over is None:
                 account = await ask(quotas[0])
-                taken += 100 if account.charge(100, 0, time.monotonic()) is None else 0
-            leases = 5_000 / 3 + 5_000 / 4 + 3
-            assert taken >= 1_000 * (1 + QUOTA_FLOW_BURST_S) - leases - 200
+                over = account.charge(100, 0, time.monotonic())
+                taken += 100 if over is None else 0
+            leases = 5_000 / 3 + 5_000 / 4
+            assert taken >= 5_000 - leases - 3
+            await ask(quotas[1])
             assert used(quotas[1], "lines_per_s") == pytest.approx(used(quotas[0], "lines_per_s"), rel=0.5)
 
     asyncio.run(run())
@@ -254,24 +255,22 @@ def test_a_query_that_ran_out_of_its_time_at_several_servers_is_shut_out_at_all(
     asyncio.run(run())
 
 
-def test_a_charge_never_waits_for_redis_and_an_opening_not_for_long(start_redis):
+def test_a_charge_never_waits_for_redis_and_an_opening_not_for_long(start_redis, monkeypatch):
     """Redis stands still: what is charged is let in by what was leased, and whoever asks goes on without an answer."""
     server = start_redis()
 
     async def run():
         async with servers(Redis(url=server.url), 1, Allowance(lines_per_s=1_000, tails=5)) as (quota,):
             account = await ask(quota)
+            monkeypatch.setattr("tailrace.access.shared.QUOTA_ASK_S_MAX", QUOTA_ASK_S_MAX)
+            monkeypatch.setattr("tailrace.access.redis.REDIS_ANSWER_S_MAX", REDIS_ANSWER_S_MAX)
             server.pause()
             try:
                 asking = asyncio.create_task(ask(quota))
-                turns = 0
-                while not asking.done():
-                    turns += 1
-                    if turns < 50:
-                        assert account.charge(1, 0, time.monotonic()) is None
+                for _ in range(500):
+                    assert account.charge(1, 0, time.monotonic()) is None
                     await asyncio.sleep(0)
-                asking.result().open_tail(time.monotonic())
-                assert turns > 50
+                (await asking).open_tail(time.monotonic())
                 await until(lambda: quota.problem)
             finally:
                 server.go_on()

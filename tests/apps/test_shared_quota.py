@@ -24,7 +24,7 @@ from tests.apps.test_quota import (
 
 SOON = (
     "import sys, tailrace.cli, tailrace.limits as limits; limits.QUOTA_TAILS_S = 3.0; limits.QUOTA_BEAT_S = 0.5; "
-    "limits.REDIS_RETRY_S = 0.2; sys.exit(tailrace.cli.main())"
+    "limits.REDIS_RETRY_S = 0.2; limits.REDIS_ANSWER_S_MAX = 5.0; sys.exit(tailrace.cli.main())"
 )
 
 
