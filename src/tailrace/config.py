@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tailrace.ship.kafka import Cluster
     from tailrace.store.elastic.client import Access
 
+REDIS_PASSWORD = "TAILRACE_REDIS_PASSWORD"  # noqa: S105 - the name of a variable
 _SIZES = {
     "": 1,
     "b": 1,
@@ -265,6 +266,47 @@ class Elastic(Struct, forbid_unknown_fields=True):
         return Access(self.urls, self.user, self.password_file, self.api_key_file, self.ca_file, self.compress)
 
 
+class Redis(Struct, forbid_unknown_fields=True):
+    """Where several servers share the section [quota], so that who may have 100 has 100 of all of them."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="`redis://HOST:6379/0`, over TLS `rediss://HOST:6380/0`. Empty: the quotas are this server's."
+        ),
+    ] = ""
+    user: Annotated[str, Meta(description="The ACL user. Empty: the default one.")] = ""
+    password_file: Annotated[
+        str, Meta(description=f"A file with the password, read for each connection. Empty: ${REDIS_PASSWORD}.")
+    ] = ""
+    ca_file: Annotated[
+        str, Meta(description="The authorities (PEM) that Redis is verified with. Empty: the system's.")
+    ] = ""
+    prefix: Annotated[str, Meta(description="What all keys begin with.")] = "tailrace:"
+    when_gone: Annotated[
+        str,
+        Meta(description="Without Redis: `local`, each server has the whole quota; `refuse`, nobody is let in."),
+    ] = "local"
+
+    def password(self) -> str:
+        """Return the password that is in force now, empty for none. Raises OSError."""
+        if not self.password_file:
+            return os.environ.get(REDIS_PASSWORD, "")
+        return Path(self.password_file).read_text("utf-8").strip()
+
+    def check(self) -> None:
+        """Raise ConfigError for what makes no sense."""
+        if self.when_gone not in ("local", "refuse"):
+            raise ConfigError(f"redis.when_gone: {self.when_gone!r} is no choice", cure="Write local or refuse.")
+        if "@" in self.url:
+            raise ConfigError(
+                "redis.url holds a user or a password, which would be seen wherever it is shown",
+                cure=f"Put the user into redis.user, the password into redis.password_file or ${REDIS_PASSWORD}.",
+            )
+        if self.url and not re.fullmatch(r"(rediss?://[^/?#]+(/\d*)?|unix:///[^?#]+(\?db=\d+)?)", self.url):
+            raise ConfigError(f"redis.url: {self.url!r} is no address", cure="Write redis://HOST:6379/0.")
+
+
 class Config(Struct, forbid_unknown_fields=True):
     """All sections."""
 
@@ -278,6 +320,7 @@ class Config(Struct, forbid_unknown_fields=True):
     elastic: Elastic = msgspec.field(default_factory=Elastic)
     etcd: Etcd = msgspec.field(default_factory=Etcd)
     index: Index = msgspec.field(default_factory=Index)
+    redis: Redis = msgspec.field(default_factory=Redis)
 
     @property
     def outputs(self) -> list[Output | Cluster]:
@@ -371,6 +414,7 @@ def _values(config: Config) -> None:
     size(config.store.retain_bytes)
     size(config.quota.bytes_per_s)
     size(config.quota.bytes_per_s_total)
+    config.redis.check()
     if size(config.agent.spool) < SPOOL_BYTES_MIN:
         raise ConfigError(
             f"agent.spool: {config.agent.spool!r} is too small", cure=f"It has {SPOOL_BYTES_MIN} bytes at least."

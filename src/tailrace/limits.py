@@ -585,8 +585,6 @@ SEARCH_CHUNK_ROWS = 1_000
 """Rows that a search hands over at once."""
 FACET_VALUES_MAX = 1_000
 """Values of a field that one answer lists."""
-SESSIONS_MAX = 1_000
-"""Logged-in browsers; the oldest goes first."""
 LOGIN_BYTES_MAX = 4 * KIB
 QUOTA_FLOW_BURST_S = 5.0
 """Lines and bytes of tails may come so many seconds' worth at once: a page that is opened asks for a past first."""
@@ -602,6 +600,22 @@ BREAKER_S = 300.0
 """... within so long is not run for as long: the threads are for those that get an answer."""
 BREAKER_QUERIES_MAX = 1_000
 """Queries that ran out of their time and are remembered, about 200 bytes each; each took SEARCH_SECONDS_MAX."""
+QUOTA_SETTLE_S = 0.2
+"""What a server used is said to the others after so long ..."""
+QUOTA_HURRY_S = 0.02
+"""... or so long after the last time when half of a lease was used."""
+QUOTA_ASK_S_MAX = 0.2
+"""Who opens a tail or searches waits no longer for what the others have in use; from Redis it comes in 1 ms."""
+QUOTA_BEAT_S = 5.0
+"""Open tails are said again so often ..."""
+QUOTA_TAILS_S = 15.0
+"""... and believed for so long: those of a server that was killed are given back then."""
+QUOTA_PAGES_MAX = 500
+"""Books that are settled in one round trip: about 10 ms of Redis, which does nothing else meanwhile."""
+REDIS_ANSWER_S_MAX = 1.0
+"""A Redis that takes longer is gone: leases last about as long."""
+REDIS_RETRY_S = 1.0
+"""It is looked for again so often."""
 LISTEN_BACKLOG = 1_024
 """Connections that wait to be accepted: all clients come back at once when a server starts again."""
 STOP_SECONDS_MAX = 5.0

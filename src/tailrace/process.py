@@ -78,6 +78,7 @@ class Process:
         self._kept.start()
         self.hub.start()
         self.workers.start()
+        self.quota.start()
         if self.following:
             self.following.start()
 
@@ -89,6 +90,7 @@ class Process:
             await self.connections.close()
 
         await asyncio.gather(here(), self.workers.close())
+        await self.quota.close()
 
     def __enter__(self) -> Self:
         return self
@@ -157,6 +159,8 @@ class Process:
         found = list(self._kept.problems())
         if self.workers.error:
             found.append(self.workers.error)
+        if self.quota.problem:
+            found.append(self.quota.problem)
         if self.following:
             found += self.following.problems()
         return list(dict.fromkeys(found))[-_SHOWN:]
@@ -186,6 +190,7 @@ class Process:
         else:
             self.metrics.family(lambda: [redacted([self._pushed])])
         self.metrics.family(lambda: [_refusals(self.quota)])
+        gauge("quota_shared", "Whether several servers share the quotas (1) or not.", lambda: self.quota.is_shared)
         gauge("queries_shut_out", "Queries that are not run now.", lambda: self.quota.breaker.shut(time.monotonic()))
 
 
@@ -195,7 +200,11 @@ def _quota(config: Config) -> Quota:
     total = Allowance(
         given.tails_total, given.lines_per_s_total, size(given.bytes_per_s_total), given.search_s_per_min_total
     )
-    return Quota(each, total)
+    if not config.redis.url:
+        return Quota(each, total)
+    from tailrace.access.shared import shared  # only servers that share pay for it
+
+    return shared(each, total, config.redis)
 
 
 def _refusals(quota: Quota) -> CounterMetricFamily:

@@ -418,7 +418,7 @@ export interface components {
             /** @default null */
             cure?: string | null;
             /**
-             * @description The key in [quota], or `breaker`.
+             * @description The key in [quota], `breaker`, or `redis`.
              * @default null
              */
             limit?: string | null;
