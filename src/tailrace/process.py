@@ -18,12 +18,13 @@ import tailrace
 from tailrace.access.quota import Allowance, Quota
 from tailrace.collect.agents import Directory
 from tailrace.collect.words import Collecting, CollectParameters
-from tailrace.config import Config, Kafka, Settings, size
+from tailrace.config import Config, Settings, size
 from tailrace.following import Following, redacted
 from tailrace.http import Status
 from tailrace.machine import Machine
 from tailrace.metrics import Metrics
 from tailrace.pipeline import Pipeline
+from tailrace.sections import Kafka
 from tailrace.ship.http import Blocks
 from tailrace.sources.http import Push
 from tailrace.store.pool import Pool

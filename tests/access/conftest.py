@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from tailrace.config import Redis
+from tailrace.sections import Redis
 
 _NUMBERS = itertools.count()
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from tailrace.access.quota import Account, Allowance, Breaker, Quota
 from tailrace.access.redis import Books, NoAnswer
 from tailrace.access.shared import SharedQuota
-from tailrace.config import Redis
 from tailrace.errors import OverQuota
 from tailrace.limits import (
     BREAKER_QUERIES_MAX,
@@ -18,6 +17,7 @@ from tailrace.limits import (
     QUOTA_FLOW_BURST_S,
     QUOTA_NAMES_MAX,
 )
+from tailrace.sections import Redis
 
 
 @pytest.fixture(autouse=True, scope="module", params=["one server", "one of several, and Redis is gone"])

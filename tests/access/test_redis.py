@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tailrace.access import redis as module
 from tailrace.access.redis import Books, Lease, NoAnswer, Page, Shut, Use
-from tailrace.config import Redis
 from tailrace.limits import BREAKER_S, BREAKER_TIMEOUTS, QUOTA_TAILS_S
+from tailrace.sections import Redis
 
 
 def free_port() -> int:

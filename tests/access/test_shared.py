@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tailrace.access.quota import Allowance
 from tailrace.access.shared import SharedQuota, shared
-from tailrace.config import Config, Redis
+from tailrace.config import Config
 from tailrace.errors import ConfigError, OverQuota
 from tailrace.limits import (
     BREAKER_S,
@@ -26,6 +26,7 @@ from tailrace.limits import (
     QUOTA_FLOW_BURST_S,
     REDIS_ANSWER_S_MAX,
 )
+from tailrace.sections import Redis
 
 NUMBERS = itertools.count()
 

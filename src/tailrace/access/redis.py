@@ -41,7 +41,7 @@ from tailrace.limits import (
 if TYPE_CHECKING:
     import redis.asyncio
 
-    from tailrace.config import Redis
+    from tailrace.sections import Redis
 
 _SETTLE = """
 local time = redis.call('TIME')

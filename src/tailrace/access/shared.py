@@ -53,7 +53,7 @@ from tailrace.limits import (
 )
 
 if TYPE_CHECKING:
-    from tailrace.config import Redis
+    from tailrace.sections import Redis
 
 GONE = "redis"
 """The limit that is told to whoever is refused because Redis is gone."""

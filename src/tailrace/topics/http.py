@@ -13,12 +13,12 @@ from starlette.routing import BaseRoute, Route
 
 from tailrace.access.quota import Quota, name_of
 from tailrace.api import JSON, parameters
-from tailrace.config import Kafka
 from tailrace.cursor import Checkpoint
 from tailrace.errors import BadInput, Busy
 from tailrace.limits import TOPIC_VIEWERS_MAX
 from tailrace.query import parse
 from tailrace.query.times import parse_time
+from tailrace.sections import Kafka
 from tailrace.tail import sse
 from tailrace.tail.connection import Connections
 from tailrace.tail.http import Away
