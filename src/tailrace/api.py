@@ -58,7 +58,7 @@ class Problem(Struct, omit_defaults=True):
     detail: str
     position: int | None = None
     cure: str | None = None
-    limit: Annotated[str | None, Meta(description="The key in [quota], or `breaker`.")] = None
+    limit: Annotated[str | None, Meta(description="The key in [quota], `breaker`, or `redis`.")] = None
     used: float | None = None
     allowed: float | None = None
     until: Annotated[str | None, Meta(description="RFC 3339; the seconds are in Retry-After.")] = None

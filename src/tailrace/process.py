@@ -16,8 +16,9 @@ from prometheus_client.core import CounterMetricFamily
 
 import tailrace
 from tailrace.access.quota import Allowance, Quota
+from tailrace.collect.agents import Directory
 from tailrace.collect.words import Collecting, CollectParameters
-from tailrace.config import Config, Settings, size
+from tailrace.config import Config, Kafka, Settings, size
 from tailrace.following import Following, redacted
 from tailrace.http import Status
 from tailrace.machine import Machine
@@ -68,6 +69,7 @@ class Process:
         self.hub = Hub(kept.bus, self.history)
         self.connections = Connections()
         self.workers = Workers(self.hub, self.connections, directory / "bus", count_max=kept.tail_processes_max)
+        self.agents = Directory(config.etcd) if config.etcd.endpoints else None
         self.following = Following(kept.bus, config, directory, settings, [self._pushed]) if collecting else None
         self._measure()
 
@@ -76,6 +78,7 @@ class Process:
         self._kept.start()
         self.hub.start()
         self.workers.start()
+        self.quota.start()
         if self.following:
             self.following.start()
 
@@ -87,6 +90,7 @@ class Process:
             await self.connections.close()
 
         await asyncio.gather(here(), self.workers.close())
+        await self.quota.close()
 
     def __enter__(self) -> Self:
         return self
@@ -97,10 +101,17 @@ class Process:
         """Stop in the order that lets nothing be lost that is on its way."""
         if self.following:
             self.following.stop()
+        if self.agents:
+            self.agents.stop()
         self.push.close()
         self.blocks.close()
         self.searches.close()
         self._kept.close()
+
+    @property
+    def kafka(self) -> Kafka:
+        """How the brokers are reached, if there are any."""
+        return self._config.kafka
 
     def announcement(self) -> Iterator[str]:
         """Yield what is followed and why, a bounded number of lines."""
@@ -148,6 +159,8 @@ class Process:
         found = list(self._kept.problems())
         if self.workers.error:
             found.append(self.workers.error)
+        if self.quota.problem:
+            found.append(self.quota.problem)
         if self.following:
             found += self.following.problems()
         return list(dict.fromkeys(found))[-_SHOWN:]
@@ -177,6 +190,7 @@ class Process:
         else:
             self.metrics.family(lambda: [redacted([self._pushed])])
         self.metrics.family(lambda: [_refusals(self.quota)])
+        gauge("quota_shared", "Whether several servers share the quotas (1) or not.", lambda: self.quota.is_shared)
         gauge("queries_shut_out", "Queries that are not run now.", lambda: self.quota.breaker.shut(time.monotonic()))
 
 
@@ -186,7 +200,11 @@ def _quota(config: Config) -> Quota:
     total = Allowance(
         given.tails_total, given.lines_per_s_total, size(given.bytes_per_s_total), given.search_s_per_min_total
     )
-    return Quota(each, total)
+    if not config.redis.url:
+        return Quota(each, total)
+    from tailrace.access.shared import shared  # only servers that share pay for it
+
+    return shared(each, total, config.redis)
 
 
 def _refusals(quota: Quota) -> CounterMetricFamily:

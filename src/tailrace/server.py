@@ -11,23 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import tailrace.access.http
@@ -39,8 +34,10 @@ import tailrace.sources.http
 import tailrace.store.http
 import tailrace.tail.http
 import tailrace.tail.words
+import tailrace.topics.http
+import tailrace.topics.words
 from tailrace import errors
-from tailrace.api import PROBLEM, Call, Problem
+from tailrace.api import Call
 from tailrace.config import Config, Settings
 from tailrace.directory import held, shared
 from tailrace.errors import ConfigError
@@ -49,6 +46,7 @@ from tailrace.limits import STOP_SECONDS_MAX
 from tailrace.listener import listening, url
 from tailrace.machine import Machine
 from tailrace.memory import few_arenas
+from tailrace.problem import problem
 from tailrace.process import Process
 
 if TYPE_CHECKING:
@@ -59,48 +57,11 @@ CALLS: list[Call] = [
     *tailrace.ship.http.CALLS,
     *tailrace.store.http.CALLS.values(),
     *tailrace.tail.words.CALLS,
+    *tailrace.topics.words.CALLS,
     *tailrace.collect.words.CALLS,
+    *tailrace.collect.words.AGENT_CALLS,
     *tailrace.http.CALLS,
 ]
-
-STATUS: list[tuple[type[errors.TailraceError], int, str]] = [
-    (errors.QueryError, 400, "Query not understood"),
-    (errors.TooLarge, 413, "Too large"),
-    (errors.Unsupported, 415, "Not supported"),
-    (errors.BadInput, 400, "Bad request"),
-    (errors.OverQuota, 429, "Over the quota"),
-    (errors.Busy, 429, "Too busy"),
-    (errors.Refused, 403, "Refused"),
-    (errors.Gone, 410, "No longer there"),
-    (errors.OriginTaken, 409, "This key was used for another body"),
-    (errors.Closed, 503, "Stopping"),
-    (errors.Away, 503, "Something that is needed does not answer"),
-    (errors.DiskFull, 507, "No room on the disk"),
-    (errors.TailraceError, 500, "Failed"),
-]
-
-
-def problem(_: Request, error: Exception) -> Response:
-    """Answer an error: what the world did wrong is said; a fault of the program goes to stderr only."""
-    headers: dict[str, str] = {}
-    position = cure = None
-    if isinstance(error, errors.TailraceError):
-        status, title = next((status, title) for kind, status, title in STATUS if isinstance(error, kind))
-        detail, cure = error.message, error.cure or None
-        position = error.position if isinstance(error, errors.QueryError) else None
-        if isinstance(error, errors.Busy):
-            headers["retry-after"] = str(max(1, math.ceil(error.retry_s)))
-    elif isinstance(error, HTTPException):
-        status, title, detail = error.status_code, error.detail, f"{error.detail}: see /openapi.json"
-        headers.update(error.headers or {})
-    else:
-        status, title, detail = 500, "Internal error", "the server failed; its log says why"
-    body = Problem(f"/problems/{title.lower().replace(' ', '-')}", title, status, detail, position, cure)
-    if isinstance(error, errors.OverQuota):
-        body.limit, body.used, body.allowed = error.limit, error.used, error.allowed
-        until = datetime.now(UTC) + timedelta(seconds=error.retry_s)
-        body.until = until.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Response(msgspec.json.encode(body), status, headers, PROBLEM)
 
 
 def application(process: Process, access: tailrace.access.http.Access) -> ASGIApp:
@@ -112,7 +73,9 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
             *tailrace.ship.http.routes(process.blocks),
             *tailrace.store.http.routes(process.history, process.searches, process.quota),
             *tailrace.tail.http.routes(process.hub, process.connections, process.quota),
+            *tailrace.topics.http.routes(process.kafka, process.connections, process.quota),
             *tailrace.collect.http.routes(process.collecting),
+            *tailrace.collect.http.agent_routes(process.agents),
             *tailrace.access.http.routes(access),
             *tailrace.http.routes(root),
         ],

@@ -1,8 +1,5 @@
 """What every ``Store`` keeps; one suite for all implementations."""
 
-import itertools
-import os
-
 import numpy as np
 import pytest
 
@@ -12,14 +9,12 @@ from tailrace.store.parts.store import PartStore
 from tests.store.clusters import CLUSTERS, clean, client_of, store_of
 from tests.store.logs import Everything, Word, expected, progress, random_batch, random_search, rows_of
 
-NUMBERS = itertools.count()
-
 
 @pytest.fixture(params=["parts", *CLUSTERS])
 def open_store(request, tmp_path):
     opened = []
-    prefix = f"elastic-contract-{os.getpid()}-{next(NUMBERS)}"
-    client = client_of(request.param) if request.param in CLUSTERS else None
+    server = request.getfixturevalue(request.param) if request.param in CLUSTERS else None
+    prefix, client = (server.prefix(), client_of(server)) if server else ("", None)
 
     def make():
         for store in opened:

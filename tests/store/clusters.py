@@ -5,11 +5,11 @@ from contextlib import suppress
 from tailrace.store.elastic.client import Access, Client, NotThere
 from tailrace.store.elastic.store import STATE, ElasticStore
 
-CLUSTERS = {"opensearch": "http://127.0.0.1:19200", "elasticsearch": "http://127.0.0.1:29200"}
+CLUSTERS = ("opensearch", "elasticsearch")
 
 
-def client_of(name: str) -> Client:
-    return Client(Access([CLUSTERS[name]]))
+def client_of(server) -> Client:
+    return Client(Access([server.url]))
 
 
 def clean(client: Client, prefix: str) -> None:

@@ -1,7 +1,7 @@
 """Brokers: how a Kafka cluster is reached, and what is asked of it besides records.
 
 The client is librdkafka (the extra ``kafka``). It looks for brokers that are away by itself, for ever; what it has to
-say about that is kept as one sentence. Nothing here joins a consumer group or commits an offset.
+say about that is kept as one sentence. Only who asks for a ``member`` joins a consumer group and commits offsets.
 
 A partition is a log. Its epoch is the first 8 bytes, big-endian, of the SHA-256 of ``<topic id>/<partition>``: the same
 for everybody, and another one when a topic of the same name is made anew.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
 
+_AGAIN_S = 0.1
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -125,6 +127,16 @@ class Brokers:
             },
         )
 
+    def member(self, said: Callable[[str], None], group: str, settings: Mapping[str, Any]) -> Consumer:
+        """Return a client that reads as a member of a consumer group; it commits nothing by itself.
+
+        ``settings`` are more of librdkafka's. Raises ConfigError, Away.
+        """
+        from confluent_kafka import Consumer
+
+        own = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed"}
+        return _made(Consumer, {**self.settings(said), **own, **settings})
+
     def producer(self, said: Callable[[str], None], more: Mapping[str, Any]) -> Producer:
         """Return a client that writes; ``more`` are settings of librdkafka. Raises ConfigError, Away."""
         from confluent_kafka import Producer
@@ -200,26 +212,34 @@ def places(admin: AdminClient, topics: Iterable[str]) -> dict[int, Place]:
 
 
 def offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[int, int]:
-    """Return an offset of each partition: the one that ``spec`` (an OffsetSpec) means, -1 for none. Raises Away."""
-    from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+    """Return an offset of each partition: the one that ``spec`` (an OffsetSpec) means, -1 for none. Raises Away.
 
-    if not wanted:
-        return {}
+    While the leader of a partition moves it is asked again, for KAFKA_CALL_S_MAX.
+    """
+    from confluent_kafka import KafkaException
+
+    deadline = time.monotonic() + KAFKA_CALL_S_MAX
+    while True:
+        try:
+            return _offsets(admin, wanted, spec) if wanted else {}
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > deadline:
+                raise away(error) from error
+        except TimeoutError as error:
+            raise Away("the brokers do not answer") from error
+        time.sleep(_AGAIN_S)
+
+
+def _offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[int, int]:
+    from confluent_kafka import IsolationLevel, TopicPartition
+
     asked = admin.list_offsets(
         {TopicPartition(place.topic, place.number): spec for place in wanted.values()},
         isolation_level=IsolationLevel.READ_COMMITTED,
         request_timeout=KAFKA_CALL_S_MAX,
     )
     answers = {(one.topic, one.partition): answer for one, answer in asked.items()}
-    found: dict[int, int] = {}
-    for epoch, place in wanted.items():
-        try:
-            found[epoch] = answers[place.topic, place.number].result(KAFKA_CALL_S_MAX + 1).offset
-        except KafkaException as error:
-            raise away(error) from error
-        except TimeoutError as error:
-            raise Away("the brokers do not answer") from error
-    return found
+    return {e: answers[one.topic, one.number].result(KAFKA_CALL_S_MAX + 1).offset for e, one in wanted.items()}
 
 
 def committed(admin: AdminClient, group: str, wanted: Mapping[int, Place]) -> dict[int, int]:

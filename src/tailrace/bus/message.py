@@ -37,7 +37,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Meta
 
-from tailrace.bus.places import Headers, Made, Places, log_headers, origin_headers
+from tailrace.bus.places import Headers, LogHeaders, Made, Places, origin_headers
 from tailrace.limits import BLOCK_STREAM_BYTES_MAX, JSON_DEPTH_MAX, LABELS_MAX, SECOND_NS
 from tailrace.record import LEVEL_NAMES, Batch, Stream
 
@@ -84,7 +84,7 @@ class Encoded:
     """Messages of a batch, row by row: values, headers, timestamps in milliseconds."""
 
     values: list[bytes]
-    headers: list[Made]
+    headers: Sequence[Made]
     times_ms: list[int]
 
 
@@ -109,7 +109,7 @@ class Decoded:
 
 def encode(batch: Batch, *, source: str = "") -> Encoded:
     """Return the messages of a batch; with a ``source``, the offsets of the batch are the places of that."""
-    headers = log_headers(batch, source) if source else origin_headers(batch)
+    headers = LogHeaders(batch, source) if source else origin_headers(batch)
     times = np.maximum(batch.numpy("observed") // _MS_NS, 1).tolist()
     return Encoded(_values(batch), headers, times)
 

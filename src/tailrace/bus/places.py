@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -25,11 +25,30 @@ _PLACE = re.compile(rb"1 (\d{1,18}) (\d{1,18}) (\d{1,9}) (\d{1,9}) (.+)", re.DOT
 _Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
-def log_headers(batch: Batch, source: str) -> list[Made]:
-    """Return the headers of records whose places are their own offsets in the log ``source``."""
-    assert batch.offsets is not None
-    end = b" 0 1 " + source.encode()
-    return [[(HEADER, b"1 %d %d%b" % (at, at + 1, end))] for at in batch.offsets.tolist()]
+class LogHeaders(Sequence[Made]):
+    """The headers of records whose places are their own offsets in the log ``source``, each made when it is asked for.
+
+    Thousands of lists and tuples that live at once keep Python's garbage collector busy: that cost more than the rest.
+    """
+
+    def __init__(self, batch: Batch, source: str) -> None:
+        assert batch.offsets is not None
+        self._offsets: list[int] = batch.offsets.tolist()
+        self._end = b" 0 1 " + source.encode()
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return [self[one] for one in range(*row.indices(len(self)))]
+        at = self._offsets[row]
+        return [(HEADER, b"1 %d %d%b" % (at, at + 1, self._end))]
+
+    def __iter__(self) -> Iterator[Made]:
+        end = self._end
+        for at in self._offsets:
+            yield [(HEADER, b"1 %d %d%b" % (at, at + 1, end))]
 
 
 def origin_headers(batch: Batch) -> list[Made]:

@@ -27,7 +27,8 @@ from tailrace.config import Config
 from tailrace.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tailrace.agent_server import AgentServer, ShippingStatus
+    from tailrace.agent_server import ShippingStatus
+    from tailrace.asked import Asked
     from tailrace.ship.output import OutputStatus
 
 _SAY_S = 0.5
@@ -115,7 +116,9 @@ class _Agent:
         )
         self._shipping = Shipping(self._bus, directory / "dead", host=wanted.collect.host or socket.gethostname())
         self._wanted = wanted
-        self._following = Following(self._bus, wanted, directory, settings, say=_say, applied=self._change)
+        self._following = Following(
+            self._bus, wanted, directory, settings, say=_say, applied=self._change, shipping=self._standing
+        )
         self._directory = directory
         self._started = time.monotonic()
         self._servers: list[Any] | None = None
@@ -173,12 +176,18 @@ class _Agent:
                 self._waited[name] = 10 ** len(str(waiting[name]))
         self._said = now
 
-    def _answering(self) -> AgentServer | None:
+    def _answering(self) -> Asked | None:
         if not self._wanted.agent.listen:
             return None
-        from tailrace.agent_server import AgentServer
+        from tailrace.agent_server import answering
 
-        return AgentServer(self._wanted, self._directory, self._following, self._status)
+        return answering(self._wanted, self._directory, self._following, self._status)
+
+    def _standing(self) -> tuple[int, list[str]]:
+        """Return how many records wait for the server that has the fewest, and what is wrong; from any thread."""
+        outputs = self._shipping.status()
+        said = [": ".join(filter(None, line)) for output in outputs for line in _problems(output)]
+        return max((output.waiting for output in outputs), default=0), said
 
     def _status(self) -> ShippingStatus:
         """Return how it is; from any thread."""

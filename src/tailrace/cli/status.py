@@ -47,6 +47,8 @@ def _shown(name: str, value: object) -> str:
         return "; ".join(map(_output, value)) or "none"
     if name == "quota" and isinstance(value, list):
         return "; ".join(map(_usage, value)) or "without limits"
+    if name == "partitions" and isinstance(value, list):
+        return "; ".join(map(_partition, value)) or "none"
     return "; ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
@@ -85,6 +87,11 @@ def _agent(agent: dict[str, Any]) -> str:
     return (
         f"{agent['host']} ({agent['seen_s_ago']:.0f} s ago{f', {count_text(waiting)} records wait' if waiting else ''})"
     )
+
+
+def _partition(partition: dict[str, Any]) -> str:
+    behind = f" ({count_text(partition['lag'])} to go)" if partition["lag"] else ""
+    return f"{partition['topic']}/{partition['partition']}{behind}"
 
 
 def _output(output: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from tailrace.query.pipes.drop import Drop
 from tailrace.query.pipes.fields import Fields
 from tailrace.query.pipes.limit import Limit
 from tailrace.query.pipes.sort import Sort
+from tailrace.query.pipes.stats import Counted, Key, Stats
+from tailrace.query.pipes.top import Top
 from tailrace.query.pipes.where import Where
 from tailrace.query.plan import All, InTime, Need, Never, Some
 from tailrace.query.times import TIME_MAX_NS, TIME_MIN_NS
@@ -55,12 +58,20 @@ class Query:
                 return not isinstance(pipe, Limit)
         return False
 
-    def run(self, batches: Iterator[Batch]) -> Iterator[Rows]:
+    @property
+    def counts_by(self) -> tuple[Key, ...] | None:
+        """The keys of the groups that suffice in place of records, since the first pipe only counts; None otherwise."""
+        first = self.pipes[0] if self.pipes else None
+        counting = first.counts if isinstance(first, Top) else first
+        return counting.keys if isinstance(counting, Stats) and counting.only_counts else None
+
+    def run(self, batches: Iterator[Batch | Counted]) -> Iterator[Rows]:
         """Yield what the pipes make of batches that the filter was applied to already.
 
+        With ``counts_by`` some of them may be groups that were counted before.
         Reads no further than it has to: a limit ends it. Raises Refused when a bound is reached.
         """
-        stream: Iterator[Rows] = iter(batches)
+        stream: Iterator[Any] = iter(batches)
         for pipe, following in zip_longest(self.pipes, self.pipes[1:]):
             if isinstance(pipe, Where | Fields | Drop):
                 stream = map(pipe.apply, stream)

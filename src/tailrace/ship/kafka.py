@@ -82,6 +82,7 @@ _TOPIC_IS_THERE = 36
 """Errors of Kafka's protocol."""
 _ACKS = ("all", "1", "0")
 _COMPRESSIONS = ("zstd", "lz4", "gzip", "snappy", "none")
+_LEVELS = {"zstd": 1, "gzip": 1}  # the agent shares its machine with whatever writes the logs
 _PLACE = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
 _TOPIC_CHARACTERS_MAX = 249
 
@@ -284,6 +285,7 @@ class KafkaOutput:
                     "enable.idempotence": all_acks,
                     "max.in.flight.requests.per.connection": 5 if all_acks else 1,
                     "compression.type": self.server.compression,
+                    "compression.level": _LEVELS.get(self.server.compression, -1),
                     "partitioner": "murmur2_random",
                     "linger.ms": 5,
                     "batch.size": SHIP_REQUEST_BYTES,
@@ -342,7 +344,7 @@ class KafkaOutput:
         by = self.server.partition_by
         keys = self._keys(batch, [key for _, key in routes], codes)
         spread = by == "spread"
-        # A Python loop over lines: the client takes one object per message.
+        # A Python loop over lines: the client takes one object per message. Naming the arguments would cost 0.4 us.
         produce = producer.produce
         large = max(map(len, encoded.values)) > SHIP_LARGE_BYTES
         for row, (value, headers, time_ms, code, key) in enumerate(
@@ -362,7 +364,7 @@ class KafkaOutput:
                 ):
                     return False
                 continue
-            produce(topic, value, key, number, timestamp=time_ms, headers=headers)  # type: ignore[arg-type]
+            produce(topic, value, key, number, None, None, time_ms, headers)  # type: ignore[arg-type]
         return True
 
     def _keys(self, batch: Batch, of_stream: Sequence[bytes], codes: Sequence[int]) -> Sequence[bytes | None]:

@@ -20,6 +20,7 @@ from typing import Literal, Protocol
 
 from tailrace.cursor import Cursor, Position
 from tailrace.query.filters import Filter
+from tailrace.query.pipes.stats import Counted, Key
 from tailrace.record import Batch
 
 Order = Literal["newest", "oldest", "arrival", "arrival_newest"]
@@ -31,12 +32,24 @@ OFFSET_MAX = 10**18
 
 
 @dataclass(frozen=True, slots=True)
+class Grouping:
+    """Who only counts records by these keys says so: a store that can count them itself puts the groups into ``found``.
+
+    Then it leaves those records out of the scan. What ``found`` holds is complete when the scan has ended.
+    """
+
+    keys: tuple[Key, ...]
+    found: list[Counted] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """Which records, in which order, how many.
 
     ``first_ns`` and ``last_ns`` bound the time, both included; ``start`` and ``stop`` the cursors, as [start, stop). A
     cursor there means its log only; a checkpoint bounds each log, and ``stop`` leaves out those that it does not name.
     ``after`` is the (time, cursor) of the last record of the page before: only records behind it in the order count.
+    ``grouping`` is for searches in any order and without a limit.
     """
 
     filter: Filter
@@ -47,6 +60,7 @@ class Search:
     order: Order | None = None
     limit: int | None = None
     after: tuple[int, Cursor] | None = None
+    grouping: Grouping | None = None
 
     def within(self, epoch: int) -> tuple[int, int] | None:
         """Return the offsets [first, next) of one log that are asked for; None when nothing of it is."""

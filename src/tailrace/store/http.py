@@ -33,9 +33,10 @@ from tailrace.limits import (
     SECOND_NS,
 )
 from tailrace.query import Query, parse
+from tailrace.query.pipes.stats import Counted
 from tailrace.query.times import parse_duration, parse_span
 from tailrace.record import Batch, rfc3339
-from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Cancelled, Progress, Search
+from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Cancelled, Grouping, Progress, Search
 from tailrace.store.pool import Answer, Pool, Work
 from tailrace.store.search import History
 from tailrace.store.words import (
@@ -126,11 +127,12 @@ class Searching:
             order=None if query.is_aggregate and not query.rows_wanted() else self._given.order,
             limit=query.rows_wanted() if query.pipes else limit,
             after=page.after,
+            grouping=None if query.counts_by is None else Grouping(query.counts_by),
         )
         opening, complete = b"" if self._lines else b'{"records":[', True
         try:
             with closing(self._history.scan(asked, progress)) as scan:
-                for rows in self._rows(query, scan, limit):
+                for rows in self._rows(query, scan, limit, asked.grouping):
                     yield opening + (b"\n".join(rows) + b"\n" if self._lines else b",".join(rows))
                     opening = b"" if self._lines else b","
         except Cancelled:
@@ -150,9 +152,11 @@ class Searching:
         else:
             yield opening.removeprefix(b",") + b"]," + end[1:]
 
-    def _rows(self, query: Query, scan: Iterator[Batch], limit: int) -> Iterator[list[bytes]]:
+    def _rows(
+        self, query: Query, scan: Iterator[Batch], limit: int, grouping: Grouping | None
+    ) -> Iterator[list[bytes]]:
         """Yield encoded rows up to the limit, and remember the last record."""
-        for found in query.run(self._watched(scan)):
+        for found in query.run(self._watched(scan, grouping)):
             start = 0
             while start < len(found) and self._count < limit:
                 stop = min(start + SEARCH_CHUNK_ROWS, start + limit - self._count, len(found))
@@ -164,10 +168,12 @@ class Searching:
             if self._count >= limit:
                 return
 
-    def _watched(self, scan: Iterator[Batch]) -> Iterator[Batch]:
+    def _watched(self, scan: Iterator[Batch], grouping: Grouping | None) -> Iterator[Batch | Counted]:
         for batch in scan:
             self._source = batch
             yield batch
+        if grouping is not None:
+            yield from grouping.found
 
     def _remember(self, piece: Any) -> None:
         """Keep (time, cursor) of the last row; its time is with the record it came from, whatever pipes left of it."""
@@ -336,8 +342,8 @@ def routes(history: History, pool: Pool, quota: Quota) -> list[BaseRoute]:
             )
             saved = f"tailrace-{call.path.rpartition('/')[2]}.ndjson" if form == "ndjson" else ""
             key, now_s = cost_key(call.path, given, time.time_ns()), time.monotonic()
-            account = quota.account(name_of(request.scope), now_s)
-            account.open_search(key, now_s)
+            account = await quota.ask(name_of(request.scope), now_s, key)
+            account.open_search(key, time.monotonic())
 
             def bill(seconds: float, timed_out: bool) -> None:
                 account.close_search(key, seconds, timed_out=timed_out, now_s=time.monotonic())

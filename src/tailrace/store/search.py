@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from tailrace.bus import Log
 from tailrace.cursor import Checkpoint, Cursor, Position
@@ -33,9 +31,11 @@ from tailrace.limits import (
 )
 from tailrace.query import Query
 from tailrace.query.filters.logic import Everything
+from tailrace.query.pipes.stats import STREAM, Key
 from tailrace.query.plan import Need, OfStream
 from tailrace.record import LEVEL_NAMES, Batch, Stream
 from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Progress, Search, Snapshot, Store
+from tailrace.store.counts import Values, counting, one_bucket, over_time, parted
 from tailrace.store.parts.scan import Block, Source, interleave, ordered, unordered
 from tailrace.tally import NOTHING
 
@@ -72,20 +72,6 @@ class Facets:
     counts: dict[str, int]
     sampled: int
     complete: bool
-
-
-@dataclass(slots=True)
-class _Values:
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, values: pa.Array) -> None:
-        for entry in pc.value_counts(values.drop_null()).to_pylist():
-            self.counts[entry["values"]] = self.counts.get(entry["values"], 0) + entry["counts"]
-        if len(self.counts) > GROUPS_MAX:
-            raise TooLarge(f"more than {GROUPS_MAX} different values", cure="Narrow the query or the time.")
-
-    def top(self, limit: int | None) -> dict[str, int]:
-        return dict(sorted(self.counts.items(), key=lambda entry: (-entry[1], entry[0]))[:limit])
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,22 +295,21 @@ class History:
                 counts[value] = np.zeros(buckets, np.int64)
             counts[value] += added
 
-        plain = replace(search, order=None, limit=None, after=None, first_ns=max(search.first_ns, first_ns))
+        keys = (Key("time", span_ns), *([Key(by)] if by else []))
+        plain = counting(replace(search, first_ns=max(search.first_ns, first_ns)), keys)
         for batch in self.scan(plain, progress):
-            bucket = _one_bucket(batch, first_ns, span_ns)
+            bucket = one_bucket(batch, first_ns, span_ns)
             if isinstance(batch, Block) and bucket is not None and by in (None, "level"):
                 for name, count in zip(LEVEL_NAMES, batch.part.levels[batch.number].tolist(), strict=True):
                     if count:
                         add(name if by else None, (np.arange(buckets) == bucket) * count)
                 continue
             places = (batch.numpy("time") - first_ns) // span_ns
-            if by is None:
-                counts[None] += np.bincount(places, minlength=buckets)
-                continue
-            values = batch.column(by).dictionary_encode(null_encoding="encode")
-            codes = values.indices.to_numpy()
-            for code, value in enumerate(values.dictionary.to_pylist()):
-                add(value, np.bincount(places[codes == code], minlength=buckets))
+            for value, some in parted(batch, by):
+                add(value, np.bincount(places[some], minlength=buckets))
+        for known in plain.grouping.found if plain.grouping else ():
+            for value, places, rows in over_time(known):
+                add(value, np.bincount((places - first_ns) // span_ns, rows, buckets).astype(np.int64))
         return Histogram(first_ns, span_ns, counts)
 
     def _range(self, search: Search, progress: Progress) -> tuple[int, int]:
@@ -341,9 +326,11 @@ class History:
 
     def values(self, search: Search, name: str, limit: int, progress: Progress) -> dict[str, int]:
         """Return the values of an attribute with their counts, the most frequent first. Raises TooLarge."""
-        values = _Values()
-        for batch in self.scan(replace(search, order=None, limit=None, after=None), progress):
+        values, plain = Values(), counting(search, (Key(name),))
+        for batch in self.scan(plain, progress):
             values.add(batch.column(name))
+        for known in plain.grouping.found if plain.grouping else ():
+            values.count(zip(known.columns[0].to_pylist(), known.rows.to_pylist(), strict=True))
         return values.top(limit)
 
     def fields(self, search: Search, progress: Progress) -> Facets:
@@ -373,7 +360,14 @@ class History:
     def streams(self, search: Search, progress: Progress) -> dict[Stream, StreamFacts]:
         """Return who spoke, how much, and when first and last. Raises TooLarge."""
         found: dict[Stream, StreamFacts] = {}
-        for batch in self.scan(replace(search, order=None, limit=None, after=None), progress):
+        plain = counting(search, (STREAM,))
+
+        def add(stream: Stream, rows: int, first_ns: int, last_ns: int) -> None:
+            facts = found.setdefault(stream, StreamFacts())
+            facts.rows += rows
+            facts.first_ns, facts.last_ns = min(facts.first_ns, first_ns), max(facts.last_ns, last_ns)
+
+        for batch in self.scan(plain, progress):
             codes, times, streams = batch.stream_codes, batch.numpy("time"), batch.streams
             first = np.full(len(streams), TIME_MAX_NS, np.int64)
             last = np.full(len(streams), TIME_MIN_NS, np.int64)
@@ -381,12 +375,15 @@ class History:
             np.maximum.at(last, codes, times)
             for code, rows in enumerate(np.bincount(codes, minlength=len(streams)).tolist()):
                 if rows:
-                    facts = found.setdefault(streams[code], StreamFacts())
-                    facts.rows += rows
-                    facts.first_ns = min(facts.first_ns, int(first[code]))
-                    facts.last_ns = max(facts.last_ns, int(last[code]))
+                    add(streams[code], rows, int(first[code]), int(last[code]))
             if len(found) > GROUPS_MAX:
                 raise TooLarge(f"more than {GROUPS_MAX} streams", cure="Narrow the query or the time.")
+        for known in plain.grouping.found if plain.grouping else ():
+            assert known.first_ns is not None
+            assert known.last_ns is not None
+            columns = (*known.columns, known.rows, known.first_ns, known.last_ns)
+            for json, rows, first_ns, last_ns in zip(*(column.to_pylist() for column in columns), strict=True):
+                add(Stream.parse(json), rows, first_ns, last_ns)
         return found
 
     def tally(self, query: Query, start: Position, stop: Position, progress: Progress) -> int:
@@ -450,14 +447,6 @@ class _OnBus:
         assert self.offsets is not None
         assert whole.offsets is not None
         return whole if len(whole) == len(self.offsets) else whole.filter(np.isin(whole.offsets, self.offsets))
-
-
-def _one_bucket(batch: Batch, first_ns: int, span_ns: int) -> int | None:
-    """Return the bucket that a whole block of a part lies in; None when it has several, or is not a whole block."""
-    if not isinstance(batch, Block) or batch.rows is not None:
-        return None
-    begins, ends = ((time_ns - first_ns) // span_ns for time_ns in batch.bounds)
-    return begins if begins == ends else None
 
 
 def _behind(snapshot: Snapshot, oldest: Position, epoch: int) -> Cursor:

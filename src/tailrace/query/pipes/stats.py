@@ -108,6 +108,24 @@ def default_name(function: str, field: str | None) -> str:
     return function if field is None else f"{function}({field})"
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Groups of records that somebody else has counted: for each the value of every key, and ``rows``, int64.
+
+    ``columns`` are as ``Key.of`` gives them. ``first_ns`` and ``last_ns`` (int64) are the times of the first and the
+    last record of each group, if they were asked for: with the key ``STREAM``, whose values are the JSON of streams.
+    """
+
+    keys: tuple[Key, ...]
+    columns: tuple[pa.Array, ...]
+    rows: pa.Array
+    first_ns: pa.Array | None = None
+    last_ns: pa.Array | None = None
+
+
+STREAM = Key("stream")
+
+
 @dataclass(frozen=True)
 class Stats:
     """``aggregates`` for each group of ``keys``; without keys there is one group, even of no rows at all."""
@@ -119,7 +137,12 @@ class Stats:
         by = f" by {', '.join(map(str, self.keys))}" if self.keys else ""
         return f"stats {', '.join(map(str, self.aggregates))}{by}"
 
-    def run(self, stream: Iterator[Rows]) -> Iterator[Table]:
+    @property
+    def only_counts(self) -> bool:
+        """Whether groups that somebody else has counted are as good as their records."""
+        return all(aggregate.function == "count" and aggregate.field is None for aggregate in self.aggregates)
+
+    def run(self, stream: Iterator[Rows | Counted]) -> Iterator[Table]:
         """Yield one table, in the order of its keys. Raises Refused beyond a bound."""
         groups = _Groups(GROUPS_MAX, "groups", "group by fewer fields, or by bin(F, step)")
         kept: dict[Aggregate, _Groups] = {
@@ -130,6 +153,12 @@ class Stats:
             if aggregate.keeps_values
         }
         for rows in stream:
+            if isinstance(rows, Counted):
+                columns = {f"k{i}": column for i, column in enumerate(rows.columns)}
+                counts = {f"a{i}_0": ("sum", rows.rows) for i in range(len(self.aggregates))}
+                if len(rows.rows):
+                    groups.add(columns, {"rows": ("sum", rows.rows), **counts}, None)
+                continue
             if not len(rows):
                 continue
             keys = {f"k{i}": key.of(rows) for i, key in enumerate(self.keys)}

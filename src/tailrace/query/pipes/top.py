@@ -10,7 +10,7 @@ from tailrace.query.filters.field import Field
 from tailrace.query.pipes import Rows
 from tailrace.query.pipes.limit import Limit
 from tailrace.query.pipes.sort import Sort
-from tailrace.query.pipes.stats import Aggregate, Key, Stats
+from tailrace.query.pipes.stats import Aggregate, Counted, Key, Stats
 from tailrace.query.pipes.where import Where
 from tailrace.query.scan import Scanner, listed
 
@@ -25,9 +25,14 @@ class Top:
     def __str__(self) -> str:
         return f"top {self.rows} {listed((self.name,))}"
 
-    def run(self, stream: Iterator[Rows]) -> Iterator[Rows]:
+    @property
+    def counts(self) -> Stats:
+        """The pipe that counts the values."""
+        return Stats((Aggregate("count", None, "count"),), (Key(self.name),))
+
+    def run(self, stream: Iterator[Rows | Counted]) -> Iterator[Rows]:
         """Yield one table. Raises Refused beyond GROUPS_MAX values."""
-        counts = Stats((Aggregate("count", None, "count"),), (Key(self.name),)).run(stream)
+        counts = self.counts.run(stream)
         present = map(Where(Field(self.name, Exists())).apply, counts)
         return Limit(self.rows).run(Sort((("count", True), (self.name, False))).run(present))
 

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 _JSON, _LINES = "application/json", "application/x-ndjson"
 _READ_BYTES = 256 * KIB
-_OLDEST = {"elasticsearch": (8, 0), "opensearch": (2, 4)}
-"""The first versions with a point in time (OpenSearch) and with what the mapping uses."""
+_OLDEST = {"elasticsearch": (8, 0), "opensearch": (3, 3)}
+"""The first versions that go on in the order of shards behind a page (``_shard_doc``), and know all that is mapped."""
 
 
 class Away(TailraceError):

@@ -36,7 +36,7 @@ from tailrace.query.times import TIME_MAX_NS, TIME_MIN_NS
 from tailrace.query.tokens import CJK, LATIN, fold, run_tokens, runs, tokens
 from tailrace.record import LEVEL_NAMES
 from tailrace.store.elastic.document import LABEL_NAMES
-from tailrace.store.elastic.terms import CUT, number_term, term_name, term_token
+from tailrace.store.elastic.term import CUT, number_term, term_name, term_token
 from tailrace.store.search import OneStream
 
 Dsl = dict[str, Any]

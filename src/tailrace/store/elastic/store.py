@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from tailrace.cursor import Checkpoint, Cursor
+from tailrace.cursor import Checkpoint, Cursor, Position
 from tailrace.errors import TailraceError
 from tailrace.limits import (
     DAY_NS,
@@ -41,13 +41,12 @@ from tailrace.limits import (
     ELASTIC_TOLD_LOGS_MAX,
 )
 from tailrace.query.filters import Filter
+from tailrace.query.pipes.stats import Counted, Key
 from tailrace.record import Batch, rfc3339
 from tailrace.store import TIME_MIN_NS, Progress, Search
-from tailrace.store.elastic import document, mapping
+from tailrace.store.elastic import document, groups, mapping
 from tailrace.store.elastic.client import AnswerTooLarge, Client, NotThere, Rejected
 from tailrace.store.elastic.compile import ALL, NONE, Dsl, all_of, compiled, none_of, some_of, times
-
-Position = Cursor | Checkpoint
 
 STATE = "tailrace.state"
 """The index of what stores that are written by ``add`` remember, a document for each prefix."""
@@ -203,7 +202,7 @@ class ElasticStore:
                 self._client.refresh(f"{self.prefix}-*")
                 self._seen = time.monotonic(), position
             position = self._seen[1]
-        return position, {cursor.epoch: cursor.offset for cursor in _cursors(position)}
+        return position, {} if position is None else {cursor.epoch: cursor.offset for cursor in position.cursors}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,13 +244,23 @@ class ElasticSnapshot:
         progress.check()
         ranges = _ranges(search, self._ends)
         bounds = compiled(search.filter)
-        query = all_of([bounds.maybe, _within(search, ranges)])
+        within = _within(search, ranges)
+        query = all_of([bounds.maybe, within])
         left = search.limit
         if not ranges or query == NONE or left == 0:
             return
-        for page in self._pages(search, query, bounds.exact, progress):
+        exact = bounds.exact
+        if search.grouping is not None:
+            counted = self._count(search, search.grouping.keys, bounds.surely, within, progress)
+            if counted is not None:
+                search.grouping.found.append(counted[0])
+                query = all_of([query, none_of(counted[1])])
+                if counted[1] == bounds.maybe:
+                    return
+                exact = False
+        for page in self._pages(search, query, exact, progress):
             mask = _in_ranges(page, ranges)
-            if not bounds.exact:
+            if not exact:
                 mask &= _matching(page, search.filter)
             rows = np.flatnonzero(mask)[:left]
             progress.matched += len(rows)
@@ -264,10 +273,7 @@ class ElasticSnapshot:
 
     def _pages(self, search: Search, query: Dsl, exact: bool, progress: Progress) -> Iterator[_Page]:
         index = self._indices(search)
-        if index not in self._pits:
-            self._pits[index] = self._client.open_point_in_time(index, ELASTIC_KEEP_S)
-        pit = self._pits[index]
-        if pit is None:
+        if self._pit(index) is None:
             return
         size = ELASTIC_PAGE_ROWS_FIRST
         if search.limit is not None:
@@ -276,28 +282,52 @@ class ElasticSnapshot:
         if search.after is not None and search.order is not None:
             body["search_after"] = _after(search)
         while True:
-            progress.check()
-            body.update(size=size, pit={"id": pit, "keep_alive": f"{ELASTIC_KEEP_S}s"})
             try:
-                text = self._client.raw("POST", "/_search", body, _WHOLE, progress=progress)
+                answer, answer_bytes = self._ask(index, {**body, "size": size}, progress)
             except AnswerTooLarge:
                 if size == 1:
                     raise
                 size = max(size // 8, 1)
                 continue
-            answer = orjson.loads(text)
-            pit = self._pits[index] = answer.get("pit_id", pit)
             hits = answer["hits"]["hits"]
             progress.scanned_records += len(hits)
-            progress.scanned_bytes += len(text)
             if hits:
                 batch, epochs = document.batch_of([hit["_source"] for hit in hits])
                 yield _Page(batch, epochs, hits[-1]["sort"], len(hits))
             if len(hits) < size:
                 return
             body["search_after"] = hits[-1]["sort"]
-            fits = int(ELASTIC_PAGE_BYTES * len(hits) / len(text))
+            fits = ELASTIC_PAGE_BYTES * len(hits) // answer_bytes
             size = max(min(4 * size, fits, ELASTIC_PAGE_ROWS_MAX), 1)
+
+    def _pit(self, index: str) -> str | None:
+        if index not in self._pits:
+            self._pits[index] = self._client.open_point_in_time(index, ELASTIC_KEEP_S)
+        return self._pits[index]
+
+    def _ask(self, index: str, body: Mapping[str, Any], progress: Progress) -> tuple[Any, int]:
+        """Return an answer about some indices, and how many bytes it had."""
+        progress.check()
+        pit = {"id": self._pit(index), "keep_alive": f"{ELASTIC_KEEP_S}s"}
+        text = self._client.raw("POST", "/_search", {**body, "pit": pit}, _WHOLE, progress=progress)
+        progress.scanned_bytes += len(text)
+        answer = orjson.loads(text)
+        self._pits[index] = answer.get("pit_id", pit["id"])
+        return answer, len(text)
+
+    def _count(
+        self, search: Search, keys: Sequence[Key], surely: Dsl, within: Dsl, progress: Progress
+    ) -> tuple[Counted, Dsl] | None:
+        """Have the cluster count what surely matches; return the groups, and the query for what is in them."""
+        sources = groups.sources(keys)
+        index = self._indices(search)
+        if sources is None or surely == NONE or self._pit(index) is None:
+            return None
+        counted = all_of([surely, sources.known])
+        found = groups.count(
+            sources, all_of([counted, within]), lambda body: self._ask(index, body, progress)[0], progress
+        )
+        return found, counted
 
     def _indices(self, search: Search) -> str:
         """Return the indices that may hold what a search asks for: those of its days, or all."""
@@ -305,7 +335,7 @@ class ElasticSnapshot:
         if last - first >= ELASTIC_DAYS_MAX:
             return f"{self._prefix}-*"
         days = [document.index_name(self._prefix, day) for day in range(first, last + 1)]
-        return ",".join([*days, document.index_name(self._prefix, document.UNDATED)])
+        return ",".join([*days, f"{self._prefix}-undated-*"])
 
 
 _WHOLE = {"allow_partial_search_results": "false"}
@@ -321,31 +351,15 @@ def _sort(search: Search) -> list[dict[str, Any]]:
 def _after(search: Search) -> list[Any]:
     assert search.after is not None
     time_ns, cursor = search.after
-    if isinstance(cursor, int):
-        cursor = Cursor(1, cursor)
     place = [f"{cursor.epoch:016x}", cursor.offset]
     return [time_ns, *place] if search.order in ("newest", "oldest") else place
 
 
-def _cursors(position: Position | None) -> Sequence[Cursor]:
-    if position is None:
-        return ()
-    return (position,) if isinstance(position, Cursor) else position.cursors
-
-
 def _ranges(search: Search, ends: Mapping[int, int]) -> dict[int, tuple[int, int]]:
     """Return for each log the offsets [first, next) that are asked for, and are here."""
-    starts = {cursor.epoch: cursor.offset for cursor in _cursors(search.start)}
-    stops = {cursor.epoch: cursor.offset for cursor in _cursors(search.stop)}
-    found: dict[int, tuple[int, int]] = {}
-    for epoch, end in ends.items():
-        if isinstance(search.start, Cursor) and epoch not in starts:
-            continue
-        first = starts.get(epoch, 0)
-        behind = end if search.stop is None else min(end, stops.get(epoch, 0))
-        if first < behind:
-            found[epoch] = first, behind
-    return found
+    asked = {epoch: within for epoch in ends if (within := search.within(epoch)) is not None}
+    found = {epoch: (first, min(behind, ends[epoch])) for epoch, (first, behind) in asked.items()}
+    return {epoch: within for epoch, within in found.items() if within[0] < within[1]}
 
 
 def _within(search: Search, ranges: Mapping[int, tuple[int, int]]) -> Dsl:

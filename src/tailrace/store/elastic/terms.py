@@ -22,7 +22,6 @@ what orjson writes, so a quote in it begins or ends a name or a value: ``","`` s
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -33,32 +32,15 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tailrace.limits import ELASTIC_NAME_CHARS_MAX, ELASTIC_TOKEN_CHARS_MAX
+from tailrace.limits import ELASTIC_TOKEN_CHARS_MAX
 from tailrace.query.filters.field import ATTRIBUTES
 from tailrace.query.filters.value import NUMBER, bools, numbers
 from tailrace.query.tokens import placed_tokens, spaced_tokens, text_bytes, tokens
 from tailrace.record import Batch, Stream
+from tailrace.store.elastic import shapes
+from tailrace.store.elastic.term import CUT, number_keys, number_term, term_name, term_token
 
-CUT = "+"
-"""Stands among the words, and among the terms, of a record of which a token was cut."""
-
-_KEPT = re.compile(r"[\w.@$/-]+")
-_DIGITS = np.frombuffer(b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz", np.uint8)
 _NUMBER = re.compile(NUMBER)
-_SIGN = np.uint64(1 << 63)
-
-
-@lru_cache(maxsize=65_536)
-def term_name(name: str) -> str:
-    """Return a field's name as it stands in a term."""
-    if len(name) > ELASTIC_NAME_CHARS_MAX:
-        return "%" + hashlib.sha256(name.encode()).hexdigest()
-    return name if _KEPT.fullmatch(name) else re.sub(r"[^\w.@$/-]", lambda found: f"%{ord(found[0]):x};", name)
-
-
-def term_token(token: str) -> str:
-    """Return a token as it stands in a term."""
-    return token[:ELASTIC_TOKEN_CHARS_MAX]
 
 
 def words(messages: pa.StringArray) -> pa.StringArray:
@@ -69,23 +51,6 @@ def words(messages: pa.StringArray) -> pa.StringArray:
     if gaps.max(initial=0) > ELASTIC_TOKEN_CHARS_MAX:  # of two messages together, perhaps
         made = pc.replace_substring_regex(made, rf"([^ ]{{{ELASTIC_TOKEN_CHARS_MAX}}})[^ ]+", rf"\1 {CUT}")
     return made
-
-
-def number_keys(values: np.ndarray) -> pa.StringArray:
-    """Return 11 characters for each float64 (no NaN) that sort, byte by byte, as the numbers do."""
-    bits = (values + 0.0).view(np.uint64)  # -0.0 becomes 0.0
-    ranked = np.where(bits & _SIGN, ~bits, bits | _SIGN)
-    shifts = np.array([58, 52, 46, 40, 34, 28, 22, 16, 10, 4], np.uint64)
-    digits = np.empty((len(values), 11), np.uint8)
-    digits[:, :10] = (ranked[:, None] >> shifts) & np.uint64(63)
-    digits[:, 10] = ranked & np.uint64(15)
-    ends = np.arange(0, 11 * len(values) + 1, 11, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(_DIGITS[digits].tobytes()))
-
-
-def number_term(name: str, value: float) -> str:
-    """Return the term of one number in a field."""
-    return f"#{term_name(name)}:{number_keys(np.array([value]))[0].as_py()}"
 
 
 def terms(batch: Batch) -> pa.StringArray:
@@ -126,23 +91,77 @@ def _of_value(name: str, text: str, *, composite: bool) -> Iterator[str]:
 def _of_fields(batch: Batch, texts: pa.StringArray) -> pa.StringArray:
     """Return the terms of each row's ``fields``."""
     held = bools(pc.fill_null(pc.greater(pc.binary_length(texts), 2), False))
-    odd = held & _nested(texts)
-    rows = np.flatnonzero(held & ~odd)
-    found: list[str | None] = [None] * len(batch)
+    nested = held & _nested(texts)
+    left = np.zeros(len(batch), bool)
     columns: list[pa.StringArray] = []
-    if len(rows):
-        flat, whole = _of_flat(batch, texts.take(pa.array(rows)), rows)
-        odd[rows[~whole]] = True
-        place = np.full(len(batch), -1)
-        place[rows] = np.arange(len(rows))
-        columns.append(pc.fill_null(flat.take(pa.array(place, mask=place < 0)), ""))
-    for row in np.flatnonzero(odd).tolist():
-        # A Python loop over lines: what is nested or has escapes is parsed.
+    for rows, take in ((np.flatnonzero(held & ~nested), _of_flat), (np.flatnonzero(nested), _of_shaped)):
+        if len(rows):
+            made, whole = take(batch, texts.take(pa.array(rows)), rows)
+            left[rows[~whole]] = True
+            place = np.full(len(batch), -1)
+            place[rows[whole]] = np.flatnonzero(whole)
+            columns.append(pc.fill_null(made.take(pa.array(place, mask=place < 0)), ""))
+    found: list[str] = [""] * len(batch) if left.any() else []
+    for row in np.flatnonzero(left).tolist():
+        # A Python loop over lines: few are neither flat nor like others.
         stream = Stream.parse(batch.array("stream")[row].as_py())
         found[row] = " ".join(_of_object(orjson.loads(texts[row].as_py()), stream.labels))
-    if odd.any():
-        columns.append(pc.fill_null(pa.array(found, pa.string()), ""))
+    if found:
+        columns.append(pa.array(found, pa.string()))
     return pc.binary_join_element_wise(*columns, " ") if columns else pa.array([""] * len(batch))
+
+
+def _of_shaped(batch: Batch, texts: pa.StringArray, rows: np.ndarray) -> tuple[pa.StringArray, np.ndarray]:
+    """Return the terms of objects with anything in them, and which of them could be taken apart."""
+    taken = shapes.take_apart(texts)
+    sets = [frozenset(stream.labels) for stream in batch.streams]
+    label_sets = list(dict.fromkeys(sets))
+    of_stream = np.array([label_sets.index(one) for one in sets])
+    pairs = taken.shapes.indices.to_numpy() * len(label_sets) + of_stream[batch.stream_codes[rows]]
+    used, codes = np.unique(pairs, return_inverse=True)
+    known = taken.shapes.dictionary.to_pylist()
+    found = [shapes.shape_of(known[one // len(label_sets)], label_sets[one % len(label_sets)]) for one in used.tolist()]
+    whole = np.array([shape.good for shape in found], bool)[codes]
+    if not whole.all():
+        kept = np.repeat(whole, taken.counts)
+        values, counts, some = taken.values.filter(pa.array(kept)), taken.counts[whole], codes[whole]
+    else:
+        values, counts, some = taken.values, taken.counts, codes
+    places, at = shapes.places_of(found, some)
+    distinct = values.dictionary_encode()
+    both = pa.array(at.astype(np.int64) * len(distinct.dictionary) + distinct.indices.to_numpy()).dictionary_encode()
+    place, value = np.divmod(both.dictionary.to_numpy(), len(distinct.dictionary) or 1)
+    of_value, escaped = _of_places(distinct.dictionary.take(pa.array(value)), places, place)
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    codes_of_values = both.indices.to_numpy()
+    joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(ends), of_value.take(pa.array(codes_of_values))), " ")
+    fixed = pa.array([" ".join(shape.terms) for shape in found], pa.string()).take(pa.array(some))
+    made = pc.binary_join_element_wise(joined, fixed, " ")
+    if escaped.any():
+        bad = np.unique(np.repeat(np.flatnonzero(whole), counts)[escaped[codes_of_values]])
+        keep = ~np.isin(np.flatnonzero(whole), bad)
+        made = made.filter(pa.array(keep))
+        whole[bad] = False
+    place_of = np.full(len(rows), -1)
+    place_of[whole] = np.arange(len(made))
+    return made.take(pa.array(place_of, mask=place_of < 0)), whole
+
+
+def _of_places(values: pa.StringArray, places: list[shapes.Place], at: np.ndarray) -> tuple[pa.StringArray, np.ndarray]:
+    """Return the terms of values as JSON writes them, in their places, and which of them have an escape in JSON."""
+    names = pa.array([place.name for place in places], pa.string()).take(pa.array(at))
+    plain = _of_members(values, names)
+    around = pa.array([place.around for place in places], pa.list_(pa.string())).take(pa.array(at))
+    rows = pc.list_parent_indices(around).to_numpy()
+    if not len(rows):
+        return plain, np.zeros(len(values), bool)
+    cut, token_at = placed_tokens(values.take(pa.array(rows)))
+    used = np.flatnonzero(bools(pc.not_equal(cut, "")))
+    inside = _cut_terms(cut.take(pa.array(used)), around.flatten(), token_at[used], "~")
+    inside = [(texts, rows[which]) for texts, which in inside]
+    escaped = np.zeros(len(values), bool)
+    escaped[rows] = bools(pc.match_substring(values.take(pa.array(rows)), shapes.ESCAPED))
+    return pc.binary_join_element_wise(plain, _joined(inside, len(values)), " "), escaped
 
 
 def _nested(texts: pa.StringArray) -> np.ndarray:
@@ -204,12 +223,7 @@ def _of_values(texts: pa.StringArray, names: pa.StringArray) -> pa.StringArray:
     used = bools(pc.not_equal(cut, ""))
     if not used.all():
         cut, at = cut.filter(pa.array(used)), at[used]
-    found: list[tuple[pa.StringArray, np.ndarray]] = []
-    if len(cut) and pc.max(pc.binary_length(cut)).as_py() > ELASTIC_TOKEN_CHARS_MAX:
-        long = np.flatnonzero(pc.utf8_length(cut).to_numpy() > ELASTIC_TOKEN_CHARS_MAX)
-        found.append((pa.array([CUT] * len(long), pa.string()), rows[at[long]]))
-        cut = pc.utf8_slice_codeunits(cut, 0, ELASTIC_TOKEN_CHARS_MAX)
-    found.append((pc.binary_join_element_wise(cut, names.take(pa.array(at)), "="), rows[at]))
+    found = [(made, rows[which]) for made, which in _cut_terms(cut, names, at, "=")]
     named = np.flatnonzero(bools(pc.not_equal(names, "")))
     texts, names, rows = texts.take(pa.array(named)), names.take(pa.array(named)), rows[named]
     found.append((pc.binary_join_element_wise("", names, "="), rows))
@@ -219,6 +233,18 @@ def _of_values(texts: pa.StringArray, names: pa.StringArray) -> pa.StringArray:
         name = pc.binary_join_element_wise("#", names.take(pa.array(is_number)), "")
         found.append((pc.binary_join_element_wise(name, number_keys(values[is_number]), ":"), rows[is_number]))
     return _joined(found, total)
+
+
+def _cut_terms(
+    cut: pa.StringArray, names: pa.StringArray, at: np.ndarray, sign: str
+) -> list[tuple[pa.StringArray, np.ndarray]]:
+    """Return the terms of tokens, each with the index of its name; ``at`` is the index of the name of a token."""
+    found: list[tuple[pa.StringArray, np.ndarray]] = []
+    if len(cut) and pc.max(pc.binary_length(cut)).as_py() > ELASTIC_TOKEN_CHARS_MAX:
+        long = np.flatnonzero(pc.utf8_length(cut).to_numpy() > ELASTIC_TOKEN_CHARS_MAX)
+        found.append((pa.array([CUT] * len(long), pa.string()), at[long]))
+        cut = pc.utf8_slice_codeunits(cut, 0, ELASTIC_TOKEN_CHARS_MAX)
+    return [*found, (pc.binary_join_element_wise(cut, names.take(pa.array(at)), sign), at)]
 
 
 def _of_object(parsed: Mapping[str, Any], labels: Mapping[str, str]) -> Iterator[str]:
