@@ -34,7 +34,7 @@ export type Frame =
 /** The position behind a frame. */
 export function behind(frame: Frame): string {
   if (frame.event === "rows" || frame.event === "at" || frame.event === "progress") return frame.next;
-  return frame.event === "gap" ? frame.to : (frame.checkpoint ?? "");
+  return frame.event === "gap" ? (frame.next ?? frame.to) : (frame.checkpoint ?? "");
 }
 
 /** One answer of the long-poll: at once what there is, else what comes within so many seconds. */

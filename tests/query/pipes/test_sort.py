@@ -1,7 +1,9 @@
+import orjson
 import pytest
 
 from tailrace.errors import Refused
 from tailrace.limits import SORT_ROWS_MAX
+from tailrace.query import parse
 from tailrace.query.pipes.sort import Sort
 from tests.query.records import batch, fields, messages, rows
 
@@ -51,3 +53,10 @@ def test_too_many_rows_are_refused_with_a_cure():
     with pytest.raises(Refused) as caught:
         list(Sort((("message", False),)).run(batches))
     assert "limit" in caught.value.cure
+
+
+@pytest.mark.parametrize("query", ["| sort f", "| fields f | sort f", "| sort f | limit 3"])
+def test_records_of_several_logs_keep_their_cursors(query):
+    logs = [fields(1, 4).placed(0xA, 10), fields(2, 3).placed(0xB, 5)]
+    found = [orjson.loads(row)["cursor"] for made in parse(query, 0).run(iter(logs)) for row in made.json_rows()]
+    assert found == ["a-10", "b-5", "b-6", "a-11"][: 3 if "limit" in query else 4]

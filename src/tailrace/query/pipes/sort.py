@@ -35,20 +35,37 @@ class Sort:
             held.append(rows)
             count += len(rows)
             if keep is not None and keep <= SORT_ROWS_MAX and count > 2 * most + 8192:
-                held = [self._sorted(held, most)]
-                count = len(held[0])
+                held = self._sorted(held, most)
+                count = sum(map(len, held))
             elif count > SORT_ROWS_MAX and (keep is None or keep > SORT_ROWS_MAX):
                 raise Refused(f"more than {SORT_ROWS_MAX:,} rows to sort", cure="put '| limit N' behind it, or filter")
         if held:
-            yield self._sorted(held, keep)
+            yield from self._sorted(held, keep)
 
-    def _sorted(self, held: list[Rows], keep: int | None) -> Rows:
+    def _sorted(self, held: list[Rows], keep: int | None) -> list[Rows]:
+        """Return the rows in order, those of one log that are neighbours together."""
         tables = [rows for rows in held if isinstance(rows, Table)]
         rows = Table.concat(tables) if tables else Batch.concat([rows for rows in held if isinstance(rows, Batch)])
-        orders = [np.arange(len(rows)) if rows.offsets is None else rows.offsets]
+        epochs = np.repeat(np.array([one.epoch for one in held], np.uint64), [len(one) for one in held])
+        orders = [np.arange(len(rows)) if rows.offsets is None else rows.offsets, epochs]
         for name, down in reversed(self.keys):
             orders += _ranks(rows, name, down)
-        return rows.take(np.lexsort(orders)[:keep])
+        order = np.lexsort(orders)[:keep]
+        epochs = epochs[order]
+        return [_of_log(rows.take(run), int(epochs[first])) for run, first in zip(*_runs(order, epochs), strict=True)]
+
+
+def _runs(order: np.ndarray, epochs: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+    """Cut an order where the log changes; return the pieces and where each begins."""
+    cuts = np.flatnonzero(epochs[1:] != epochs[:-1]) + 1
+    return np.split(order, cuts), [0, *cuts.tolist()]
+
+
+def _of_log(rows: Rows, epoch: int) -> Rows:
+    """Return rows as those of one log."""
+    if isinstance(rows, Table):
+        return Table(rows.columns, epoch=epoch, offsets=rows.offsets)
+    return Batch(rows.columns, epoch=epoch, offsets=rows.offsets)
 
 
 def _ranks(rows: Rows, name: str, down: bool) -> list[np.ndarray]:
