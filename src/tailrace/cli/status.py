@@ -41,15 +41,10 @@ def _shown(name: str, value: object) -> str:
         if name.endswith("_bytes"):
             return bytes_text(value)
         return f"{value:.1f} s" if name.endswith("_s") else count_text(value)
-    if name == "agents" and isinstance(value, list):
-        return "; ".join(map(_agent, value)) or "none"
-    if name == "outputs" and isinstance(value, list):
-        return "; ".join(map(_output, value)) or "none"
-    if name == "quota" and isinstance(value, list):
-        return "; ".join(map(_usage, value)) or "without limits"
-    if name == "partitions" and isinstance(value, list):
-        return "; ".join(map(_partition, value)) or "none"
-    return "; ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    said = {"agents": _agent, "outputs": _output, "quota": _usage, "partitions": _partition}.get(name, str)
+    return "; ".join(map(said, value)) or ("without limits" if name == "quota" else "none")
 
 
 def _collecting(answer: dict[str, Any]) -> str:

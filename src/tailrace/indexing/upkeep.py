@@ -5,8 +5,8 @@ that nobody wants; then again whenever a process starts, so a new version brings
 it, nothing is read, and it is said.
 
 An index holds a day (store/elastic/document.py). Once all of that day is older than the retention it is deleted as a
-whole, so there is no policy to be kept in the cluster, and both products do the same. Whoever of the group has partition
-0 of a topic does it; should two of them do it at once, the second one finds nothing to delete.
+whole, so there is no policy to be kept in the cluster, and both products do the same. Whoever of the group has
+partition 0 of a topic does it; should two of them do it at once, the second one finds nothing to delete.
 """
 
 from __future__ import annotations
