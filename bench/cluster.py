@@ -100,6 +100,7 @@ def done(process: Process) -> int:
 def index() -> None:
     """Index a topic of text, and one of JSON."""
     kafka, elastic = os.environ["BENCH_KAFKA"], os.environ["BENCH_ELASTIC"]
+    admin = AdminClient({"bootstrap.servers": kafka})
     kinds = {"text": texts(100_000), "json": lines(0, 100_000)}
     for kind, content in kinds.items():
         topic = f"bench-{kind}-{secrets.token_hex(4)}"
@@ -117,7 +118,7 @@ def index() -> None:
             figure(f"index_{kind}_speed", (LINES - first) / took, "lines/s")
             figure(f"index_{kind}_memory_peak", process.status("VmHWM") / 1024, "MiB", asked=200)
             figure(f"index_{kind}_memory_growth", (process.status("VmHWM") - early) / 1024, "MiB")
-        AdminClient({"bootstrap.servers": kafka}).delete_topics([topic])[topic].result(60)
+        admin.delete_topics([topic])[topic].result(60)
 
 
 PARTS = {"index": index}

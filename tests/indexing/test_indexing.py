@@ -1,6 +1,7 @@
 """What an indexer does when the cluster, the messages or Kafka are not as one wishes; with real ones of all."""
 
 import json
+import secrets
 import time
 
 import pytest
@@ -62,6 +63,22 @@ def test_what_the_mapping_refuses_is_a_dead_letter_and_the_rest_is_written(
     assert any("log.level" in problem for problem in running.problems())
     running.stop()
     assert committed(kafka, f"{prefix}-index", topic) == {0: 7, 1: 5}
+
+
+@ONE
+def test_a_dead_letter_that_kafka_does_not_take_is_kept_without_its_content(
+    kafka, search_server, topic, sender, prefix, index
+):
+    kafka.topic(name=f"{topic}-dead", config={"max.message.bytes": "2000"})
+    running = index()
+    until(lambda: running.ready, 60)
+    search_server.call("PUT", f"/{today(prefix)}", {"mappings": {"properties": {"log.level": {"type": "ip"}}}})
+    sender.send(1, message="n={} " + secrets.token_hex(3_000))
+    until(lambda: running.status().dead == 1, 60)
+    ((one, said),) = letters(kafka, topic, 1)
+    assert one.value() is None
+    assert int(said["tailrace-dead-cut"]) > 6_000
+    assert (said["tailrace-dead-topic"], said["tailrace-dead-offset"]) == (topic, "0")
 
 
 @ONE

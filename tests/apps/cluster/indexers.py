@@ -26,10 +26,14 @@ class Indexer:
     def said(self):
         return self.log.read_text()
 
+    @property
+    def url(self):
+        """Where it answers."""
+        return until(lambda: re.search(r"answering at (\S+)", self.said()))[1]
+
     def get(self, path):
         """Return what it answers."""
-        found = until(lambda: re.search(r"answering at (\S+)", self.said()))
-        with urlopen(found[1] + path, timeout=10) as answer:
+        with urlopen(self.url + path, timeout=10) as answer:
             return answer.read().decode()
 
     def status(self):

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from tests.apps.cluster.indexers import Indexer
-from tests.apps.programs import until
+from tests.apps.programs import tailrace, until
 from tests.indexing.lines import Sender, Sending, committed, messages, numbered, wait_for
 
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
@@ -75,6 +75,7 @@ def test_processes_that_come_and_go_share_the_partitions_and_write_each_line_onc
     with Sending(Sender(kafka, topic), PARTITIONS, lines=10, pause_s=0.05) as sending:
         running = [indexer()]
         until(lambda: len(running[0].partitions()) == PARTITIONS, 60)
+        assert f"{topic}/0" in tailrace("status", "--server", running[0].url).stdout.decode()
         running += [indexer(), indexer()]
         until(lambda: sorted(len(one.partitions()) for one in running) == [1, 1, 2], 60)
         assert running[0].stop() == 0
@@ -83,3 +84,10 @@ def test_processes_that_come_and_go_share_the_partitions_and_write_each_line_onc
     assert messages(search_server, prefix) == numbered(range(sending.sender.sent))
     assert [one.stop() for one in running[1:]] == [0, 0]
     assert sum(committed(kafka, f"{prefix}-index", topic).values()) == sending.sender.sent
+
+
+def test_an_indexer_without_a_kafka_or_a_cluster_says_what_to_name():
+    lost = tailrace("index")
+    assert (lost.returncode, lost.stdout) == (2, b"")
+    assert b"--kafka" in lost.stderr
+    assert b"--elastic" in tailrace("index", "--kafka", "127.0.0.1:9").stderr
