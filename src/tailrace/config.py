@@ -2,7 +2,7 @@
 
 Order: defaults, the file, ``TAILRACE_SECTION__KEY``, flags; the last that says something wins. A key that nobody
 knows is an error with a suggestion, never ignored. Sizes are bytes or ``10 GB`` / ``10 GiB``, spans ``30d`` ``12h``.
-knows is an error with a suggestion, never ignored. Sizes are bytes or ``10 GB`` / ``10 GiB``, spans ``30d`` ``12h``.
+What there is to set is in ``sections.py``; what applies while the program runs, when the file changes, in ``LIVE``.
 """
 
 from __future__ import annotations
