@@ -24,7 +24,7 @@ _TEMPLATE = "{time} {partition}:{offset} {key} {message}"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take what to do, and for it which topic, from where, and how to show it."""
     parser.usage = "tailrace kafka topics | tail TOPIC [QUERY ...] [options]"
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="topics or tail")
     topics = actions.add_parser("topics", help="which topics there are", description="Which topics there are.")
     topics.usage = "tailrace kafka topics [options]"
     topics.add_argument("--partitions", action="store_true", help="each partition by itself")
