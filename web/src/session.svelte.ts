@@ -89,7 +89,10 @@ export class Session {
 
   /** Go to a topic of Kafka, to the list of them (without a name), or (null) back to the logs. */
   enter(topic: Topic | null, query = ""): void {
-    this.ask({ topic, query, columns: [...columnsOf(topic)], range: START.range, live: true, replay: 0 });
+    const columns = [...columnsOf(topic)];
+    // Partitions come one after another; a person reads them as one.
+    const order = topic ? "event" : START.order;
+    this.ask({ topic, query, columns, order, range: START.range, live: true, replay: 0, patterns: false });
   }
 
   /** Ask the brokers which topics there are. */

@@ -81,10 +81,14 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def options_of(command: str) -> dict[str, list[str]]:
-    """Return the long options of one command, each with the values it chooses from, if it does."""
+    """Return the long options of one command and its actions, each with the values it chooses from, if it does."""
     parser = argparse.ArgumentParser()
     _module(command).add_arguments(parser)
-    options = [(word, action) for action in parser._actions for word in action.option_strings]
+    parsers = [parser]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            parsers += action.choices.values()
+    options = [(word, action) for one in parsers for action in one._actions for word in action.option_strings]
     return {word: list(map(str, action.choices or [])) for word, action in options if word.startswith("--")}
 
 
