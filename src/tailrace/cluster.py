@@ -20,15 +20,13 @@ from tailrace.bus.topic import KafkaBus
 from tailrace.config import Config, seconds
 from tailrace.cursor import Checkpoint, Cursor, Position
 from tailrace.errors import ConfigError, TailraceError
+from tailrace.indexing.indexing import group_of
 from tailrace.limits import CLUSTER_LOOK_S, INDEXERS_STILL_S, SECOND_NS
 from tailrace.metrics import Metrics
 from tailrace.pipeline.foreign import understand
 from tailrace.store.elastic.client import Client
 from tailrace.store.elastic.store import ElasticStore
 from tailrace.store.empty import EmptyStore
-
-GROUP = "tailrace-index"
-"""The consumer group of the indexers."""
 
 
 class Cluster:
@@ -49,6 +47,7 @@ class Cluster:
         brokers = config.kafka.cluster
         self.bus = KafkaBus(brokers, topic, understand, also=others)
         self._admin = brokers.admin(self.bus.say)
+        self._group = group_of(config.elastic.index)
         self._elastic: Client | None = None
         self.store: ElasticStore | EmptyStore = EmptyStore()
         self.name = f"{brokers.name}/{','.join(config.kafka.topics)}"
@@ -123,5 +122,5 @@ class Cluster:
     def _committed(self) -> Position | None:
         """Return how far the indexers have written everything; None when they have begun with nothing. Raises Away."""
         wanted: dict[int, Place] = {one.epoch: one.place for one in self.bus.partitions()}
-        found = committed(self._admin, GROUP, wanted)
+        found = committed(self._admin, self._group, wanted)
         return Checkpoint.of(Cursor(epoch, offset) for epoch, offset in found.items()) if found else None

@@ -9,26 +9,27 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tailrace.bus.brokers import Brokers
 from tailrace.bus.kafka import KafkaLog
-from tailrace.cluster import GROUP
 from tailrace.cursor import Cursor
+from tailrace.indexing.indexing import group_of
 from tailrace.pipeline.foreign import understand
 from tailrace.store.elastic.client import Access, Client
 from tailrace.store.elastic.store import ElasticStore
-from tests.apps.cluster.conftest import PARTITIONS
-from tests.apps.cluster.writing import Writer, by_file
+from tests.apps.cluster.writing import by_file
 from tests.apps.programs import until
 from tests.apps.tail.reading import tailing
-from tests.servers.kafka import Cluster
+from tests.servers.kafka import Kafka
 
 
 class Indexer:
     """Does what indexers do, as far as it is told to: writes documents, then commits."""
 
-    def __init__(self, kafka: Cluster, topic: str, store: ElasticStore) -> None:
+    def __init__(self, kafka: Kafka, topic: str, store: ElasticStore) -> None:
         self.topic = topic
         self.log = KafkaLog(Brokers(tuple(kafka.bootstrap.split(","))), [topic], understand)
         self._store = store
-        self._consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": GROUP, "log_level": 0})
+        self._consumer = Consumer(
+            {"bootstrap.servers": kafka.bootstrap, "group.id": group_of(store.prefix), "log_level": 0}
+        )
 
     def index(self, number: int, stop: int, committed: int) -> None:
         """Write a partition up to ``stop``, and commit less: it died in between."""
@@ -49,10 +50,8 @@ class Indexer:
 
 
 @pytest.fixture
-def made(start_kafka, opensearch, start, tmp_path):
-    """A cluster of the test's own, because the group of the indexers is the same for all; a writer and a server."""
-    kafka = start_kafka()
-    writer = Writer(kafka.bootstrap, kafka.topic(PARTITIONS), PARTITIONS)
+def made(kafka, writer, opensearch, start):
+    """A writer, an indexer and a server, with an index of their own."""
     index = f"i{writer.topic.replace('-', '')}"
     client = Client(Access([opensearch.url]))
     indexer = Indexer(kafka, writer.topic, ElasticStore(client, index))

@@ -28,7 +28,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
-from tailrace.errors import ConfigError, TailraceError
+from tailrace.errors import Away, ConfigError, TailraceError
 from tailrace.limits import (
     ELASTIC_ANSWER_BYTES_MAX,
     ELASTIC_CALL_S_MAX,
@@ -48,10 +48,6 @@ _JSON, _LINES = "application/json", "application/x-ndjson"
 _READ_BYTES = 256 * KIB
 _OLDEST = {"elasticsearch": (8, 0), "opensearch": (3, 3)}
 """The first versions that go on in the order of shards behind a page (``_shard_doc``), and know all that is mapped."""
-
-
-class Away(TailraceError):
-    """No node answers; worth another try."""
 
 
 class AnswerTooLarge(TailraceError):
