@@ -47,7 +47,7 @@ programs: $(UV)
 
 # Kept in .cache until the version in tests/servers/*.pom.xml is another.
 SERVERS = $(patsubst %,.cache/%/fetched,kafka opensearch elasticsearch)
-MAVEN = mvn --batch-mode --quiet -Dstyle.color=never -f $< org.apache.maven.plugins:maven-dependency-plugin:3.8.1
+MAVEN = mvn --batch-mode --quiet -f $< org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 .cache/kafka/fetched: tests/servers/kafka.pom.xml
 	rm -rf $(@D)
 	$(MAVEN):copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$(@D)/libs

@@ -24,7 +24,8 @@ descriptors stay bounded.
 Each row is a test with real processes and real files: an application writes lines that carry a number and a checksum, a
 ledger remembers each whole one, and what the search gives is compared with it: nothing lost, doubled, torn or out of
 order. With `tailrace agent`, its server and the proxy that misbehaves between them are real, too. Crash scenarios (D02,
-D05, D06, E24) kill each process 50 times at random moments; `SEED=7` repeats a run. Where the power fails, an ext4 of
+D05, D06, E24) kill each process at random moments, again and again; `SEED=7` repeats a run, `KILLS=50` makes more.
+Where the power fails, an ext4 of
 its own is shut down without its log, so that nothing is left but what was synced.
 
 The logs lie on the file system of the temporary directory. On ext4 the inode of a deleted file is given to the next one

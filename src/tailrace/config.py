@@ -22,8 +22,17 @@ from msgspec import Meta, Struct
 from tailrace.api import suggestion
 from tailrace.collect import entries
 from tailrace.collect.entries import Rule, Wish
+from tailrace.collect.gateway import Etcd
 from tailrace.errors import ConfigError
-from tailrace.limits import CONFIG_BYTES_MAX, SPOOL_BYTES, SPOOL_BYTES_MIN, TAILS_MAX, TOKEN_TAILS_MAX
+from tailrace.limits import (
+    CONFIG_BYTES_MAX,
+    ETCD_GONE_S_MAX,
+    ETCD_GONE_S_MIN,
+    SPOOL_BYTES,
+    SPOOL_BYTES_MIN,
+    TAILS_MAX,
+    TOKEN_TAILS_MAX,
+)
 from tailrace.lines import Mask
 
 if TYPE_CHECKING:
@@ -199,6 +208,7 @@ class Config(Struct, forbid_unknown_fields=True):
     agent: Agent = msgspec.field(default_factory=Agent)
     quota: Quota = msgspec.field(default_factory=Quota)
     elastic: Elastic = msgspec.field(default_factory=Elastic)
+    etcd: Etcd = msgspec.field(default_factory=Etcd)
 
     @property
     def directory(self) -> Path:
@@ -285,6 +295,12 @@ def _values(config: Config) -> None:
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
         config.collect.start = config.collect.start.upper().replace(" ", "")
+    config.etcd.check()
+    if not ETCD_GONE_S_MIN <= seconds(config.etcd.gone_after) <= ETCD_GONE_S_MAX:
+        raise ConfigError(
+            f"etcd.gone_after: {config.etcd.gone_after!r}",
+            cure=f"It is {ETCD_GONE_S_MIN} to {ETCD_GONE_S_MAX} seconds, like 60s.",
+        )
     entries.check(config.collect.entries, config.collect.rules, config.collect.redact)
 
 
@@ -327,10 +343,10 @@ def _known_below(collect: Mapping[str, Any], where: str) -> None:
     tables = [(f"collect.entries[{n}]", one, Wish) for n, one in enumerate(listed if isinstance(listed, list) else [])]
     tables += [(f"collect.rules.{name}", one, Rule) for name, one in (named.items() if isinstance(named, dict) else [])]
     for place, table, kind in tables:
-        known = [field.encode_name for field in msgspec.structs.fields(kind)]
-        for key in table if isinstance(table, dict) else ():
-            if key not in known:
-                raise ConfigError(f"{where}: there is no key {place}.{key}", cure=suggestion(key, known))
+        try:
+            entries.known(table, kind, place)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error.message}", cure=error.cure) from error
 
 
 def _of_text(section: str, key: str, text: str, where: str) -> Any:

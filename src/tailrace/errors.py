@@ -13,6 +13,8 @@ TailraceError            a message, and the cure
     Locked               another process has it
     DiskFull             no room; nothing acknowledged is lost
     Damaged              bytes are not what was written
+  Away                   a server that is needed beside us does not answer
+  Changed                somebody else has changed it meanwhile
   OriginTaken            the place a batch was read from was taken already, in part
   Closed                 the component was shut down
 """
@@ -103,6 +105,14 @@ class DiskFull(DataError):
 
 class Damaged(DataError):
     """Bytes on disk are not the bytes that were written."""
+
+
+class Away(TailraceError):
+    """A server that is needed beside us does not answer."""
+
+
+class Changed(TailraceError):
+    """What was to be replaced is not there any more: somebody else has changed it."""
 
 
 class OriginTaken(TailraceError):

@@ -152,6 +152,41 @@ CHECK_FILES_SHOWN = 5
 CHECK_FILES_MAX = 100_000
 """Names of an entry that `tailrace check` looks at."""
 
+# -- etcd ------------------------------------------------------------------------------------------------------
+ETCD_CONNECT_S_MAX = 3.0
+ETCD_ANSWER_S_MAX = 5.0
+"""A member of etcd that takes longer to be reached, or to answer, is away."""
+ETCD_RETRY_S_MIN = 0.5
+ETCD_RETRY_S_MAX = 15.0
+"""etcd is tried again after so long, twice as long each time."""
+ETCD_QUIET_S_MAX = 30.0
+"""A watch on which nothing was said for so long is begun anew: its connection may be dead. It costs two calls."""
+ETCD_KEYS_MAX = 120
+ADDRESSES_MAX = 32
+"""Keys that an agent reads (etcd takes 128 operations at once), and addresses of its machine in their names."""
+REMOTE_BYTES_MAX = 512 * KIB
+REMOTE_ENTRIES_MAX = 1_000
+ETCD_MESSAGE_BYTES_MAX = 32 * MIB
+"""One value that says what is followed (etcd itself takes 1.5 MiB), and the longest answer: all agents at once."""
+ETCD_GONE_S_MIN = 5
+ETCD_GONE_S_MAX = 3_600
+"""The lease of an agent's state: it is gone so long after the agent. Kept alive three times as often."""
+SEEN_S = 7 * 86_400
+"""That an agent was there is known for so long; machines that come and go do not fill etcd."""
+STATE_LOOK_S = 5.0
+STATE_STALE_S = 600.0
+LAG_STEP_BYTES = 1 * MIB
+LAG_STEP_RECORDS = 1_000
+"""An agent looks so often whether its state is different, and writes it then, or after so long: etcd keeps every
+version until it is compacted. Lags of one power of two are the same; all below these are told as 0."""
+STATE_PROBLEMS_MAX = 10
+STATE_PROBLEM_CHARACTERS_MAX = 300
+AGENTS_LISTED_MAX = 5_000
+AGENTS_FRESH_S = 1.0
+"""The list of agents is asked of etcd so often at most, however many people look at it."""
+AGENT_CALLS_MAX = 16
+"""Calls about single agents that wait for etcd."""
+
 # -- bus -------------------------------------------------------------------------------------------------------
 BATCH_ROWS_MAX = 65_536
 """Rows of one frame on the bus; also what a reader must be able to hold at once."""

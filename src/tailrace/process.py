@@ -17,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily
 import tailrace
 from tailrace.access.quota import Allowance, Quota
 from tailrace.bus.disk import DiskBus
+from tailrace.collect.agents import Directory
 from tailrace.collect.words import Collecting, CollectParameters
 from tailrace.config import Config, Settings, seconds, size
 from tailrace.following import Following, redacted
@@ -63,6 +64,7 @@ class Process:
         self.hub = Hub(self.bus, self.history)
         self.connections = Connections()
         self.workers = Workers(self.hub, self.connections, directory / "bus")
+        self.agents = Directory(config.etcd) if config.etcd.endpoints else None
         self.following = Following(self.bus, config, directory, settings, [self._pushed]) if collecting else None
         self._measure()
 
@@ -93,6 +95,8 @@ class Process:
         """Stop in the order that lets nothing be lost that is on its way."""
         if self.following:
             self.following.stop()
+        if self.agents:
+            self.agents.stop()
         self.push.close()
         self.blocks.close()
         self.searches.close()

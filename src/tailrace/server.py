@@ -52,6 +52,7 @@ CALLS: list[Call] = [
     *tailrace.store.http.CALLS.values(),
     *tailrace.tail.words.CALLS,
     *tailrace.collect.words.CALLS,
+    *tailrace.collect.words.AGENT_CALLS,
     *tailrace.http.CALLS,
 ]
 
@@ -64,6 +65,8 @@ STATUS: list[tuple[type[errors.TailraceError], int, str]] = [
     (errors.Busy, 429, "Too busy"),
     (errors.Refused, 403, "Refused"),
     (errors.Gone, 410, "No longer there"),
+    (errors.Changed, 409, "Changed meanwhile"),
+    (errors.Away, 503, "Not reachable"),
     (errors.OriginTaken, 409, "This key was used for another body"),
     (errors.Closed, 503, "Stopping"),
     (errors.DiskFull, 507, "No room on the disk"),
@@ -104,6 +107,7 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
             *tailrace.store.http.routes(process.history, process.searches, process.quota),
             *tailrace.tail.http.routes(process.hub, process.connections, process.quota),
             *tailrace.collect.http.routes(process.collecting),
+            *tailrace.collect.http.agent_routes(process.agents),
             *tailrace.access.http.routes(access),
             *tailrace.http.routes(root),
         ],

@@ -6,22 +6,22 @@
     proxy                                               proxies before servers (proxy.py)
 
 A shared server is started when the first test asks for it, once for all workers of a run (run.py). Where it cannot be
-had the test is skipped with the reason; it fails with CI=true or TAILRACE_SERVERS=required. What was there is told at
-the end of the run.
+had the test is skipped with the reason; it fails with CI=true or TAILRACE_SERVERS=required. One that runs elsewhere is
+used where TAILRACE_TESTS_OPENSEARCH=http://HOST:PORT, or that of another name, says so: of another version, or in a
+hurry. What was there is told at the end of the run.
 """
+
+import importlib
+import os
 
 import pytest
 
-from tests.servers import elasticsearch as elasticsearch_server
-from tests.servers import etcd as etcd_server
-from tests.servers import kafka as kafka_server
-from tests.servers import opensearch as opensearch_server
-from tests.servers import redis as redis_server
 from tests.servers.proxy import Proxy
-from tests.servers.run import Absent, Run
+from tests.servers.run import START_SECONDS, Absent, Run
 from tests.servers.search import SearchServer
 
 RUN = pytest.StashKey[Run]()
+TEST_SECONDS = 180  # as any other test has
 SHARED = ("kafka", "opensearch", "elasticsearch", "etcd", "redis")
 
 
@@ -36,12 +36,16 @@ def pytest_unconfigure(config):
         config.stash[RUN].end()
 
 
-def pytest_runtest_setup(item):
-    """Note which servers the test uses, for the table."""
-    asked = {name.removeprefix("start_") for name in item.fixturenames}
-    if "search_server" in asked:
-        asked.add(item.callspec.params["search_server"])
-    item.user_properties += [("server", name) for name in SHARED if name in asked]
+def pytest_collection_modifyitems(items):
+    """Let what waits for a server wait, and note which servers a test uses, for the table."""
+    for item in items:
+        asked = {name.removeprefix("start_") for name in item.fixturenames}
+        if "search_server" in asked and hasattr(item, "callspec"):
+            asked.add(item.callspec.params["search_server"])
+        used = [("server", name) for name in SHARED if name in asked]
+        item.user_properties += used
+        if used and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(START_SECONDS + TEST_SECONDS))
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -50,7 +54,8 @@ def pytest_terminal_summary(terminalreporter, config):
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
             for name, value in report.user_properties:
-                tests[value] += name == "server"
+                if name == "server":
+                    tests[value] += 1
     known = config.stash[RUN].known()
     if not known and not any(tests.values()):
         return
@@ -64,17 +69,17 @@ def pytest_terminal_summary(terminalreporter, config):
 @pytest.fixture(scope="session")
 def kafka(request):
     """A cluster of three brokers."""
-    return kafka_server.Kafka(_shared(request, "kafka", kafka_server)["bootstrap"])
+    return _module("kafka").Kafka(_shared(request, "kafka")["bootstrap"])
 
 
 @pytest.fixture(scope="session")
 def opensearch(request):
-    return SearchServer("opensearch", **_shared(request, "opensearch", opensearch_server))
+    return SearchServer("opensearch", **_shared(request, "opensearch"))
 
 
 @pytest.fixture(scope="session")
 def elasticsearch(request):
-    return SearchServer("elasticsearch", **_shared(request, "elasticsearch", elasticsearch_server))
+    return SearchServer("elasticsearch", **_shared(request, "elasticsearch"))
 
 
 @pytest.fixture(scope="session", params=["opensearch", "elasticsearch"])
@@ -84,29 +89,29 @@ def search_server(request):
 
 @pytest.fixture(scope="session")
 def etcd(request):
-    return etcd_server.KeyValues(_shared(request, "etcd", etcd_server)["url"])
+    return _module("etcd").KeyValues(_shared(request, "etcd")["url"])
 
 
 @pytest.fixture(scope="session")
 def redis(request):
     """The address of a Redis."""
-    return _shared(request, "redis", redis_server)["url"]
+    return _shared(request, "redis")["url"]
 
 
 @pytest.fixture
 def start_kafka(request, tmp_path):
     """Start clusters of the test's own: see Cluster for what can be asked for."""
-    yield from _of_its_own(request, tmp_path, "kafka", kafka_server.Cluster)
+    yield from _of_its_own(request, tmp_path, "kafka", "Cluster")
 
 
 @pytest.fixture
 def start_etcd(request, tmp_path):
-    yield from _of_its_own(request, tmp_path, "etcd", etcd_server.Etcd)
+    yield from _of_its_own(request, tmp_path, "etcd", "Etcd")
 
 
 @pytest.fixture
 def start_redis(request, tmp_path):
-    yield from _of_its_own(request, tmp_path, "redis", redis_server.Redis)
+    yield from _of_its_own(request, tmp_path, "redis", "Redis")
 
 
 @pytest.fixture
@@ -123,13 +128,21 @@ def proxy():
         each.close()
 
 
-def _shared(request, name, module):
+def _module(name):
+    """Import what is about a server when a test needs it: most runs need none of the clients."""
+    return importlib.import_module(f"tests.servers.{name}")
+
+
+def _shared(request, name):
     run = request.config.stash[RUN]
-    return run.server(name, lambda directory: module.start(run, directory))
+    if there := os.environ.get(f"TAILRACE_TESTS_{name.upper()}"):
+        return run.server(name, lambda _: {"bootstrap" if name == "kafka" else "url": there, "version": f"at {there}"})
+    return run.server(name, lambda directory: _module(name).start(run, directory))
 
 
 def _of_its_own(request, tmp_path, name, kind):
     run = request.config.stash[RUN]
+    kind = getattr(_module(name), kind)
     started = []
 
     def one(*arguments, **more):

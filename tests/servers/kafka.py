@@ -1,5 +1,6 @@
 """Kafka: brokers that are controllers as well (KRaft), each a process with a directory."""
 
+import contextlib
 import functools
 import secrets
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.apps.programs import until
@@ -124,7 +126,9 @@ class Cluster(Kafka):
 
     def _all_there(self, brokers):
         admin = AdminClient({"bootstrap.servers": self.direct, "log_level": 0})
-        return len(admin.list_topics(timeout=10).brokers) == brokers
+        with contextlib.suppress(KafkaException):
+            return len(admin.list_topics(timeout=10).brokers) == brokers
+        return False
 
 
 def start(run, directory):

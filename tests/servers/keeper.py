@@ -2,7 +2,8 @@
 
 A test run holds the lock as long as it lives, whatever it dies of, and a worker of it may die sooner than the program
 may. So nobody of the run is the parent of the program: a child of this is, which goes on by itself, and kills it as
-soon as it can have the lock. Who wants to end the program sooner kills what PIDFILE names, which has its own session.
+soon as it can have the lock. Who wants to end the program sooner kills what PIDFILE names, which has its own session;
+PIDFILE is gone when the program is.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ def keep(lock, pid_file, command, started):
     os.write(started, b".")
     threading.Thread(target=end_with_the_run, args=(lock, program.pid), daemon=True).start()
     program.wait()
+    Path(pid_file).unlink()
 
 
 if __name__ == "__main__":

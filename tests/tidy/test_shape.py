@@ -22,6 +22,7 @@ TESTS = ROOT / "tests"
 TESTED_ELSEWHERE = {
     # Wiring, which only a whole process can show.
     "agent.py": "apps/test_follow.py",
+    "collect/agents.py": "apps/cluster/test_agents.py",
     "collect/words.py": "collect/test_http.py",
     "following.py": "apps/test_entries.py",
     "lines.py": "sources/test_file.py",
@@ -37,6 +38,7 @@ TESTED_ELSEWHERE = {
     "sources/known.py": "sources/test_twins.py",
     # Commands, as a person runs them.
     "cli/agent.py": "apps/agent/test_life.py",
+    "cli/agents.py": "apps/cluster/test_agents.py",
     "cli/__main__.py": "cli/test_cli.py",
     "cli/check.py": "cli/test_cli.py",
     "cli/completion.py": "cli/test_cli.py",

@@ -260,6 +260,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The agents that etcd knows */
+        get: operations["agents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{host}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an agent is to follow */
+        get: operations["agents_host"];
+        /** Have an agent follow these entries (409: somebody else has changed them since they were read) */
+        put: operations["put_agents_host"];
+        post?: never;
+        /** Remove an agent's entries, and what is remembered of it when it has gone */
+        delete: operations["delete_agents_host"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/status": {
         parameters: {
             query?: never;
@@ -839,6 +875,76 @@ export interface components {
             error?: string;
             /** @default [] */
             restart_needed?: string[];
+        };
+        /**
+         * Agents
+         * @description All agents that etcd knows, by name. ``etcd`` is false where none is configured.
+         */
+        Agents: {
+            etcd: boolean;
+            agents: components["schemas"]["KnownAgent"][];
+            more: boolean;
+        };
+        /**
+         * KnownAgent
+         * @description An agent that etcd knows. ``revision`` is that of the entries below ``agents/``; 0: there are none.
+         *
+         *         ``here``: it lives. ``stopped``: it was ended in order. ``gone``: its end is not known. ``awaited``: it has entries
+         *         and was never seen, or not for a week. ``seen`` is about when one was heard of that is not here.
+         */
+        KnownAgent: {
+            host: string;
+            /** @enum {unknown} */
+            condition: "awaited" | "gone" | "here" | "stopped";
+            revision: number;
+            seen: string | null;
+            version: string | null;
+            state: components["schemas"]["AgentState"] | null;
+        };
+        /**
+         * AgentState
+         * @description What an agent says of itself: the JSON that it keeps in etcd, below ``state/``, for as long as it lives.
+         *
+         *         ``lag_bytes`` of files are not read yet; so many records wait on its disk for the server that has the fewest.
+         *         Both are told roughly: small ones are 0. ``allow`` are the roots below which others may have it read,
+         *         ``rules`` the names of its own rules of redaction, which an entry may use.
+         */
+        AgentState: {
+            host: string;
+            version: string;
+            ips: string[];
+            started: string;
+            at: string;
+            files: number;
+            lag_bytes: number;
+            waiting_records: number;
+            entries: number;
+            problems: string[];
+            sources: components["schemas"]["SourceState"][];
+            allow: string[];
+            rules: string[];
+        };
+        /**
+         * SourceState
+         * @description A key of etcd from which an agent has entries: since which revision, and why a newer value is not taken.
+         */
+        SourceState: {
+            key: string;
+            revision: number;
+            entries: number;
+            error: string;
+        };
+        /**
+         * AgentEntries
+         * @description What an agent is to follow: the text of its key, which was written at ``revision`` (0: there is none).
+         *
+         *         ``problem`` is what is wrong with it.
+         */
+        AgentEntries: {
+            host: string;
+            revision: number;
+            value: string;
+            problem: string;
         };
         /**
          * Status
@@ -1478,6 +1584,139 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Collecting"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    agents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agents"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    agents_host: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description In the path. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentEntries"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_agents_host: {
+        parameters: {
+            query: {
+                revision: number;
+            };
+            header?: never;
+            path: {
+                /** @description In the path. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentEntries"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_agents_host: {
+        parameters: {
+            query: {
+                revision: number;
+            };
+            header?: never;
+            path: {
+                /** @description In the path. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentEntries"];
                 };
             };
             /** @description What went wrong */

@@ -77,7 +77,7 @@ export class Session {
 
   /** Change the view and ask again. */
   ask(change: Partial<View>): void {
-    Object.assign(this.view, { cursor: "", at: "" }, change);
+    Object.assign(this.view, { cursor: "", at: "", agents: false, agent: "" }, change);
     this.draft = this.view.query;
     this.#remember(this.view.query);
     history.pushState(null, "", toAddress(this.view));

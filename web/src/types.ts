@@ -16,6 +16,10 @@ export type Row = Schemas["Counted"]["records"][number];
 /** A hole in what is shown; a jump to now makes one as well. */
 export type Gap = Omit<Schemas["GapFrame"], "why"> & { why: Schemas["GapFrame"]["why"] | "jumped" };
 
+export type Agents = Schemas["Agents"];
+export type KnownAgent = Schemas["KnownAgent"];
+export type AgentEntries = Schemas["AgentEntries"];
+
 export interface Answers {
   search: Page;
   histogram: Schemas["Histogram"];

@@ -26,6 +26,7 @@ test("an address gives back the view it was made of", () => {
       at: "2026-11-20T08:00:00.123456789Z",
       columns: [],
     },
+    { ...START, agents: true, agent: "web-1.example" },
   ];
   for (const view of views) expect(fromAddress(toAddress(view))).toEqual(view);
 });

@@ -26,6 +26,9 @@ export interface View {
   /** The line the link points at, and its time. */
   cursor: string;
   at: string;
+  /** The agents instead of lines, and which of them is looked at. */
+  agents: boolean;
+  agent: string;
 }
 
 /** Lines around a match that can be chosen. */
@@ -45,6 +48,8 @@ export const START: View = {
   find: "",
   cursor: "",
   at: "",
+  agents: false,
+  agent: "",
 };
 
 export function toAddress(view: View): string {
@@ -68,6 +73,8 @@ export function toAddress(view: View): string {
     parameters.set("cursor", view.cursor);
     parameters.set("at", view.at);
   }
+  if (view.agents) parameters.set("agents", "1");
+  if (view.agent) parameters.set("agent", view.agent);
   return `?${parameters}`;
 }
 
@@ -88,6 +95,8 @@ export function fromAddress(search: string): View {
     find: parameters.get("find") ?? "",
     cursor: parameters.get("cursor") ?? "",
     at: parameters.get("at") ?? "",
+    agents: parameters.get("agents") === "1",
+    agent: parameters.get("agent") ?? "",
   };
 }
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "up": "follow, store, search and serve in one process",
     "serve": "the server alone: takes pushes, search and tail",
     "agent": "follow, and ship to servers, through a spool on this disk",
+    "agents": "what agents are to follow, and how they are",
     "tail": "watch what matches, live",
     "replay": "watch what happened in a window, at any speed",
     "search": "find records",
