@@ -130,6 +130,27 @@ def test_only_what_cannot_change_while_it_runs_needs_a_restart(tmp_path):
     assert config.frozen_changes(old, new) == ["store.retain", "collect.allow"]
 
 
+def test_an_agent_ships_to_its_servers_and_to_kafka():
+    environment = {"TAILRACE_AGENT__SERVERS": "http://a:1", "TAILRACE_KAFKA__BROKERS": "k-1:9092,k-2:9092"}
+    made = config.load(None, {**environment, "TAILRACE_AGENT__TOPIC": "logs-{service}"}, {})
+    assert [output.url for output in made.outputs] == ["http://a:1", "kafka://k-1:9092,k-2:9092"]
+    assert config.load(None, {}, {}).outputs == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"TAILRACE_KAFKA__BROKERS": "kafka"},
+        {"TAILRACE_KAFKA__BROKERS": "kafka:9092", "TAILRACE_KAFKA__USER": "agent"},
+        {"TAILRACE_KAFKA__BROKERS": "kafka:9092", "TAILRACE_AGENT__ACKS": "some"},
+        {"TAILRACE_KAFKA__BROKERS": "kafka:9092", "TAILRACE_KAFKA__PARTITIONS": "0"},
+    ],
+)
+def test_a_kafka_that_makes_no_sense_is_an_error(wrong):
+    with pytest.raises(ConfigError):
+        config.load(None, wrong, {})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

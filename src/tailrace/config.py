@@ -2,8 +2,7 @@
 
 Order: defaults, the file, ``TAILRACE_SECTION__KEY``, flags; the last that says something wins. A key that nobody
 knows is an error with a suggestion, never ignored. Sizes are bytes or ``10 GB`` / ``10 GiB``, spans ``30d`` ``12h``.
-The descriptions below are the reference (docs/reference/configuration.md is made from them).
-What of it applies while the program runs, when the file changes, is in ``LIVE``.
+What there is to set is in ``sections.py``; what of it applies while the program runs, when the file changes, in ``LIVE``.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -28,16 +27,13 @@ from tailrace.limits import (
     CONFIG_BYTES_MAX,
     ETCD_GONE_S_MAX,
     ETCD_GONE_S_MIN,
-    SPOOL_BYTES,
     SPOOL_BYTES_MIN,
-    TAILS_MAX,
-    TOKEN_TAILS_MAX,
 )
-from tailrace.lines import Mask
+from tailrace.sections import Agent, Collect, Data, Elastic, Index, Kafka, Quota, Redis, Server, Store
 
 if TYPE_CHECKING:
     from tailrace.ship.connection import Server as Output
-    from tailrace.store.elastic.client import Access
+    from tailrace.ship.kafka import Cluster
 
 _SIZES = {
     "": 1,
@@ -47,155 +43,11 @@ _SIZES = {
 _INDEX = re.compile(r"[a-z][a-z0-9_-]{0,99}")
 _SPANS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
-
-class Data(Struct, forbid_unknown_fields=True):
-    """Where everything is kept."""
-
-    directory: Annotated[
-        str, Meta(description="Bus, parts and tokens live here. Empty: `$XDG_DATA_HOME/tailrace`.")
-    ] = ""
-
-
-class Server(Struct, forbid_unknown_fields=True):
-    """Who can reach the server."""
-
-    listen: Annotated[
-        str, Meta(description="HOST:PORT. Another address than loopback needs a token (`tailrace token add`).")
-    ] = "127.0.0.1:7800"
-    hosts: Annotated[
-        list[str], Meta(description="Names under which browsers may reach it, besides localhost and IP addresses.")
-    ] = []
-    insecure: Annotated[bool, Meta(description="Serve everybody who can reach the address, without a token.")] = False
-
-
-class Store(Struct, forbid_unknown_fields=True):
-    """How long records stay."""
-
-    retain: Annotated[str, Meta(description="Parts whose newest record is older are deleted.")] = "30d"
-    retain_bytes: Annotated[str, Meta(description="When the parts are larger, the oldest are deleted.")] = "20 GB"
-
-
-class Collect(Struct, forbid_unknown_fields=True):
-    """What `tailrace up` follows."""
-
-    paths: Annotated[list[str], Meta(description="Files, directories or globs to follow, from their beginning.")] = []
-    discover: Annotated[bool, Meta(description="Find the logs of this machine when no path is named.")] = True
-    exclude: Annotated[
-        list[str], Meta(description="What is never followed: directories with all below them, or patterns of paths.")
-    ] = []
-    allow: Annotated[
-        list[str], Meta(description="Follow only what really lies below these directories. Empty: wherever it lies.")
-    ] = []
-    start: Annotated[
-        str,
-        Meta(description="`beginning`, `end` or a size from the end. Empty: named files whole, 10 MB of found ones."),
-    ] = ""
-    host: Annotated[str, Meta(description="The host label of what is collected. Empty: this machine's name.")] = ""
-    syslog: Annotated[
-        list[str], Meta(description="Receive syslog: `udp://HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT`.")
-    ] = []
-    syslog_cert: Annotated[str, Meta(description="The certificate of syslog over TLS, a PEM file.")] = ""
-    syslog_key: Annotated[str, Meta(description="Its key, a PEM file.")] = ""
-    journal: Annotated[
-        bool, Meta(description="Follow the systemd journal (done by itself where logs are discovered).")
-    ] = False
-    demo: Annotated[bool, Meta(description="Write the logs of three invented services and follow them.")] = False
-    entries: Annotated[
-        list[Wish], Meta(description="What to follow and how; see below. The first that fits wins.")
-    ] = []
-    redact: Annotated[
-        list[str],
-        Meta(
-            description="What is masked of all that is taken in, pushes too: `secrets`, `personal`, names of rules "
-            "(`tailrace redact --list`), own too. What an entry says goes before it."
-        ),
-    ] = []
-    rules: Annotated[dict[str, Rule], Meta(description="Own rules of redaction, by name.")] = {}
-
-    @property
-    def masks(self) -> tuple[str | Mask, ...]:
-        """What ``redact`` means to the pipeline."""
-        return entries.masks(self.redact, self.rules)
-
-
 LIVE = {
     "collect": {"paths", "discover", "exclude", "start", "host", "entries", "redact", "rules"},
-    "agent": {"servers", "token_file", "ca_file"},
+    "agent": {"servers", "token_file", "ca_file", "topic", "partition_by", "acks", "compression"},
 }
 """Keys that apply while the program runs, when the file changes; by section."""
-
-
-class Agent(Struct, forbid_unknown_fields=True):
-    """Where `tailrace agent` ships to."""
-
-    listen: Annotated[
-        str, Meta(description="HOST:PORT where it answers how it is (`tailrace status`, `/metrics`). Empty: nowhere.")
-    ] = ""
-    servers: Annotated[list[str], Meta(description="Addresses; each gets everything, and none waits for another.")] = []
-    token_file: Annotated[
-        str, Meta(description="A file with the token for them, read for every call. Empty: $TAILRACE_TOKEN.")
-    ] = ""
-    ca_file: Annotated[
-        str, Meta(description="The authorities (PEM) that https servers are verified with. Empty: the system's.")
-    ] = ""
-    spool: Annotated[
-        str, Meta(description="So much waits on this disk for servers that are away; then reading stops.")
-    ] = SPOOL_BYTES
-
-    @property
-    def outputs(self) -> list[Output]:
-        """The servers, each with how it is reached. Raises ConfigError."""
-        from tailrace.ship.connection import Server as Output  # only agents pay for it
-
-        return [Output(url, self.token_file, self.ca_file) for url in self.servers]
-
-
-class Quota(Struct, forbid_unknown_fields=True):
-    """How much one token may take, and all together (`_total`). 0: without a limit."""
-
-    tails: Annotated[int, Meta(ge=0, description="Tails that one token has open.")] = TOKEN_TAILS_MAX
-    tails_total: Annotated[int, Meta(ge=0, description="Open tails.")] = TAILS_MAX
-    lines_per_s: Annotated[
-        int, Meta(ge=0, description="Lines a second that the tails of one token are sent; five seconds' worth at once.")
-    ] = 500_000
-    lines_per_s_total: Annotated[int, Meta(ge=0, description="Lines a second that all tails are sent.")] = 0
-    bytes_per_s: Annotated[str, Meta(description="Bytes a second that the tails of one token are sent.")] = "200 MB"
-    bytes_per_s_total: Annotated[str, Meta(description="Bytes a second that all tails are sent.")] = "0"
-    search_s_per_min: Annotated[
-        int, Meta(ge=0, description="Seconds of the four search threads that one token may take in a minute.")
-    ] = 180
-    search_s_per_min_total: Annotated[
-        int, Meta(ge=0, description="Seconds of the search threads that all may take in a minute.")
-    ] = 0
-
-
-class Elastic(Struct, forbid_unknown_fields=True):
-    """The Elasticsearch or OpenSearch cluster that keeps the records of many machines."""
-
-    urls: Annotated[
-        list[str], Meta(description="Its nodes, like `https://es-1:9200`; the others are asked when one fails.")
-    ] = []
-    user: Annotated[str, Meta(description="The user, for basic authentication.")] = ""
-    password_file: Annotated[str, Meta(description="A file with the user's password.")] = ""
-    api_key_file: Annotated[str, Meta(description="A file with an API key (the encoded form), instead of a user.")] = ""
-    ca_file: Annotated[
-        str, Meta(description="The authorities (PEM) that it is verified with. Empty: the system's.")
-    ] = ""
-    index: Annotated[
-        str, Meta(description="Its indices are called `INDEX-2026.11.20`, and all of them have the alias `INDEX`.")
-    ] = "tailrace"
-    shards: Annotated[int, Meta(ge=1, le=1024, description="Primary shards of an index of one day.")] = 1
-    replicas: Annotated[int, Meta(ge=0, le=32, description="Copies of each.")] = 1
-    compress: Annotated[
-        bool, Meta(description="Send requests with gzip: an eighth of the bytes for 3 to 6 microseconds of CPU a line.")
-    ] = False
-
-    @property
-    def access(self) -> Access:
-        """How the cluster is entered. Raises ConfigError."""
-        from tailrace.store.elastic.client import Access  # only who has a cluster pays for it
-
-        return Access(self.urls, self.user, self.password_file, self.api_key_file, self.ca_file, self.compress)
 
 
 class Config(Struct, forbid_unknown_fields=True):
@@ -207,8 +59,34 @@ class Config(Struct, forbid_unknown_fields=True):
     collect: Collect = msgspec.field(default_factory=Collect)
     agent: Agent = msgspec.field(default_factory=Agent)
     quota: Quota = msgspec.field(default_factory=Quota)
+    kafka: Kafka = msgspec.field(default_factory=Kafka)
     elastic: Elastic = msgspec.field(default_factory=Elastic)
     etcd: Etcd = msgspec.field(default_factory=Etcd)
+    index: Index = msgspec.field(default_factory=Index)
+    redis: Redis = msgspec.field(default_factory=Redis)
+
+    @property
+    def outputs(self) -> list[Output | Cluster]:
+        """What an agent ships to, each with how it is reached. Raises ConfigError."""
+        from tailrace.ship.connection import Server as Output  # only agents pay for it
+
+        agent = self.agent
+        found: list[Output | Cluster] = [Output(url, agent.token_file, agent.ca_file) for url in agent.servers]
+        if self.kafka.brokers:
+            from tailrace.ship.kafka import Cluster
+
+            found.append(
+                Cluster(
+                    self.kafka.cluster,
+                    topic=agent.topic,
+                    partition_by=agent.partition_by,
+                    acks=agent.acks,
+                    compression=agent.compression,
+                    partitions=self.kafka.partitions,
+                    replication=self.kafka.replication,
+                )
+            )
+        return found
 
     @property
     def directory(self) -> Path:
@@ -279,12 +157,11 @@ def _values(config: Config) -> None:
     size(config.store.retain_bytes)
     size(config.quota.bytes_per_s)
     size(config.quota.bytes_per_s_total)
+    config.redis.check()
     if size(config.agent.spool) < SPOOL_BYTES_MIN:
         raise ConfigError(
             f"agent.spool: {config.agent.spool!r} is too small", cure=f"It has {SPOOL_BYTES_MIN} bytes at least."
         )
-    if config.agent.servers:
-        _ = config.agent.outputs
     if config.elastic.urls:
         _ = config.elastic.access
     if not _INDEX.fullmatch(config.elastic.index):
@@ -292,6 +169,7 @@ def _values(config: Config) -> None:
             f"elastic.index: {config.elastic.index!r} is not the name of an index",
             cure="Lower-case letters, digits, - and _, beginning with a letter.",
         )
+    _ = config.outputs
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
         config.collect.start = config.collect.start.upper().replace(" ", "")
@@ -363,6 +241,11 @@ def _of_text(section: str, key: str, text: str, where: str) -> Any:
         if not text.strip().isdecimal():
             raise ConfigError(f"{where}: {text!r} is not a number", cure="Write digits, like 100.")
         return int(text)
+    if plain is dict or getattr(plain, "__origin__", None) is dict:
+        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+        if not all(equals and name.strip() and value.strip() for name, equals, value in pairs):
+            raise ConfigError(f"{where}: {text!r} are no names", cure="Write a=b, or a=b,c=d.")
+        return {name.strip(): value.strip() for name, _, value in pairs}
     return text if plain is str else [part.strip() for part in text.split(",") if part.strip()]
 
 

@@ -82,7 +82,7 @@ class Busy(Refused):
 
 
 class OverQuota(Busy):
-    """``used`` of ``allowed`` are in use; ``limit`` is the key in the section [quota], or ``breaker``."""
+    """``used`` of ``allowed`` are in use; ``limit`` is the key in [quota], ``breaker``, or ``redis``."""
 
     def __init__(self, message: str, *, limit: str, used: float, allowed: float, retry_s: float, cure: str) -> None:
         super().__init__(message, retry_s=retry_s, cure=cure)

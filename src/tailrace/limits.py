@@ -211,6 +211,38 @@ ORIGINS_MAX = 200_000
 DISK_FREE_BYTES_MIN = 64 * MIB
 """Below this the bus refuses appends, so that the store can still merge and delete."""
 
+# -- kafka -----------------------------------------------------------------------------------------------------
+KAFKA_CALL_S_MAX = 10.0
+"""What is asked of brokers besides records has so long to be answered."""
+KAFKA_RETRY_MS_MAX = 2_000
+"""Between two tries to reach a broker that is away."""
+KAFKA_LOOK_S = 1.0
+"""How far the partitions go is asked so often; so old may be what is known of a topic that nobody watches."""
+KAFKA_TOPICS_LOOK_S = 5.0
+"""Whether there are more partitions, or a topic was made anew, and where retention stands, is asked so often."""
+KAFKA_FETCH_BYTES = 4 * MIB
+"""What a broker is asked for at once; twice as much may wait in a reader."""
+KAFKA_FETCH_WAIT_MS = 100
+"""A broker that has nothing new answers after so long: what else it is asked waits behind that."""
+KAFKA_FETCH_ROWS = 8_192
+"""Messages that are taken from the client at once."""
+KAFKA_READERS_MAX = 4
+"""Readers that catch up at once, each a client with threads and twice KAFKA_FETCH_BYTES; others wait their turn."""
+KAFKA_READ_S_MAX = 15.0
+"""A read that has got nothing in so long says that the brokers are away."""
+KAFKA_RING_BYTES_MAX = 32 * MIB
+"""Newest batches of all partitions that are kept decoded while somebody follows."""
+KAFKA_IDLE_S = 30.0
+"""Following goes on for so long when the last one who wanted it has gone: long-polls come and go."""
+KAFKA_SOURCES_MAX = 20_000
+"""Sources of a partition of which is known how far they are: about 200 bytes each; the longest silent is forgotten."""
+KAFKA_LEDGER_MESSAGES = 20_000
+"""So many of the newest messages of each partition tell, at the start, which places are taken."""
+KAFKA_CLOCK_S = 300.0
+"""Clocks of machines that write may be ahead by so much and still be believed when something is looked up by time."""
+KAFKA_APPEND_S_MAX = 30.0
+"""An append that no broker has taken in so long fails; whoever sends it tries again."""
+
 # -- ship ------------------------------------------------------------------------------------------------------
 SPOOL_BYTES = "2 GB"
 """What an agent keeps on its disk for servers that are away; beyond it reading stops, and nothing is dropped."""
@@ -255,6 +287,18 @@ SHIP_END_S_MAX = 1.0
 """A call that is under way when an output ends has so long; what it brings, the server will tell."""
 SHIP_DRAIN_S_MAX = 5.0
 """How long an agent that ends goes on delivering to servers that take; the rest waits in the spool."""
+SHIP_POSITION_S = 1.0
+"""How far a Kafka is, is written to disk so often: what was sent since then is sent again after a crash."""
+SHIP_TOPICS_MAX = 1_000
+"""Topics that one agent writes to: a template may be filled in with anything that a line says."""
+SHIP_SPREAD_ROWS = 1_024
+"""Neighbours that go to one partition when they are spread: they compress well."""
+SHIP_REQUEST_BYTES = 512 * KIB
+"""Messages that travel together, before they are compressed: half of what brokers take unless they are told to."""
+SHIP_LARGE_BYTES = 128 * KIB
+"""A larger message travels alone: if it is refused for its size, it is known which it was."""
+SHIP_MESSAGE_BYTES_MAX = 128 * MIB
+"""The longest line, of control characters, which are six as JSON; mostly a topic takes 1 MB, and says so."""
 DEAD_BYTES_MAX = 64 * MIB
 """Records that a server refuses for good, kept in a file; when it is full the output waits for a person."""
 DEAD_WHY_BYTES_MAX = 1 * KIB
@@ -286,6 +330,46 @@ INDEX_LAG_WAIT_S = 5.0
 INDEX_RETRY_S = 5.0
 """Between tries when the disk is full or read-only; the bus keeps what waits."""
 
+# -- indexing into a cluster -----------------------------------------------------------------------------------
+BULK_LINES_MAX = 3_000
+BULK_BYTES_MAX = 4 * MIB
+"""What one bulk request carries, whichever comes first; clusters do not get faster with more."""
+BULK_BYTES_MIN = 16 * KIB
+"""A cluster that refuses requests for their size gets smaller ones, down to this."""
+BULKS_AT_ONCE = 2
+"""Requests on their way at once: one is worked off while the next one travels. More processes make more of them."""
+INDEXING_BLOCKS_MAX = 3
+"""Blocks that are held, on their way or waiting for it; beyond it nothing more is consumed."""
+INDEXING_GATHER_S = 0.5
+"""Lines that come one by one are gathered for so long: a request costs a cluster more than a line."""
+INDEXING_TAKE_MESSAGES = 250
+"""Messages that are taken from Kafka's client at once, before their size is looked at."""
+INDEXING_FETCH_BYTES = 1 * MIB
+"""What Kafka's client fetches from a broker at once; it is compressed, and becomes ten times as much."""
+INDEXING_FETCHED_KIB_MAX = 4 * KIB
+"""It fetches no more while it holds so much."""
+INDEXING_COMMIT_S = 1.0
+"""Offsets are committed so often: what was written since then is sent again after a crash, and is there already."""
+INDEXING_WAIT_S = 1.0
+"""While there is no room a member of a group shows itself so often; each time a message may come with it."""
+INDEXING_PAUSE_S = 30.0
+"""After waiting so long for room the partitions are paused; a pause throws away what was fetched."""
+INDEXING_REVOKE_S_MAX = 10.0
+"""A partition that is taken away waits so long for its blocks; meanwhile nobody has it."""
+INDEXING_END_S_MAX = 20.0
+"""A process that ends waits so long for its blocks: less than systemd (90 s) and Kubernetes (30 s) wait for it."""
+INDEXING_OBJECTS_YOUNG_MAX = 100_000
+"""Python looks for garbage in cycles when so many objects are new: each message is some, and none is in a cycle."""
+INDEXING_SESSION_S = 6.0
+"""A member that died has its partitions for so long; brokers let nobody have less, and it costs nothing to be wrong."""
+INDEXING_METADATA_S = 10.0
+"""Topics and partitions that appear are seen so soon."""
+INDEXING_UPKEEP_S = 600.0
+"""Old indices are looked for so often."""
+BULK_RETRY_S_MIN = 0.25
+BULK_RETRY_S_MAX = 10.0
+"""Between tries of a request: doubled from the first to the second, each made up to twice as long by chance."""
+
 # -- search ----------------------------------------------------------------------------------------------------
 QUERY_BYTES_MAX = 16 * KIB
 QUERY_DEPTH_MAX = 64
@@ -309,6 +393,12 @@ BUCKETS_MAX = 10_000
 FIELDS_SAMPLE_ROWS = 10_000
 """Records whose fields are parsed to tell which there are: the newest that match."""
 CONTEXT_ROWS_MAX = 1_000
+
+# -- servers over a cluster ---------------------------------------------------------------------------------------
+CLUSTER_LOOK_S = 5.0
+"""A server asks so often how brokers, indexers and search cluster are: what is shown is not older."""
+INDEXERS_STILL_S = 60.0
+"""Indexers that are behind and have committed nothing for so long are shown as a problem."""
 
 # -- Elasticsearch and OpenSearch ---------------------------------------------------------------------------------
 ELASTIC_CALL_S_MAX = 120.0
@@ -438,6 +528,14 @@ REPLAY_PING_S = 1.0
 """How often a replay says where its clock stands: a pause goes back by so much at most."""
 REPLAY_TOKEN_BYTES_MAX = 512
 """The longest token of a replay that is looked at: ten numbers as JSON in base64."""
+TOPIC_VIEWERS_MAX = 16
+"""Viewers of topics that read at once: each has a connection to the brokers, a thread, and what is fetched ahead."""
+TOPIC_MESSAGES = 10_000
+"""So many messages at most are looked at in one go: 10 MB of small ones, and some milliseconds."""
+TOPIC_SHOWN_BYTES_MAX = 1 * MIB
+"""A larger message of a topic is cut and not decoded; brokers refuse them by default."""
+TOPIC_PROGRESS_S = 0.5
+"""So often a viewer of a topic is told how far it is."""
 POLL_WAIT_S_MAX = 60.0
 """The longest that a long-poll waits: under the usual idle time-outs of proxies."""
 PING_S = 10.0
@@ -487,8 +585,6 @@ SEARCH_CHUNK_ROWS = 1_000
 """Rows that a search hands over at once."""
 FACET_VALUES_MAX = 1_000
 """Values of a field that one answer lists."""
-SESSIONS_MAX = 1_000
-"""Logged-in browsers; the oldest goes first."""
 LOGIN_BYTES_MAX = 4 * KIB
 QUOTA_FLOW_BURST_S = 5.0
 """Lines and bytes of tails may come so many seconds' worth at once: a page that is opened asks for a past first."""
@@ -504,6 +600,22 @@ BREAKER_S = 300.0
 """... within so long is not run for as long: the threads are for those that get an answer."""
 BREAKER_QUERIES_MAX = 1_000
 """Queries that ran out of their time and are remembered, about 200 bytes each; each took SEARCH_SECONDS_MAX."""
+QUOTA_SETTLE_S = 0.2
+"""What a server used is said to the others after so long ..."""
+QUOTA_HURRY_S = 0.02
+"""... or so long after the last time when half of a lease was used."""
+QUOTA_ASK_S_MAX = 0.2
+"""Who opens a tail or searches waits no longer for what the others have in use; from Redis it comes in 1 ms."""
+QUOTA_BEAT_S = 5.0
+"""Open tails are said again so often ..."""
+QUOTA_TAILS_S = 15.0
+"""... and believed for so long: those of a server that was killed are given back then."""
+QUOTA_PAGES_MAX = 500
+"""Books that are settled in one round trip: about 10 ms of Redis, which does nothing else meanwhile."""
+REDIS_ANSWER_S_MAX = 1.0
+"""A Redis that takes longer is gone: leases last about as long."""
+REDIS_RETRY_S = 1.0
+"""It is looked for again so often."""
 LISTEN_BACKLOG = 1_024
 """Connections that wait to be accepted: all clients come back at once when a server starts again."""
 STOP_SECONDS_MAX = 5.0

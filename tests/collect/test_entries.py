@@ -68,6 +68,10 @@ def test_an_entry_has_what_was_wished_and_what_holds_for_all():
     )
 
 
+def test_the_topic_of_an_entry_is_a_label_of_its_lines():
+    assert entry_of(Wish("/a", topic="orders"), {}, host="web").labels == {"host": "web", "topic": "orders"}
+
+
 def test_the_verbs_of_an_entry_become_steps():
     wish = Wish("/a", redact=["secrets", "mine"], drop="level:debug", sample=Sample(10, "level:info"))
     steps = entry_of(wish, {"mine": Rule("x+", keep=[1, 2])}).steps

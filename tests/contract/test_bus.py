@@ -7,27 +7,41 @@ from pathlib import Path
 import pytest
 
 from tailrace.bus import Bus
+from tailrace.bus.brokers import Brokers
 from tailrace.bus.disk import DiskBus
+from tailrace.bus.topic import KafkaBus
 from tailrace.cursor import Cursor
 from tailrace.errors import Closed, Gone, OriginTaken
+from tailrace.pipeline.foreign import understand
 from tests.batches import batch_of, messages_of
+from tests.servers.kafka import Kafka
 
 TIMEOUT_S = 20
 
 
-@pytest.fixture(params=["disk"])
+@pytest.fixture(params=["disk", "kafka"])
 def open_bus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Bus]]:
     opened: list[Bus] = []
+    make = _on_disk(tmp_path) if request.param == "disk" else _on_kafka(request.getfixturevalue("kafka"))
 
     def reopen() -> Bus:
         for bus in opened:
             bus.close()
-        opened[:] = [DiskBus(tmp_path / "bus")]
+        opened[:] = [make()]
         return opened[0]
 
     yield reopen
     for bus in opened:
         bus.close()
+
+
+def _on_disk(directory: Path) -> Callable[[], Bus]:
+    return lambda: DiskBus(directory / "bus")
+
+
+def _on_kafka(kafka: Kafka) -> Callable[[], Bus]:
+    topic = kafka.topic()
+    return lambda: KafkaBus(Brokers(tuple(kafka.bootstrap.split(","))), topic, understand, only=0)
 
 
 def put(bus: Bus, *messages: str, source: str = "", first: int = 0) -> Cursor:

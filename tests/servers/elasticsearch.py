@@ -9,8 +9,11 @@ from tests.servers.program import JVM, Program, fetched, installed, not_root
 from tests.servers.search import HEAP, SearchServer, answers, words
 
 
-def start(run, directory):
-    """Start the one that all tests share, in the Java of Maven: JAVA has no jdk.jlink, which it insists on."""
+def one(run, directory, **settings):
+    """Start one, and return its process and how it is spoken to; ``settings`` are more of them, or others.
+
+    It runs in the Java of Maven: JAVA has no jdk.jlink, which it insists on.
+    """
     home = fetched("elasticsearch", "elasticsearch-*")
     config, scratch = directory / "config", directory / "tmp"
     config.mkdir()
@@ -32,9 +35,15 @@ def start(run, directory):
     launcher = ("-Xmx64m", *JVM, *(f"-D{name}={value}" for name, value in about.items()))
     classes = f"{home / 'lib'}/*:{home / 'lib' / 'cli-launcher'}/*"
     java = [*not_root(), installed("java", "default-jre-headless"), *launcher, "-cp", classes]
-    settings = words(run, directory, port, **{"xpack.security.enabled": "false"})
-    command = [*java, "org.elasticsearch.launcher.CliToolLauncher", *settings]
+    about_it = words(run, directory, port, **{"xpack.security.enabled": "false"}, **settings)
+    command = [*java, "org.elasticsearch.launcher.CliToolLauncher", *about_it]
     program = Program(run, "Elasticsearch", directory, command, folder=home, ES_TMPDIR=str(scratch))
     program.until(lambda: answers(server))
+    return program, server
+
+
+def start(run, directory):
+    """Start the one that all tests share."""
+    _, server = one(run, directory)
     nodes = server.call("GET", "/_nodes/_local")[1]["nodes"].values()
     return {"url": server.url, "version": next(iter(nodes))["version"]}

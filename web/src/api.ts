@@ -243,6 +243,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/kafka/topics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The topics of the brokers, with their partitions */
+        get: operations["kafka_topics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/kafka/tail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Messages of any topic as they are, from anywhere, then live: server-sent events */
+        get: operations["kafka_tail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/collect": {
         parameters: {
             query?: never;
@@ -384,7 +418,7 @@ export interface components {
             /** @default null */
             cure?: string | null;
             /**
-             * @description The key in [quota], or `breaker`.
+             * @description The key in [quota], `breaker`, or `redis`.
              * @default null
              */
             limit?: string | null;
@@ -465,7 +499,7 @@ export interface components {
          * @description Records that were not sent: which range, how many when that is known, and why.
          *
          *         With ``levels`` and ``digest`` these are the records that matched in the range and were left out; of a range that
-         *         was ``sampled``, others were sent.
+         *         was ``sampled``, others were sent. Whoever comes back does so with ``next`` when it is there, else with ``to``.
          */
         GapFrame: {
             to: string;
@@ -481,6 +515,8 @@ export interface components {
             };
             /** @default null */
             digest?: string | null;
+            /** @default null */
+            next?: string | null;
         };
         /**
          * PingFrame
@@ -790,6 +826,36 @@ export interface components {
         Frames: {
             frames: Record<string, unknown>[];
             next: string;
+        };
+        /**
+         * Topics
+         * @description All topics, by name, and how many brokers the configuration names: without any there are no topics to look at.
+         */
+        Topics: {
+            brokers: number;
+            topics: components["schemas"]["TopicFacts"][];
+        };
+        /**
+         * TopicFacts
+         * @description One topic; ``messages`` is how many lie between the first and the next of its partitions.
+         */
+        TopicFacts: {
+            name: string;
+            aliases: string[];
+            messages: number;
+            partitions: components["schemas"]["PartitionFacts"][];
+        };
+        /**
+         * PartitionFacts
+         * @description One partition: [first, next) can be read; ``leader`` is -1 when there is none.
+         */
+        PartitionFacts: {
+            partition: number;
+            first: number;
+            next: number;
+            leader: number;
+            replicas: number;
+            in_sync: number;
         };
         /**
          * Collecting
@@ -1533,6 +1599,82 @@ export interface operations {
                 to?: string | null;
                 /** @description 1 to 1000 times as fast as it happened, or `max`: as fast as it is taken. */
                 speed?: number | "max";
+                after?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    kafka_topics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Topics"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    kafka_tail: {
+        parameters: {
+            query: {
+                /** @description A topic, or an alias of the configuration. */
+                topic: string;
+                /** @description The query: words look into values; also `key:`, `headers.NAME:`, `value.NAME:`, `*:`. */
+                q?: string;
+                /** @description `latest`, `earliest`, or a time: 10m (ago), 2026-11-20T08:00. */
+                from?: string;
+                offset?: number | null;
+                /** @description End before this time, or at `now`: what is there. Without: go on, live. */
+                to?: string | null;
+                /** @description Only these, like 0,3,5. */
+                partitions?: string;
+                /** @description End behind so many matches; 0: without a limit. */
+                limit?: number;
+                /** @description How values are read. */
+                decode?: "auto" | "hex" | "json" | "text" | "url";
+                /** @description Go on behind this checkpoint, wherever else it would begin. */
                 after?: string | null;
             };
             header?: never;

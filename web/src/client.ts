@@ -36,6 +36,22 @@ async function ask<Answer>(target: string, how: RequestInit): Promise<Answer> {
   throw new CallError(await problemOf(response));
 }
 
+/** Why a stream is refused; undefined when it is not, or when nobody answers. */
+export async function refusal(
+  call: string,
+  parameters: Record<string, unknown>,
+  signal: AbortSignal,
+): Promise<Problem | undefined> {
+  try {
+    const response = await fetch(address(call, parameters), { signal });
+    if (!response.ok) return await problemOf(response);
+    await response.body?.cancel();
+  } catch {
+    // The stream will be opened again, and says more then.
+  }
+  return undefined;
+}
+
 async function problemOf(response: Response): Promise<Problem> {
   try {
     return (await response.json()) as Problem;

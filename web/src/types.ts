@@ -19,6 +19,17 @@ export type Gap = Omit<Schemas["GapFrame"], "why"> & { why: Schemas["GapFrame"][
 export type Agents = Schemas["Agents"];
 export type KnownAgent = Schemas["KnownAgent"];
 export type AgentEntries = Schemas["AgentEntries"];
+/** How far a viewer of a topic is. */
+export interface Progress {
+  read: number;
+  bytes: number;
+  matched: number;
+  took_ms: number;
+  next: string;
+  total?: number | null;
+  problem?: string;
+}
+export type TopicFacts = Schemas["TopicFacts"];
 
 export interface Answers {
   search: Page;
@@ -28,6 +39,7 @@ export interface Answers {
   context: Context;
   tail_poll: Schemas["Frames"];
   verify: Schemas["Verified"];
+  kafka_topics: Schemas["Topics"];
 }
 export type Call = keyof Answers;
 export type Parameters<Name extends Call> = NonNullable<operations[Name]["parameters"]["query"]>;

@@ -27,7 +27,8 @@ from tailrace.config import Config
 from tailrace.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tailrace.agent_server import AgentServer, ShippingStatus
+    from tailrace.agent_server import ShippingStatus
+    from tailrace.asked import Asked
     from tailrace.ship.output import OutputStatus
 
 _SAY_S = 0.5
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to follow, - for standard input; default: this machine's logs",
     )
     parser.add_argument("--server", action="append", metavar="URL", help="ship there; may be given more than once")
+    parser.add_argument("--kafka", metavar="HOST:PORT,...", help="ship to this Kafka; agent.topic says to which topic")
     parser.add_argument("--listen", metavar="HOST:PORT", help="answer there how it is; default: nowhere")
     parser.add_argument("--start", metavar="WHERE", help="beginning, end, or a size from the end, like 10MB")
     parser.add_argument("--data", metavar="DIR", help="directory of the spool (default: in $XDG_DATA_HOME)")
@@ -54,8 +56,10 @@ def run(args: argparse.Namespace) -> int:
     """Follow and ship until told to stop."""
     settings = config.Settings(args.config, os.environ, _flags(args))
     wanted = settings.load()
-    if not wanted.agent.servers:
-        raise ConfigError("there is no server to ship to", cure="Name one: --server http://logs.example.com:7800")
+    if not wanted.outputs:
+        raise ConfigError(
+            "there is no server to ship to", cure="Name one: --server http://logs.example.com:7800 or --kafka HOST:9092"
+        )
     from tailrace.directory import held
     from tailrace.memory import one_allocator
 
@@ -78,6 +82,7 @@ def _flags(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     given: dict[str, Mapping[str, Any]] = {
         "data": {"directory": args.data},
         "agent": {"servers": args.server, "listen": args.listen},
+        "kafka": {"brokers": args.kafka and args.kafka.split(",")},
         "collect": {
             "paths": [path if path == "-" else str(Path(path).absolute()) for path in args.paths] or None,
             "start": args.start,
@@ -144,7 +149,7 @@ class _Agent:
             self._stop()
 
     def _change(self, wanted: Config) -> None:
-        servers = wanted.agent.outputs
+        servers = wanted.outputs
         if servers == self._servers:
             return
         self._servers = servers
@@ -152,7 +157,7 @@ class _Agent:
         _say(f"shipping to {', '.join(server.url for server in servers) or 'nobody: the spool keeps everything'}")
         for server in servers:
             if server.exposed:
-                _say(f"  {server.url}: what is sent can be read on the way; https:// would prevent it")
+                _say(f"  {server.url}: what is sent can be read on the way; {server.safer} would prevent it")
 
     def _say_what_changed(self) -> None:
         """Say a problem once when it comes and once when it has gone, and what waits whenever it is ten times more."""
@@ -171,12 +176,12 @@ class _Agent:
                 self._waited[name] = 10 ** len(str(waiting[name]))
         self._said = now
 
-    def _answering(self) -> AgentServer | None:
+    def _answering(self) -> Asked | None:
         if not self._wanted.agent.listen:
             return None
-        from tailrace.agent_server import AgentServer
+        from tailrace.agent_server import answering
 
-        return AgentServer(self._wanted, self._directory, self._following, self._status)
+        return answering(self._wanted, self._directory, self._following, self._status)
 
     def _standing(self) -> tuple[int, list[str]]:
         """Return how many records wait for the server that has the fewest, and what is wrong; from any thread."""

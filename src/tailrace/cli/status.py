@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 from tailrace.cli import client
@@ -41,13 +42,10 @@ def _shown(name: str, value: object) -> str:
         if name.endswith("_bytes"):
             return bytes_text(value)
         return f"{value:.1f} s" if name.endswith("_s") else count_text(value)
-    if name == "agents" and isinstance(value, list):
-        return "; ".join(map(_agent, value)) or "none"
-    if name == "outputs" and isinstance(value, list):
-        return "; ".join(map(_output, value)) or "none"
-    if name == "quota" and isinstance(value, list):
-        return "; ".join(map(_usage, value)) or "without limits"
-    return "; ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    one, none = _LISTS.get(name, (str, "none"))
+    return "; ".join(map(one, value)) or none
 
 
 def _collecting(answer: dict[str, Any]) -> str:
@@ -87,6 +85,20 @@ def _agent(agent: dict[str, Any]) -> str:
     )
 
 
+def _partition(partition: dict[str, Any]) -> str:
+    behind = f" ({count_text(partition['lag'])} to go)" if partition["lag"] else ""
+    return f"{partition['topic']}/{partition['partition']}{behind}"
+
+
 def _output(output: dict[str, Any]) -> str:
     waiting = f", {count_text(output['waiting'])} records wait" if output["waiting"] else ""
     return f"{output['server']} ({output['state']}, {count_text(output['shipped'])} shipped{waiting})"
+
+
+_LISTS: dict[str, tuple[Callable[[Any], str], str]] = {
+    "agents": (_agent, "none"),
+    "outputs": (_output, "none"),
+    "quota": (_usage, "without limits"),
+    "partitions": (_partition, "none"),
+}
+"""How the elements of a list are said, and what is said of an empty one."""

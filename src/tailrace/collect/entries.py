@@ -92,7 +92,7 @@ class Wish(Struct, forbid_unknown_fields=True, omit_defaults=True):
     labels_from: Annotated[
         str, Meta(description="A pattern (RE2) on the path: its named groups are labels, `/(?P<team>[^/]+)/app/`.")
     ] = ""
-    topic: Annotated[str, Meta(description="Where its lines go when they are shipped.")] = ""
+    topic: Annotated[str, Meta(description="The topic of Kafka that its lines are shipped to; a label of them.")] = ""
     redact: Annotated[
         list[str] | None,
         Meta(description="What is masked of its lines, instead of what `collect.redact` says; `[]`: nothing."),
@@ -234,7 +234,7 @@ def entry_of(
     return Entry(
         os.path.expanduser(wish.path),
         wish.start or start or "beginning",
-        {**({"host": host} if host else {}), **wish.labels},
+        {**({"host": host} if host else {}), **({"topic": wish.topic} if wish.topic else {}), **wish.labels},
         steps_of(wish, rules, redact),
         tuple(dict.fromkeys(form for pattern in (*wish.exclude, *exclude) for form in _forms(pattern))),
     )

@@ -252,9 +252,9 @@ def _time_text(value: Any) -> str | None:
     return value if isinstance(value, str) else str(value) if isinstance(value, int) else None
 
 
-def parse(lines: pa.Array, stream: Stream) -> Parsed:
+def parse(lines: pa.Array, stream: Stream, *, overrides: bool = False) -> Parsed:
     """Take the lines that are JSON objects apart; the others are skipped (their place stays empty)."""
-    parsed = Parsed(stream, overrides=False)
+    parsed = Parsed(stream, overrides=overrides)
     records = [_record(line) for line in lines.to_pylist()]
     for record in records:
         if record:

@@ -74,6 +74,11 @@ class Server:
         return self.plain and host not in ("localhost", "::1") and not host.startswith("127.")
 
     @property
+    def safer(self) -> str:
+        """What would prevent that."""
+        return "https://"
+
+    @property
     def let_in(self) -> str:
         """What a person does when the token is none that the server knows."""
         made = "`tailrace token add NAME` on the server prints a token"

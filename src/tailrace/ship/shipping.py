@@ -1,4 +1,4 @@
-"""All outputs of one agent: what every one of them has taken leaves the spool.
+"""All outputs of one agent, HTTP servers and a Kafka: what every one of them has taken leaves the spool.
 
 The outputs may change while it runs. One that is new begins where its server says it is, or with the oldest that the
 spool has. One that is taken away holds nothing back any more; a call of it that is under way is left to itself, and
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tailrace.bus.disk import DiskBus
 from tailrace.limits import SHIP_DRAIN_S_MAX, SHIP_END_S_MAX
@@ -19,7 +20,11 @@ from tailrace.ship.connection import Server
 from tailrace.ship.dead import DeadLetters
 from tailrace.ship.output import Output, OutputStatus
 
+if TYPE_CHECKING:
+    from tailrace.ship.kafka import Cluster, KafkaOutput
+
 _LOOK_S = 0.02
+_NAME_CHARACTERS_MAX = 200
 
 
 class Shipping:
@@ -30,25 +35,33 @@ class Shipping:
         self._bus = bus
         self._directory = directory
         self._host = host
-        self._outputs: dict[Server, Output] = {}
+        self._outputs: dict[Server | Cluster, Output | KafkaOutput] = {}
         self._changing = threading.Lock()
 
-    def change(self, servers: Sequence[Server]) -> None:
+    def change(self, servers: Sequence[Server | Cluster]) -> None:
         """Ship to these from now on. Raises DataError."""
         with self._changing:
             kept = {server: output for server, output in self._outputs.items() if server in servers}
-            added: list[Output] = []
+            added: list[Output | KafkaOutput] = []
             for server in dict.fromkeys(servers):
                 if server not in kept:
-                    dead = DeadLetters(self._directory / f"{_name(server.url)}.ndjson")
-                    added.append(Output(self._bus, server, dead, host=self._host, on_taken=self._release))
-                    kept[server] = added[-1]
+                    kept[server] = self._made(server)
+                    added.append(kept[server])
             gone = [output for server, output in self._outputs.items() if server not in kept]
             self._outputs = kept
         for output in gone:
             output.stop()
         for output in added:
             output.start()
+
+    def _made(self, server: Server | Cluster) -> Output | KafkaOutput:
+        dead = DeadLetters(self._directory / f"{_name(server.url)}.ndjson")
+        if isinstance(server, Server):
+            return Output(self._bus, server, dead, host=self._host, on_taken=self._release)
+        from tailrace.ship.kafka import KafkaOutput  # only who has a Kafka pays for it
+
+        file = self._directory.with_name("kafka") / f"{_name(server.url)}.json"
+        return KafkaOutput(self._bus, server, dead, file, on_taken=self._release)
 
     def stop(self, drain_s: float = SHIP_DRAIN_S_MAX) -> None:
         """Go on as long as servers take, for ``drain_s`` at most, then end."""
@@ -73,4 +86,4 @@ class Shipping:
 
 
 def _name(url: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", url.partition("://")[2]).strip("_.")
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", url.partition("://")[2]).strip("_.")[:_NAME_CHARACTERS_MAX]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -48,38 +48,46 @@ _QUOTE, _BACKSLASH = 0x22, 0x5C
 
 def documents(batch: Batch) -> list[bytes]:
     """Return the document of each row, encoded; a log has taken the batch."""
-    if batch.offsets is None:
-        raise ValueError("only records that a log has taken have documents")
-    parts = [_stream_parts(stream.json) for stream in batch.streams]
-    codes = batch.array("stream").indices
-    heads = pa.array([head for head, _ in parts], pa.string()).take(codes)
-    streams = pa.array([stream for _, stream in parts], pa.string()).take(codes)
-    offsets = pa.array(batch.offsets).cast(pa.string())
+    heads = pa.array([_stream_parts(stream.json)[0] for stream in batch.streams], pa.string())
     pieces = [
         _stamps('{"@timestamp":"', batch.array("time")),
         _stamps('","event.created":"', batch.array("observed")),
         '"',
         _LEVELS.take(batch.array("level")),
-        heads,
+        heads.take(batch.array("stream").indices),
         ',"message":',
         _json(batch.array("message")),
         _optional(',"log.offset":', batch.array("position").cast(pa.string())),
         _optional(',"trace.id":', _json(batch.array("trace_id"))),
         _optional(',"fields":', batch.array("fields")),
+        *_search_pieces(batch),
+    ]
+    return pc.binary_join_element_wise(*pieces, "").cast(pa.binary()).to_pylist()
+
+
+def search_parts(batch: Batch) -> list[bytes]:
+    """Return what each document has besides its message: it ends one that begins as the message without its brace."""
+    return pc.binary_join_element_wise(*_search_pieces(batch), "").cast(pa.binary()).to_pylist()
+
+
+def _search_pieces(batch: Batch) -> list[Any]:
+    if batch.offsets is None:
+        raise ValueError("only records that a log has taken have documents")
+    streams = pa.array([_stream_parts(stream.json)[1] for stream in batch.streams], pa.string())
+    return [
         ',"tailrace":{"time":',
         batch.array("time").cast(pa.string()),
         ',"observed":',
         batch.array("observed").cast(pa.string()),
         f',"epoch":"{batch.epoch:016x}","offset":',
-        offsets,
-        streams,
+        pa.array(batch.offsets).cast(pa.string()),
+        streams.take(batch.array("stream").indices),
         ',"words":"',
         words(batch.array("message")),
         '","terms":"',
         terms(batch),
         '"}}',
     ]
-    return pc.binary_join_element_wise(*pieces, "").cast(pa.binary()).to_pylist()
 
 
 @lru_cache(maxsize=65_536)
@@ -129,17 +137,20 @@ def ids(batch: Batch, sources: Sequence[str], source: np.ndarray, first: np.ndar
     the SHA-1 of ``SOURCE\nFIRST\nROW``, or of ``EPOCH-OFFSET``, as 27 characters of base64url.
     """
     assert batch.offsets is not None
-    names = [name.encode() + b"\n" for name in sources]
-    cursor = b"%x-" % batch.epoch
-    sha1, text = partial(hashlib.sha1, usedforsecurity=False), base64.urlsafe_b64encode
+    # What the ids of a source begin with is hashed once; a copy goes on from there.
+    begun = [hashlib.sha1(name.encode() + b"\n", usedforsecurity=False).copy for name in sources]
+    begun.append(hashlib.sha1(b"%x-" % batch.epoch, usedforsecurity=False).copy)  # where source is -1
+    digests: list[bytes] = []
     # A Python loop over lines: nothing hashes a column.
-    made = [
-        sha1(names[one] + b"%d\n%d" % (at, number) if one >= 0 else cursor + b"%d" % offset).digest()
-        for one, at, number, offset in zip(
-            source.tolist(), first.tolist(), row.tolist(), batch.offsets.tolist(), strict=True
-        )
-    ]
-    return [text(digest)[:27].decode() for digest in made]
+    for one, at, number, offset in zip(
+        source.tolist(), first.tolist(), row.tolist(), batch.offsets.tolist(), strict=True
+    ):
+        hashed = begun[one]()
+        hashed.update(b"%d\n%d" % (at, number) if one >= 0 else b"%d" % offset)
+        digests.append(hashed.digest())
+    # A byte behind each of 20 makes 28 characters of it, of which the last says nothing.
+    text = base64.urlsafe_b64encode(b"\0".join([*digests, b""])).decode()
+    return [text[at : at + 27] for at in range(0, 28 * len(digests), 28)]
 
 
 def days(batch: Batch, retain_ns: int | None) -> np.ndarray:

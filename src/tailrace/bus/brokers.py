@@ -1,0 +1,268 @@
+"""Brokers: how a Kafka cluster is reached, and what is asked of it besides records.
+
+The client is librdkafka (the extra ``kafka``). It looks for brokers that are away by itself, for ever; what it has to
+say about that is kept as one sentence. Only who asks for a ``member`` joins a consumer group and commits offsets.
+
+A partition is a log. Its epoch is the first 8 bytes, big-endian, of the SHA-256 of ``<topic id>/<partition>``: the same
+for everybody, and another one when a topic of the same name is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tailrace.errors import Away, ConfigError
+from tailrace.limits import KAFKA_CALL_S_MAX, KAFKA_FETCH_BYTES, KAFKA_FETCH_WAIT_MS, KAFKA_RETRY_MS_MAX
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Producer
+    from confluent_kafka.admin import AdminClient
+
+_AGAIN_S = 0.1
+_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+@dataclass(frozen=True, slots=True)
+class Brokers:
+    """Where a cluster is, and how one is let in; files are named, because their content may change."""
+
+    addresses: tuple[str, ...]
+    tls: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    mechanism: str = ""
+    user: str = ""
+    password_file: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for what cannot be meant."""
+        for address in self.addresses:
+            host, colon, port = address.rpartition(":")
+            if not colon or not host or not port.isdigit() or not 0 < int(port) < 65_536 or "," in address:
+                raise ConfigError(
+                    f"{address!r} is not the address of a broker", cure="Write HOST:PORT, like kafka:9092."
+                )
+        if self.mechanism and self.mechanism not in _MECHANISMS:
+            raise ConfigError(
+                f"kafka.mechanism: there is no {self.mechanism!r}", cure=f"One of {' '.join(_MECHANISMS)}."
+            )
+        if bool(self.mechanism) != bool(self.user):
+            raise ConfigError("kafka.mechanism and kafka.user go together", cure="Name both, or none.")
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ConfigError("kafka.cert_file and kafka.key_file go together", cure="Name both, or none.")
+
+    @property
+    def name(self) -> str:
+        """What it is called for people."""
+        return f"kafka://{','.join(self.addresses)}"
+
+    @property
+    def exposed(self) -> bool:
+        """Whether what is sent leaves this machine so that others can read it."""
+        hosts = [address.rpartition(":")[0].strip("[]") for address in self.addresses]
+        return not self.tls and not all(host in ("localhost", "::1") or host.startswith("127.") for host in hosts)
+
+    def settings(self, said: Callable[[str], None]) -> dict[str, Any]:
+        """Return what every client needs; ``said`` is told what is wrong. Raises Away: the password cannot be read."""
+        found: dict[str, Any] = {
+            "bootstrap.servers": ",".join(self.addresses),
+            "client.id": "tailrace",
+            "security.protocol": ("sasl_" if self.user else "") + ("ssl" if self.tls else "plaintext"),
+            "allow.auto.create.topics": False,
+            "reconnect.backoff.max.ms": KAFKA_RETRY_MS_MAX,
+            "socket.keepalive.enable": True,
+            "log_level": 0,
+            "error_cb": lambda error: said(_explained(error)),
+        }
+        for key, file in (("ca", self.ca_file), ("certificate", self.cert_file), ("key", self.key_file)):
+            if file and self.tls:
+                found[f"ssl.{key}.location"] = file
+        if self.user:
+            found |= {"sasl.mechanism": self.mechanism, "sasl.username": self.user, "sasl.password": self._password()}
+        return found
+
+    def _password(self) -> str:
+        if not self.password_file:
+            return os.environ.get("TAILRACE_KAFKA_PASSWORD", "")
+        try:
+            return Path(self.password_file).read_text("utf-8").strip("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Away(
+                f"the password cannot be read: {self.password_file}", cure="Check kafka.password_file."
+            ) from error
+
+    def admin(self, said: Callable[[str], None]) -> AdminClient:
+        """Return a client that asks about topics. Raises ConfigError, Away."""
+        from confluent_kafka.admin import AdminClient
+
+        return _made(AdminClient, self.settings(said))
+
+    def consumer(self, said: Callable[[str], None]) -> Consumer:
+        """Return a client that reads what it is assigned to; it belongs to no group. Raises ConfigError, Away."""
+        from confluent_kafka import Consumer
+
+        return _made(
+            Consumer,
+            {
+                **self.settings(said),
+                "group.id": f"tailrace-{secrets.token_hex(8)}",  # librdkafka wants a name; it is never told to a broker
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "fetch.wait.max.ms": KAFKA_FETCH_WAIT_MS,
+                "fetch.queue.backoff.ms": KAFKA_FETCH_WAIT_MS,
+                "fetch.error.backoff.ms": KAFKA_FETCH_WAIT_MS,
+                "fetch.message.max.bytes": KAFKA_FETCH_BYTES,
+                "queued.max.messages.kbytes": 2 * KAFKA_FETCH_BYTES // 1024,
+            },
+        )
+
+    def member(self, said: Callable[[str], None], group: str, settings: Mapping[str, Any]) -> Consumer:
+        """Return a client that reads as a member of a consumer group; it commits nothing by itself.
+
+        ``settings`` are more of librdkafka's. Raises ConfigError, Away.
+        """
+        from confluent_kafka import Consumer
+
+        own = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed"}
+        return _made(Consumer, {**self.settings(said), **own, **settings})
+
+    def producer(self, said: Callable[[str], None], more: Mapping[str, Any]) -> Producer:
+        """Return a client that writes; ``more`` are settings of librdkafka. Raises ConfigError, Away."""
+        from confluent_kafka import Producer
+
+        return _made(Producer, {**self.settings(said), **more})
+
+
+def check_extra() -> None:
+    """Raise ConfigError when the client is not installed."""
+    try:
+        import confluent_kafka  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("Kafka needs the extra `kafka`", cure="Install it: pip install 'tailrace[kafka]'") from error
+
+
+def _made(kind: Any, settings: Mapping[str, Any]) -> Any:
+    from confluent_kafka import KafkaException
+
+    try:
+        return kind(settings)
+    except KafkaException as error:  # a file of TLS that cannot be read, mostly
+        raise ConfigError(f"Kafka cannot be used as it is set up: {sentence(error)}", cure="Check [kafka].") from error
+
+
+def sentence(error: Any) -> str:
+    """Return what an error of the client says."""
+    inner = error.args[0] if isinstance(error, Exception) and error.args else error
+    text = inner.str() if hasattr(inner, "str") else str(inner)  # type: ignore[union-attr]
+    return text[:300] or str(inner)
+
+
+def _explained(error: Any) -> str:
+    cures = {_AUTHENTICATION: "; check kafka.user, kafka.mechanism and the password", _SSL: "; check kafka.ca_file"}
+    return sentence(error) + cures.get(error.code(), "")
+
+
+_AUTHENTICATION, _SSL = -169, -181  # of librdkafka (rdkafka.h)
+
+
+def epoch_of(topic_id: str, partition: int) -> int:
+    """Return the epoch of a partition."""
+    digest = hashlib.sha256(f"{topic_id}/{partition}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A partition of a topic."""
+
+    topic: str
+    number: int
+
+
+def places(admin: AdminClient, topics: Iterable[str]) -> dict[int, Place]:
+    """Return the partitions that topics have now, by their epochs; a topic that is not there has none. Raises Away."""
+    from confluent_kafka import KafkaError, KafkaException, TopicCollection
+
+    found: dict[int, Place] = {}
+    wanted = sorted(set(topics))
+    asked = admin.describe_topics(TopicCollection(wanted), request_timeout=KAFKA_CALL_S_MAX)
+    for topic in wanted:
+        try:
+            known = asked[topic].result(KAFKA_CALL_S_MAX + 1)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                continue
+            raise away(error) from error
+        except TimeoutError as error:
+            raise Away("the brokers do not answer") from error
+        for partition in known.partitions:
+            found[epoch_of(str(known.topic_id), partition.id)] = Place(topic, partition.id)
+    return found
+
+
+def offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[int, int]:
+    """Return an offset of each partition: the one that ``spec`` (an OffsetSpec) means, -1 for none. Raises Away.
+
+    While the leader of a partition moves it is asked again, for KAFKA_CALL_S_MAX.
+    """
+    from confluent_kafka import KafkaException
+
+    deadline = time.monotonic() + KAFKA_CALL_S_MAX
+    while True:
+        try:
+            return _offsets(admin, wanted, spec) if wanted else {}
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > deadline:
+                raise away(error) from error
+        except TimeoutError as error:
+            raise Away("the brokers do not answer") from error
+        time.sleep(_AGAIN_S)
+
+
+def _offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[int, int]:
+    from confluent_kafka import IsolationLevel, TopicPartition
+
+    asked = admin.list_offsets(
+        {TopicPartition(place.topic, place.number): spec for place in wanted.values()},
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=KAFKA_CALL_S_MAX,
+    )
+    answers = {(one.topic, one.partition): answer for one, answer in asked.items()}
+    return {e: answers[one.topic, one.number].result(KAFKA_CALL_S_MAX + 1).offset for e, one in wanted.items()}
+
+
+def committed(admin: AdminClient, group: str, wanted: Mapping[int, Place]) -> dict[int, int]:
+    """Return how far a consumer group has committed each partition, without being part of it. Raises Away.
+
+    A partition that it has not come to is left out.
+    """
+    from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+
+    if not wanted:
+        return {}
+    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(one.topic, one.number) for one in wanted.values()])
+    try:
+        (answer,) = admin.list_consumer_group_offsets([asked], request_timeout=KAFKA_CALL_S_MAX).values()
+        known = answer.result(KAFKA_CALL_S_MAX + 1).topic_partitions
+    except KafkaException as error:
+        raise away(error) from error
+    except TimeoutError as error:
+        raise Away("the brokers do not answer") from error
+    found = {Place(one.topic, one.partition): one.offset for one in known if one.error is None and one.offset >= 0}
+    return {epoch: found[place] for epoch, place in wanted.items() if place in found}
+
+
+def away(error: Any) -> Away:
+    """Return what a failed call means for people."""
+    return Away(f"Kafka: {sentence(error)}", cure="It is tried again and again; check kafka.brokers and the brokers.")

@@ -1,0 +1,70 @@
+"""How a cluster is reached, and what is told when that cannot work."""
+
+import hashlib
+
+import pytest
+from confluent_kafka.admin import OffsetSpec
+
+from tailrace.bus.brokers import Brokers, Place, epoch_of, offsets, places
+from tailrace.errors import Away, ConfigError
+from tests.bus.topics import brokers_of
+
+
+def ignore(text):
+    del text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"addresses": ("kafka",)},
+        {"addresses": ("kafka:0",)},
+        {"addresses": (":9092",)},
+        {"addresses": ("kafka:9092",), "mechanism": "PLAIN"},
+        {"addresses": ("kafka:9092",), "mechanism": "MAGIC", "user": "a"},
+        {"addresses": ("kafka:9092",), "cert_file": "a.pem"},
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_told(wrong):
+    with pytest.raises(ConfigError):
+        Brokers(**wrong)
+
+
+def test_tls_and_sasl_are_what_the_client_is_told(tmp_path):
+    password = tmp_path / "password"
+    password.write_text("geheim\n")
+    one = Brokers(("a:1",), tls=True, ca_file="ca.pem", mechanism="PLAIN", user="u", password_file=str(password))
+    given = one.settings(ignore)
+    assert given["security.protocol"] == "sasl_ssl"
+    assert (given["ssl.ca.location"], given["sasl.username"], given["sasl.password"]) == ("ca.pem", "u", "geheim")
+    assert "geheim" not in repr(one)
+
+
+def test_a_password_that_cannot_be_read_is_told(tmp_path):
+    one = Brokers(("a:1",), mechanism="PLAIN", user="u", password_file=str(tmp_path / "none"))
+    with pytest.raises(Away, match="password"):
+        one.settings(ignore)
+
+
+def test_a_certificate_that_cannot_be_read_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="ca"):
+        Brokers(("127.0.0.1:1",), tls=True, ca_file=str(tmp_path / "none")).admin(ignore)
+
+
+def test_only_what_leaves_the_machine_in_plain_text_is_exposed():
+    assert Brokers(("10.0.0.1:9092",)).exposed
+    assert not Brokers(("127.0.0.1:9092", "localhost:9093")).exposed
+    assert not Brokers(("10.0.0.1:9092",), tls=True).exposed
+
+
+def test_an_epoch_is_the_hash_of_topic_and_partition():
+    digest = hashlib.sha256(b"abc/7").digest()
+    assert epoch_of("abc", 7) == int.from_bytes(digest[:8], "big")
+
+
+def test_the_partitions_of_topics_and_their_ends_are_told(kafka):
+    topic = kafka.topic(2)
+    admin = brokers_of(kafka).admin(ignore)
+    found = places(admin, [topic, "there-is-none"])
+    assert set(found.values()) == {Place(topic, 0), Place(topic, 1)}
+    assert set(offsets(admin, found, OffsetSpec.latest()).values()) == {0}
