@@ -1,6 +1,6 @@
 """A query means the same in the store on disk, in OpenSearch and in Elasticsearch: records, order, pages and counts.
 
-TAILRACE_CLUSTER_EXAMPLES says how many random queries are asked of each (40).
+TAILRACE_CLUSTER_EXAMPLES says how many random queries are asked of each (25).
 """
 
 import os
@@ -23,7 +23,7 @@ from tests.query.strategies import NOW_NS, batch_of, random_filters, random_reco
 from tests.store.clusters import CLUSTERS, clean, client_of, store_of
 from tests.store.logs import append, progress
 
-EXAMPLES = int(os.environ.get("TAILRACE_CLUSTER_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("TAILRACE_CLUSTER_EXAMPLES", "25"))
 ORDERS = ("newest", "oldest", "arrival", "arrival_newest")
 OTHER_EPOCH = 9
 """A log before that of the bus, whose epoch is drawn."""

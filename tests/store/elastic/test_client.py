@@ -1,5 +1,6 @@
 """The client, over real clusters, and over sockets that answer what a cluster in trouble would."""
 
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,7 @@ from tailrace.store.elastic.client import (
     ReadOnly,
     Rejected,
 )
+from tests.apps.agent.tls import Tls, certificate
 from tests.apps.programs import until
 from tests.store.clusters import client_of
 
@@ -160,6 +162,14 @@ def test_when_no_node_answers_it_says_so_and_why(connect):
         connect(NOWHERE).call("GET", "/")
 
 
+def test_a_search_that_fails_everywhere_says_what_its_cause_was(node, connect):
+    cause = {"type": "too_many_buckets_exception", "reason": "Trying to create too many buckets"}
+    whole = {"root_cause": [], "type": "search_phase_execution_exception", "reason": "", "caused_by": cause}
+    node.answers.append((503, {"error": whole}))
+    with pytest.raises(Away, match="too many buckets"):
+        connect(node.url).call("POST", "/_search", {})
+
+
 def test_a_node_that_takes_too_long_is_away(node, connect):
     node.hold.clear()
     with pytest.raises(Away, match="too long"):
@@ -237,6 +247,20 @@ def test_large_requests_are_compressed_when_that_is_wished(node, connect):
     connect(node.url, compress=True).call("POST", "/_bulk", body)
     assert node.asked[0][2]["Content-Encoding"] == "gzip"
     assert gzip.decompress(node.asked[0][3]) == body
+
+
+def test_a_certificate_is_verified_with_the_authorities_that_are_named(node, connect, tmp_path):
+    good, other = certificate(tmp_path, "good"), certificate(tmp_path, "other")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    front, url = Tls(node.server.server_port, port, good), f"https://127.0.0.1:{port}"
+    try:
+        assert connect(url, ca_file=str(good[1])).call("GET", "/") == {}
+        with pytest.raises(Away, match=r"cannot be verified.*elastic\.ca_file"):
+            connect(url, ca_file=str(other[1])).call("GET", "/")
+    finally:
+        front.close()
+    assert len(node.asked) == 1
 
 
 @pytest.mark.parametrize("url", ["es:9200", "ftp://es:9200", "http://ana:pw@es:9200", "http://es:9200?x=1"])

@@ -432,8 +432,9 @@ def _reason(status: int, answer: bytes) -> tuple[str, str]:
         return "", f"HTTP {status}"
     if not isinstance(error, dict):
         return "", str(error)[:300]
-    inner = next(iter(error.get("root_cause") or []), error)
-    return str(inner.get("type", "")), str(inner.get("reason", f"HTTP {status}"))[:300]
+    causes = [*(error.get("root_cause") or []), error.get("caused_by") or {}, error]
+    inner = next((cause for cause in causes if cause.get("reason")), error)
+    return str(inner.get("type", "")), str(inner.get("reason") or f"HTTP {status}")[:300]
 
 
 def _rejected(status: int, answer: bytes, call: str) -> Rejected:
