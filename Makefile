@@ -30,7 +30,7 @@ test: $(UV) programs ## install what the tests need and run all of them
 # What tests run beside Tailrace. Those that are services must not be started: tests start their own.
 # PyPy is a Python 3.9, the oldest that the SDK works in. Maven fetches the servers that are written in Java, and brings one.
 NEEDED = chromium:chromium logrotate:/usr/sbin/logrotate nginx-light:/usr/sbin/nginx postgresql:/usr/lib/postgresql \
-         pypy3:pypy3 redis-server:redis-server etcd-server:etcd maven:mvn
+         pypy3:pypy3 redis-server:redis-server etcd-server:etcd maven:mvn systemd:systemd-analyze
 NO_START = /usr/sbin/policy-rc.d
 programs: $(UV)
 	@missing="$$(for one in $(NEEDED); do \

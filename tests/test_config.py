@@ -130,20 +130,6 @@ def test_only_what_cannot_change_while_it_runs_needs_a_restart(tmp_path):
     assert config.frozen_changes(old, new) == ["store.retain", "collect.allow"]
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('[elastic]\nurls = ["es-1:9200"]', "not the address of a node"),
-        ('[elastic]\nurls = ["http://es"]\nuser = "a"\napi_key_file = "/k"', "both a user and an API key"),
-        ('[elastic]\nindex = "Logs"', "not the name of an index"),
-        ("[elastic]\nshards = 0", "shards"),
-    ],
-)
-def test_a_cluster_that_cannot_be_one_is_told_at_the_start(tmp_path, text, message):
-    with pytest.raises(ConfigError, match=message):
-        loaded(tmp_path, text)
-
-
 def test_an_agent_ships_to_its_servers_and_to_kafka():
     environment = {"TAILRACE_AGENT__SERVERS": "http://a:1", "TAILRACE_KAFKA__BROKERS": "k-1:9092,k-2:9092"}
     made = config.load(None, {**environment, "TAILRACE_AGENT__TOPIC": "logs-{service}"}, {})
@@ -163,3 +149,17 @@ def test_an_agent_ships_to_its_servers_and_to_kafka():
 def test_a_kafka_that_makes_no_sense_is_an_error(wrong):
     with pytest.raises(ConfigError):
         config.load(None, wrong, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[elastic]\nurls = ["es-1:9200"]', "not the address of a node"),
+        ('[elastic]\nurls = ["http://es"]\nuser = "a"\napi_key_file = "/k"', "both a user and an API key"),
+        ('[elastic]\nindex = "Logs"', "not the name of an index"),
+        ("[elastic]\nshards = 0", "shards"),
+    ],
+)
+def test_a_cluster_that_cannot_be_one_is_told_at_the_start(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        loaded(tmp_path, text)

@@ -58,7 +58,7 @@ class Problem(Struct, omit_defaults=True):
     detail: str
     position: int | None = None
     cure: str | None = None
-    limit: Annotated[str | None, Meta(description="The key in [quota], or `breaker`.")] = None
+    limit: Annotated[str | None, Meta(description="The key in [quota], `breaker`, or `redis`.")] = None
     used: float | None = None
     allowed: float | None = None
     until: Annotated[str | None, Meta(description="RFC 3339; the seconds are in Retry-After.")] = None
@@ -90,7 +90,7 @@ class GapFrame(Struct):
     """Records that were not sent: which range, how many when that is known, and why.
 
     With ``levels`` and ``digest`` these are the records that matched in the range and were left out; of a range that
-    was ``sampled``, others were sent.
+    was ``sampled``, others were sent. Whoever comes back does so with ``next`` when it is there, else with ``to``.
     """
 
     to: str
@@ -99,6 +99,7 @@ class GapFrame(Struct):
     count: int | None = None
     levels: dict[str, int] = {}
     digest: str | None = None
+    next: str | None = None
 
 
 class Shown(Struct):

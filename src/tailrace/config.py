@@ -2,8 +2,7 @@
 
 Order: defaults, the file, ``TAILRACE_SECTION__KEY``, flags; the last that says something wins. A key that nobody
 knows is an error with a suggestion, never ignored. Sizes are bytes or ``10 GB`` / ``10 GiB``, spans ``30d`` ``12h``.
-The descriptions below are the reference (docs/reference/configuration.md is made from them).
-What of it applies while the program runs, when the file changes, is in ``LIVE``.
+What there is to set is in ``sections.py``; what of it applies while the program runs, when the file changes, in ``LIVE``.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,15 +21,19 @@ from msgspec import Meta, Struct
 from tailrace.api import suggestion
 from tailrace.collect import entries
 from tailrace.collect.entries import Rule, Wish
+from tailrace.collect.gateway import Etcd
 from tailrace.errors import ConfigError
-from tailrace.limits import CONFIG_BYTES_MAX, SPOOL_BYTES, SPOOL_BYTES_MIN, TAILS_MAX, TOKEN_TAILS_MAX
-from tailrace.lines import Mask
+from tailrace.limits import (
+    CONFIG_BYTES_MAX,
+    ETCD_GONE_S_MAX,
+    ETCD_GONE_S_MIN,
+    SPOOL_BYTES_MIN,
+)
+from tailrace.sections import Agent, Collect, Data, Elastic, Index, Kafka, Quota, Redis, Server, Store
 
 if TYPE_CHECKING:
-    from tailrace.bus.brokers import Brokers
     from tailrace.ship.connection import Server as Output
     from tailrace.ship.kafka import Cluster
-    from tailrace.store.elastic.client import Access
 
 _SIZES = {
     "": 1,
@@ -40,216 +43,11 @@ _SIZES = {
 _INDEX = re.compile(r"[a-z][a-z0-9_-]{0,99}")
 _SPANS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
-
-class Data(Struct, forbid_unknown_fields=True):
-    """Where everything is kept."""
-
-    directory: Annotated[
-        str, Meta(description="Bus, parts and tokens live here. Empty: `$XDG_DATA_HOME/tailrace`.")
-    ] = ""
-
-
-class Server(Struct, forbid_unknown_fields=True):
-    """Who can reach the server."""
-
-    listen: Annotated[
-        str, Meta(description="HOST:PORT. Another address than loopback needs a token (`tailrace token add`).")
-    ] = "127.0.0.1:7800"
-    hosts: Annotated[
-        list[str], Meta(description="Names under which browsers may reach it, besides localhost and IP addresses.")
-    ] = []
-    insecure: Annotated[bool, Meta(description="Serve everybody who can reach the address, without a token.")] = False
-
-
-class Store(Struct, forbid_unknown_fields=True):
-    """How long records stay."""
-
-    retain: Annotated[str, Meta(description="Parts whose newest record is older are deleted.")] = "30d"
-    retain_bytes: Annotated[str, Meta(description="When the parts are larger, the oldest are deleted.")] = "20 GB"
-
-
-class Collect(Struct, forbid_unknown_fields=True):
-    """What `tailrace up` follows."""
-
-    paths: Annotated[list[str], Meta(description="Files, directories or globs to follow, from their beginning.")] = []
-    discover: Annotated[bool, Meta(description="Find the logs of this machine when no path is named.")] = True
-    exclude: Annotated[
-        list[str], Meta(description="What is never followed: directories with all below them, or patterns of paths.")
-    ] = []
-    allow: Annotated[
-        list[str], Meta(description="Follow only what really lies below these directories. Empty: wherever it lies.")
-    ] = []
-    start: Annotated[
-        str,
-        Meta(description="`beginning`, `end` or a size from the end. Empty: named files whole, 10 MB of found ones."),
-    ] = ""
-    host: Annotated[str, Meta(description="The host label of what is collected. Empty: this machine's name.")] = ""
-    syslog: Annotated[
-        list[str], Meta(description="Receive syslog: `udp://HOST:PORT`, `tcp://HOST:PORT`, `tls://HOST:PORT`.")
-    ] = []
-    syslog_cert: Annotated[str, Meta(description="The certificate of syslog over TLS, a PEM file.")] = ""
-    syslog_key: Annotated[str, Meta(description="Its key, a PEM file.")] = ""
-    journal: Annotated[
-        bool, Meta(description="Follow the systemd journal (done by itself where logs are discovered).")
-    ] = False
-    demo: Annotated[bool, Meta(description="Write the logs of three invented services and follow them.")] = False
-    entries: Annotated[
-        list[Wish], Meta(description="What to follow and how; see below. The first that fits wins.")
-    ] = []
-    redact: Annotated[
-        list[str],
-        Meta(
-            description="What is masked of all that is taken in, pushes too: `secrets`, `personal`, names of rules "
-            "(`tailrace redact --list`), own too. What an entry says goes before it."
-        ),
-    ] = []
-    rules: Annotated[dict[str, Rule], Meta(description="Own rules of redaction, by name.")] = {}
-
-    @property
-    def masks(self) -> tuple[str | Mask, ...]:
-        """What ``redact`` means to the pipeline."""
-        return entries.masks(self.redact, self.rules)
-
-
-class Kafka(Struct, forbid_unknown_fields=True):
-    """The Kafka that agents ship to, and that servers and indexers read."""
-
-    brokers: Annotated[list[str], Meta(description="HOST:PORT of some of its brokers. Empty: there is no Kafka.")] = []
-    topics: Annotated[list[str], Meta(description="The topics that servers and indexers read.")] = msgspec.field(
-        default_factory=lambda: ["tailrace"]
-    )
-    tls: Annotated[bool, Meta(description="Reach the brokers with TLS.")] = False
-    ca_file: Annotated[str, Meta(description="The authorities (PEM) they are verified with. Empty: the system's.")] = ""
-    cert_file: Annotated[str, Meta(description="The certificate that is shown to them (PEM). Empty: none.")] = ""
-    key_file: Annotated[str, Meta(description="Its key (PEM).")] = ""
-    mechanism: Annotated[
-        str, Meta(description="How SASL lets in: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`. Empty: no SASL.")
-    ] = ""
-    user: Annotated[str, Meta(description="The user of SASL.")] = ""
-    password_file: Annotated[
-        str, Meta(description="A file with the user's password. Empty: $TAILRACE_KAFKA_PASSWORD.")
-    ] = ""
-    partitions: Annotated[int, Meta(ge=1, description="Partitions of a topic that is made.")] = 12
-    replication: Annotated[int, Meta(ge=1, description="Copies of a topic that is made.")] = 1
-
-    @property
-    def cluster(self) -> Brokers:
-        """How the brokers are reached. Raises ConfigError."""
-        from tailrace.bus.brokers import Brokers  # only who has a Kafka pays for it
-
-        return Brokers(
-            tuple(self.brokers),
-            tls=self.tls,
-            ca_file=self.ca_file,
-            cert_file=self.cert_file,
-            key_file=self.key_file,
-            mechanism=self.mechanism,
-            user=self.user,
-            password_file=self.password_file,
-        )
-
-
 LIVE = {
     "collect": {"paths", "discover", "exclude", "start", "host", "entries", "redact", "rules"},
     "agent": {"servers", "token_file", "ca_file", "topic", "partition_by", "acks", "compression"},
 }
 """Keys that apply while the program runs, when the file changes; by section."""
-
-
-class Agent(Struct, forbid_unknown_fields=True):
-    """Where `tailrace agent` ships to."""
-
-    listen: Annotated[
-        str, Meta(description="HOST:PORT where it answers how it is (`tailrace status`, `/metrics`). Empty: nowhere.")
-    ] = ""
-    servers: Annotated[list[str], Meta(description="Addresses; each gets everything, and none waits for another.")] = []
-    token_file: Annotated[
-        str, Meta(description="A file with the token for them, read for every call. Empty: $TAILRACE_TOKEN.")
-    ] = ""
-    ca_file: Annotated[
-        str, Meta(description="The authorities (PEM) that https servers are verified with. Empty: the system's.")
-    ] = ""
-    spool: Annotated[
-        str, Meta(description="So much waits on this disk for servers that are away; then reading stops.")
-    ] = SPOOL_BYTES
-
-    topic: Annotated[
-        str,
-        Meta(
-            description="The topic of Kafka. `{service}` `{host}` `{path}` and other labels are filled in; a label "
-            "`topic`, which is what `topic` of an entry sets, wins."
-        ),
-    ] = "tailrace"
-    partition_by: Annotated[
-        str,
-        Meta(
-            description="`stream`: all lines of a file keep their order. `spread`: evenly, in no order. Or the name of "
-            "a label or field, whose equal values keep theirs."
-        ),
-    ] = "stream"
-    acks: Annotated[
-        str,
-        Meta(
-            description="When Kafka has a line: `all` replicas in sync have it, `1`: the leader has, `0`: it is sent."
-        ),
-    ] = "all"
-    compression: Annotated[str, Meta(description="`zstd`, `lz4`, `gzip`, `snappy` or `none`.")] = "zstd"
-
-
-class Quota(Struct, forbid_unknown_fields=True):
-    """How much one token may take, and all together (`_total`). 0: without a limit."""
-
-    tails: Annotated[int, Meta(ge=0, description="Tails that one token has open.")] = TOKEN_TAILS_MAX
-    tails_total: Annotated[int, Meta(ge=0, description="Open tails.")] = TAILS_MAX
-    lines_per_s: Annotated[
-        int, Meta(ge=0, description="Lines a second that the tails of one token are sent; five seconds' worth at once.")
-    ] = 500_000
-    lines_per_s_total: Annotated[int, Meta(ge=0, description="Lines a second that all tails are sent.")] = 0
-    bytes_per_s: Annotated[str, Meta(description="Bytes a second that the tails of one token are sent.")] = "200 MB"
-    bytes_per_s_total: Annotated[str, Meta(description="Bytes a second that all tails are sent.")] = "0"
-    search_s_per_min: Annotated[
-        int, Meta(ge=0, description="Seconds of the four search threads that one token may take in a minute.")
-    ] = 180
-    search_s_per_min_total: Annotated[
-        int, Meta(ge=0, description="Seconds of the search threads that all may take in a minute.")
-    ] = 0
-
-
-class Index(Struct, forbid_unknown_fields=True):
-    """How `tailrace index` runs; what it reads and writes stands in [kafka] and [elastic]."""
-
-    listen: Annotated[
-        str, Meta(description="HOST:PORT where it answers how it is (`tailrace status`, `/metrics`). Empty: nowhere.")
-    ] = ""
-
-
-class Elastic(Struct, forbid_unknown_fields=True):
-    """The Elasticsearch or OpenSearch cluster that keeps the records of many machines."""
-
-    urls: Annotated[
-        list[str], Meta(description="Its nodes, like `https://es-1:9200`; the others are asked when one fails.")
-    ] = []
-    user: Annotated[str, Meta(description="The user, for basic authentication.")] = ""
-    password_file: Annotated[str, Meta(description="A file with the user's password.")] = ""
-    api_key_file: Annotated[str, Meta(description="A file with an API key (the encoded form), instead of a user.")] = ""
-    ca_file: Annotated[
-        str, Meta(description="The authorities (PEM) that it is verified with. Empty: the system's.")
-    ] = ""
-    index: Annotated[
-        str, Meta(description="Its indices are called `INDEX-2026.11.20`, and all of them have the alias `INDEX`.")
-    ] = "tailrace"
-    shards: Annotated[int, Meta(ge=1, le=1024, description="Primary shards of an index of one day.")] = 1
-    replicas: Annotated[int, Meta(ge=0, le=32, description="Copies of each.")] = 1
-    compress: Annotated[
-        bool, Meta(description="Send requests with gzip: an eighth of the bytes for 3 to 6 microseconds of CPU a line.")
-    ] = False
-
-    @property
-    def access(self) -> Access:
-        """How the cluster is entered. Raises ConfigError."""
-        from tailrace.store.elastic.client import Access  # only who has a cluster pays for it
-
-        return Access(self.urls, self.user, self.password_file, self.api_key_file, self.ca_file, self.compress)
 
 
 class Config(Struct, forbid_unknown_fields=True):
@@ -263,7 +61,9 @@ class Config(Struct, forbid_unknown_fields=True):
     quota: Quota = msgspec.field(default_factory=Quota)
     kafka: Kafka = msgspec.field(default_factory=Kafka)
     elastic: Elastic = msgspec.field(default_factory=Elastic)
+    etcd: Etcd = msgspec.field(default_factory=Etcd)
     index: Index = msgspec.field(default_factory=Index)
+    redis: Redis = msgspec.field(default_factory=Redis)
 
     @property
     def outputs(self) -> list[Output | Cluster]:
@@ -357,6 +157,7 @@ def _values(config: Config) -> None:
     size(config.store.retain_bytes)
     size(config.quota.bytes_per_s)
     size(config.quota.bytes_per_s_total)
+    config.redis.check()
     if size(config.agent.spool) < SPOOL_BYTES_MIN:
         raise ConfigError(
             f"agent.spool: {config.agent.spool!r} is too small", cure=f"It has {SPOOL_BYTES_MIN} bytes at least."
@@ -372,6 +173,12 @@ def _values(config: Config) -> None:
     if config.collect.start not in ("", "beginning", "end"):
         size(config.collect.start)
         config.collect.start = config.collect.start.upper().replace(" ", "")
+    config.etcd.check()
+    if not ETCD_GONE_S_MIN <= seconds(config.etcd.gone_after) <= ETCD_GONE_S_MAX:
+        raise ConfigError(
+            f"etcd.gone_after: {config.etcd.gone_after!r}",
+            cure=f"It is {ETCD_GONE_S_MIN} to {ETCD_GONE_S_MAX} seconds, like 60s.",
+        )
     entries.check(config.collect.entries, config.collect.rules, config.collect.redact)
 
 
@@ -414,10 +221,10 @@ def _known_below(collect: Mapping[str, Any], where: str) -> None:
     tables = [(f"collect.entries[{n}]", one, Wish) for n, one in enumerate(listed if isinstance(listed, list) else [])]
     tables += [(f"collect.rules.{name}", one, Rule) for name, one in (named.items() if isinstance(named, dict) else [])]
     for place, table, kind in tables:
-        known = [field.encode_name for field in msgspec.structs.fields(kind)]
-        for key in table if isinstance(table, dict) else ():
-            if key not in known:
-                raise ConfigError(f"{where}: there is no key {place}.{key}", cure=suggestion(key, known))
+        try:
+            entries.known(table, kind, place)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error.message}", cure=error.cure) from error
 
 
 def _of_text(section: str, key: str, text: str, where: str) -> Any:
@@ -434,6 +241,11 @@ def _of_text(section: str, key: str, text: str, where: str) -> Any:
         if not text.strip().isdecimal():
             raise ConfigError(f"{where}: {text!r} is not a number", cure="Write digits, like 100.")
         return int(text)
+    if plain is dict or getattr(plain, "__origin__", None) is dict:
+        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+        if not all(equals and name.strip() and value.strip() for name, equals, value in pairs):
+            raise ConfigError(f"{where}: {text!r} are no names", cure="Write a=b, or a=b,c=d.")
+        return {name.strip(): value.strip() for name, _, value in pairs}
     return text if plain is str else [part.strip() for part in text.split(",") if part.strip()]
 
 

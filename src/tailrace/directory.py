@@ -4,6 +4,8 @@
     bus/ store/   the log, and the parts
     tokens.json   names and hashes of the tokens (access/tokens.py)
 
+Servers over Kafka keep nothing there but tokens: they may share one, which need not be writable, and take no lock.
+
 A process that dies, however it dies, gives the lock back with its file descriptors; the file itself stays.
 """
 
@@ -40,6 +42,16 @@ def held(directory: Path) -> Iterator[Path]:
         yield directory
     finally:
         os.close(handle)
+
+
+@contextmanager
+def shared(directory: Path) -> Iterator[Path]:
+    """Make the directory (for its owner only) if there is none. Raises DataError or DiskFull."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _explained(directory, error) from error
+    yield directory
 
 
 def _open(directory: Path) -> int:

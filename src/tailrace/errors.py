@@ -14,6 +14,7 @@ TailraceError            a message, and the cure
     DiskFull             no room; nothing acknowledged is lost
     Damaged              bytes are not what was written
   Away                   a server that is needed beside us does not answer
+  Changed                somebody else has changed it meanwhile
   OriginTaken            the place a batch was read from was taken already, in part
   Closed                 the component was shut down
 """
@@ -81,7 +82,7 @@ class Busy(Refused):
 
 
 class OverQuota(Busy):
-    """``used`` of ``allowed`` are in use; ``limit`` is the key in the section [quota], or ``breaker``."""
+    """``used`` of ``allowed`` are in use; ``limit`` is the key in [quota], ``breaker``, or ``redis``."""
 
     def __init__(self, message: str, *, limit: str, used: float, allowed: float, retry_s: float, cure: str) -> None:
         super().__init__(message, retry_s=retry_s, cure=cure)
@@ -108,6 +109,10 @@ class Damaged(DataError):
 
 class Away(TailraceError):
     """A server that is needed beside us does not answer."""
+
+
+class Changed(TailraceError):
+    """What was to be replaced is not there any more: somebody else has changed it."""
 
 
 class OriginTaken(TailraceError):

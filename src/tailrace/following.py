@@ -4,6 +4,9 @@ Sources, in this order, the first that fits a file having it: ``[[collect.entrie
 there is none of them, the logs of the machine are looked for, again and again. Beside files there is what is none:
 syslog, the journal, standard input.
 
+With ``[etcd]`` the entries that it holds for this machine come behind those of the file (collect/etcd.py), and nothing
+is looked for.
+
 Change. A thread reads the file of the configuration every CONFIG_LOOK_S (following links: a file that was replaced by
 rename, or by the switch of a link above it, is noticed too) and applies what it found the same twice, for editors write
 in pieces; SIGHUP applies it at once. Only the difference reaches the files, and none is read again. A file that cannot
@@ -25,15 +28,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tailrace
 from tailrace.agent import Collector
 from tailrace.bus import Bus
+from tailrace.collect import entries, remote
+from tailrace.collect.addresses import addresses
 from tailrace.collect.demo import SERVICES, Demo
 from tailrace.collect.discover import Found, Rediscovery, discover
 from tailrace.collect.entries import Wish, difference, entry_of
-from tailrace.collect.words import Collecting, CollectParameters, ConfigurationStatus
-from tailrace.config import Config, Settings, frozen_changes, read, size
+from tailrace.collect.words import AgentState, Collecting, CollectParameters, ConfigurationStatus
+from tailrace.config import Config, Settings, frozen_changes, read, seconds, size
 from tailrace.errors import ConfigError
-from tailrace.limits import CONFIG_LOOK_S, START_FOUND
+from tailrace.limits import CONFIG_LOOK_S, START_FOUND, STATE_PROBLEM_CHARACTERS_MAX, STATE_PROBLEMS_MAX
 from tailrace.pipeline import Pipeline
 from tailrace.sources.entry import Entry
 from tailrace.sources.journal import Journal
@@ -43,6 +49,7 @@ from tailrace.sources.stdin import Stdin
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+    from tailrace.collect.etcd import Presence, Wishes
     from tailrace.sources.syslog import Syslog
 
 
@@ -65,11 +72,13 @@ class Following:
         *,
         say: Callable[[str], None] = to_stderr,
         applied: Callable[[Config], None] | None = None,
+        shipping: Callable[[], tuple[int, list[str]]] = lambda: (0, []),
     ) -> None:
         """``directory`` is our own data, of which nothing is followed; ``settings`` is where ``config`` came from.
 
         ``pipelines`` belong to what comes by other ways: what is masked changes there too, and is counted. ``applied``
-        is called, in a thread, with a configuration that makes sense; it may raise ConfigError.
+        is called, in a thread, with a configuration that makes sense; it may raise ConfigError. ``shipping`` returns
+        how many records wait to be shipped, and what is wrong with that.
         """
         self._started = config
         self._config = config
@@ -91,6 +100,12 @@ class Following:
         raise_files_max()
         own = [directory / "bus", directory / "spool", directory / "store"]
         self.collector = Collector(bus, [], exclude=own, allow=config.collect.allow, zone=self._zone)
+        self._shipping = shipping
+        self._began = _now()
+        self._wishes: Wishes | None = None
+        self._presence: Presence | None = None
+        if config.etcd.endpoints:
+            self._wishes, self._presence = self._of_etcd(directory)
         self._stopping = False
         self._asked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="configuration", daemon=True)
@@ -103,6 +118,10 @@ class Following:
         self._publish()
         self._listen()
         self.collector.start()
+        if self._wishes and self._presence:
+            self._say(f"etcd decides what is followed besides: {', '.join(self._wishes.keys)}")
+            self._wishes.start()
+            self._presence.start()
         if self._settings:
             self._thread.start()
 
@@ -112,6 +131,9 @@ class Following:
         self._asked.set()
         if self._thread.is_alive():
             self._thread.join()
+        if self._wishes and self._presence:
+            self._presence.stop()
+            self._wishes.stop()
         if self._demo:
             self._demo.stop()
         if self._rediscovery:
@@ -152,7 +174,7 @@ class Following:
     def searching(self) -> bool:
         """Whether the logs of the machine are looked for, because nothing was named."""
         wanted = self._config.collect
-        return wanted.discover and not (wanted.paths or wanted.entries or self._demo)
+        return wanted.discover and not (wanted.paths or wanted.entries or self._demo or self._wishes)
 
     @property
     def paths(self) -> list[str]:
@@ -166,6 +188,9 @@ class Following:
             found.append(f"a restart is needed for {', '.join(self.configuration.restart_needed)}")
         others = [other.status() for other in self.others]
         found += [f"{other.name}: {other.error}" for other in others if other.error]
+        if self._wishes and self._presence:
+            found += self._wishes.problems()
+            found += [self._presence.error] if self._presence.error and not self._wishes.away else []
         return found + self.collector.report.problems()
 
     def answer(self, given: CollectParameters) -> Collecting:
@@ -233,6 +258,8 @@ class Following:
         state = self.configuration
         try:
             wanted = self._settings.load()
+            if self._wishes:
+                _agree(wanted, self._wishes.wishes)
             if self._applied:
                 self._applied(wanted)
         except ConfigError as error:
@@ -254,10 +281,58 @@ class Following:
         for pipeline in self._pipelines:
             pipeline.redact = wanted.collect.masks
         self._config = wanted
+        if self._wishes:
+            self._wishes.recheck()
         self._look_for_logs()
         added, removed, changed = self._publish()
         if added or removed or changed:
             self._say(f"the configuration has changed: entries {_counts(added, removed, changed)}")
+
+    # -- etcd --------------------------------------------------------------------------------------------------
+
+    def _of_etcd(self, directory: Path) -> tuple[Wishes, Presence]:
+        from tailrace.collect.etcd import Presence, Wishes, keys_of  # few have one
+        from tailrace.collect.gateway import Gateway
+
+        etcd = self._started.etcd
+        host = self._started.collect.host or socket.gethostname()
+        gateway = Gateway(etcd)
+        wishes = Wishes(gateway, lambda: keys_of(etcd, host), directory, self._check, self._told)
+        return wishes, Presence(gateway, etcd.prefix, host, seconds(etcd.gone_after), self._state)
+
+    def _check(self, wishes: Sequence[Wish]) -> None:
+        """Raise ConfigError for entries of etcd that may not be followed here."""
+        wanted = self._config.collect
+        remote.check(wishes, wanted.rules, wanted.redact, self._started.collect.allow, here=True)
+
+    def _told(self) -> None:
+        """Follow what etcd says now."""
+        added, removed, changed = self._publish()
+        if added or removed or changed:
+            self._say(f"etcd has changed what is followed: entries {_counts(added, removed, changed)}")
+        if self._presence:
+            self._presence.look()
+
+    def _state(self) -> AgentState:
+        """Return what etcd learns of this agent."""
+        waiting, problems = self._shipping()
+        report, wanted = self.collector.report, self._config.collect
+        said = [*problems, *self.problems()][:STATE_PROBLEMS_MAX]
+        return AgentState(
+            host=self._started.collect.host or socket.gethostname(),
+            version=tailrace.__version__,
+            ips=addresses(),
+            started=self._began,
+            at=_now(),
+            files=report.count(),
+            lag_bytes=report.summary().lag_bytes,
+            waiting_records=waiting,
+            entries=len(self._entries),
+            problems=[problem[:STATE_PROBLEM_CHARACTERS_MAX] for problem in said],
+            sources=self._wishes.sources() if self._wishes else [],
+            allow=self._started.collect.allow,
+            rules=list(wanted.rules),
+        )
 
     # -- the entries -------------------------------------------------------------------------------------------
 
@@ -296,6 +371,8 @@ class Following:
         elif self.searching:
             start = wanted.start or START_FOUND
             wishes += [Wish(glob.escape(one.path), start=start) for one in self.found]
+        if self._wishes:
+            wishes += [remote.masked(wish, wanted.redact) for wish in self._wishes.wishes]
         for wish in wishes:
             yield entry_of(wish, wanted.rules, host=host, exclude=wanted.exclude, redact=wanted.redact)
 
@@ -318,6 +395,16 @@ def raise_files_max() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # some kernels allow less than they say
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _agree(wanted: Config, wishes: Sequence[Wish]) -> None:
+    """Raise ConfigError when entries of etcd, which stay, make no sense with a configuration: they name its rules."""
+    try:
+        entries.check(wishes, wanted.collect.rules, wanted.collect.redact)
+    except ConfigError as error:
+        raise ConfigError(
+            f"an entry of etcd needs what is not there any more: {error.message}", cure=error.cure
+        ) from error
 
 
 def _counts(added: list[str], removed: list[str], changed: list[str]) -> str:

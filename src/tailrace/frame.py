@@ -74,6 +74,8 @@ class Gap:
         said: dict[str, object] = {"from": start, "to": str(self.end), "count": self.count, "why": self.why}
         if self.tally:
             said |= {"levels": named(self.tally), "digest": digest(self.tally)}
+        if str(self.next) != said["to"]:
+            said["next"] = str(self.next)
         return orjson.dumps(said)
 
 

@@ -152,6 +152,41 @@ CHECK_FILES_SHOWN = 5
 CHECK_FILES_MAX = 100_000
 """Names of an entry that `tailrace check` looks at."""
 
+# -- etcd ------------------------------------------------------------------------------------------------------
+ETCD_CONNECT_S_MAX = 3.0
+ETCD_ANSWER_S_MAX = 5.0
+"""A member of etcd that takes longer to be reached, or to answer, is away."""
+ETCD_RETRY_S_MIN = 0.5
+ETCD_RETRY_S_MAX = 15.0
+"""etcd is tried again after so long, twice as long each time."""
+ETCD_QUIET_S_MAX = 30.0
+"""A watch on which nothing was said for so long is begun anew: its connection may be dead. It costs two calls."""
+ETCD_KEYS_MAX = 120
+ADDRESSES_MAX = 32
+"""Keys that an agent reads (etcd takes 128 operations at once), and addresses of its machine in their names."""
+REMOTE_BYTES_MAX = 512 * KIB
+REMOTE_ENTRIES_MAX = 1_000
+ETCD_MESSAGE_BYTES_MAX = 32 * MIB
+"""One value that says what is followed (etcd itself takes 1.5 MiB), and the longest answer: all agents at once."""
+ETCD_GONE_S_MIN = 5
+ETCD_GONE_S_MAX = 3_600
+"""The lease of an agent's state: it is gone so long after the agent. Kept alive three times as often."""
+SEEN_S = 7 * 86_400
+"""That an agent was there is known for so long; machines that come and go do not fill etcd."""
+STATE_LOOK_S = 5.0
+STATE_STALE_S = 600.0
+LAG_STEP_BYTES = 1 * MIB
+LAG_STEP_RECORDS = 1_000
+"""An agent looks so often whether its state is different, and writes it then, or after so long: etcd keeps every
+version until it is compacted. Lags of one power of two are the same; all below these are told as 0."""
+STATE_PROBLEMS_MAX = 10
+STATE_PROBLEM_CHARACTERS_MAX = 300
+AGENTS_LISTED_MAX = 5_000
+AGENTS_FRESH_S = 1.0
+"""The list of agents is asked of etcd so often at most, however many people look at it."""
+AGENT_CALLS_MAX = 16
+"""Calls about single agents that wait for etcd."""
+
 # -- bus -------------------------------------------------------------------------------------------------------
 BATCH_ROWS_MAX = 65_536
 """Rows of one frame on the bus; also what a reader must be able to hold at once."""
@@ -359,6 +394,12 @@ FIELDS_SAMPLE_ROWS = 10_000
 """Records whose fields are parsed to tell which there are: the newest that match."""
 CONTEXT_ROWS_MAX = 1_000
 
+# -- servers over a cluster ---------------------------------------------------------------------------------------
+CLUSTER_LOOK_S = 5.0
+"""A server asks so often how brokers, indexers and search cluster are: what is shown is not older."""
+INDEXERS_STILL_S = 60.0
+"""Indexers that are behind and have committed nothing for so long are shown as a problem."""
+
 # -- Elasticsearch and OpenSearch ---------------------------------------------------------------------------------
 ELASTIC_CALL_S_MAX = 120.0
 """The longest that a call may take; a search is bounded by SEARCH_SECONDS_MAX before."""
@@ -487,6 +528,14 @@ REPLAY_PING_S = 1.0
 """How often a replay says where its clock stands: a pause goes back by so much at most."""
 REPLAY_TOKEN_BYTES_MAX = 512
 """The longest token of a replay that is looked at: ten numbers as JSON in base64."""
+TOPIC_VIEWERS_MAX = 16
+"""Viewers of topics that read at once: each has a connection to the brokers, a thread, and what is fetched ahead."""
+TOPIC_MESSAGES = 10_000
+"""So many messages at most are looked at in one go: 10 MB of small ones, and some milliseconds."""
+TOPIC_SHOWN_BYTES_MAX = 1 * MIB
+"""A larger message of a topic is cut and not decoded; brokers refuse them by default."""
+TOPIC_PROGRESS_S = 0.5
+"""So often a viewer of a topic is told how far it is."""
 POLL_WAIT_S_MAX = 60.0
 """The longest that a long-poll waits: under the usual idle time-outs of proxies."""
 PING_S = 10.0
@@ -536,8 +585,6 @@ SEARCH_CHUNK_ROWS = 1_000
 """Rows that a search hands over at once."""
 FACET_VALUES_MAX = 1_000
 """Values of a field that one answer lists."""
-SESSIONS_MAX = 1_000
-"""Logged-in browsers; the oldest goes first."""
 LOGIN_BYTES_MAX = 4 * KIB
 QUOTA_FLOW_BURST_S = 5.0
 """Lines and bytes of tails may come so many seconds' worth at once: a page that is opened asks for a past first."""
@@ -553,6 +600,22 @@ BREAKER_S = 300.0
 """... within so long is not run for as long: the threads are for those that get an answer."""
 BREAKER_QUERIES_MAX = 1_000
 """Queries that ran out of their time and are remembered, about 200 bytes each; each took SEARCH_SECONDS_MAX."""
+QUOTA_SETTLE_S = 0.2
+"""What a server used is said to the others after so long ..."""
+QUOTA_HURRY_S = 0.02
+"""... or so long after the last time when half of a lease was used."""
+QUOTA_ASK_S_MAX = 0.2
+"""Who opens a tail or searches waits no longer for what the others have in use; from Redis it comes in 1 ms."""
+QUOTA_BEAT_S = 5.0
+"""Open tails are said again so often ..."""
+QUOTA_TAILS_S = 15.0
+"""... and believed for so long: those of a server that was killed are given back then."""
+QUOTA_PAGES_MAX = 500
+"""Books that are settled in one round trip: about 10 ms of Redis, which does nothing else meanwhile."""
+REDIS_ANSWER_S_MAX = 1.0
+"""A Redis that takes longer is gone: leases last about as long."""
+REDIS_RETRY_S = 1.0
+"""It is looked for again so often."""
 LISTEN_BACKLOG = 1_024
 """Connections that wait to be accepted: all clients come back at once when a server starts again."""
 STOP_SECONDS_MAX = 5.0

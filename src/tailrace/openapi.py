@@ -5,6 +5,7 @@ The page's types are generated from it, so whatever the page asks or is answered
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -45,7 +46,8 @@ def document(calls: Iterable[Call]) -> dict[str, Any]:
 
 
 def _operation(call: Call, of_kind: dict[int, Any]) -> dict[str, Any]:
-    path = call.path.removeprefix("/api/v1").strip("/").replace("/", "_").replace(".", "_")
+    in_path = re.findall(r"\{(\w+)\}", call.path)
+    path = re.sub(r"[/.{}]+", "_", call.path.removeprefix("/api/v1").strip("/{}"))
     content = {media: _content(media, call, of_kind) for media in call.gives if media != WEBSOCKET}
     responses: dict[str, Any] = {"200": {"description": "OK", "content": content}}
     if call.hears:
@@ -58,7 +60,11 @@ def _operation(call: Call, of_kind: dict[int, Any]) -> dict[str, Any]:
         "summary": call.summary,
         "responses": responses,
     }
-    parameters = [_parameter(field, of_kind[id(field.type)]) for field in msgspec.structs.fields(call.takes)]
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "description": "In the path.", "required": True, "schema": {"type": "string"}}
+        for name in in_path
+    ]
+    parameters += [_parameter(field, of_kind[id(field.type)]) for field in msgspec.structs.fields(call.takes)]
     if call.any_parameters:
         labels = {"type": "object", "additionalProperties": {"type": "string"}}
         parameters.append({"name": "labels", "in": "query", "style": "form", "explode": True, "schema": labels})

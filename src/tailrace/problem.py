@@ -22,6 +22,8 @@ STATUS: list[tuple[type[errors.TailraceError], int, str]] = [
     (errors.Busy, 429, "Too busy"),
     (errors.Refused, 403, "Refused"),
     (errors.Gone, 410, "No longer there"),
+    (errors.Changed, 409, "Changed meanwhile"),
+    (errors.Away, 503, "Something that is needed does not answer"),
     (errors.OriginTaken, 409, "This key was used for another body"),
     (errors.Closed, 503, "Stopping"),
     (errors.DiskFull, 507, "No room on the disk"),

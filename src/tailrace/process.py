@@ -1,6 +1,6 @@
 """The stages of one process, opened and closed in their order.
 
-store (its checkpoint) -> bus (never before it) -> indexer, push, history -> hub -> following
+bus and store (machine.py, or cluster.py) -> push, history -> hub -> following
 """
 
 from __future__ import annotations
@@ -10,68 +10,76 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from prometheus_client.core import CounterMetricFamily
 
 import tailrace
 from tailrace.access.quota import Allowance, Quota
-from tailrace.bus.disk import DiskBus
+from tailrace.collect.agents import Directory
 from tailrace.collect.words import Collecting, CollectParameters
-from tailrace.config import Config, Settings, seconds, size
+from tailrace.config import Config, Settings, size
 from tailrace.following import Following, redacted
 from tailrace.http import Status
+from tailrace.machine import Machine
 from tailrace.metrics import Metrics
 from tailrace.pipeline import Pipeline
+from tailrace.sections import Kafka
 from tailrace.ship.http import Blocks
 from tailrace.sources.http import Push
-from tailrace.store.parts.indexer import Indexer
-from tailrace.store.parts.store import PartStore
 from tailrace.store.pool import Pool
 from tailrace.store.search import History
 from tailrace.tail.connection import Connections
 from tailrace.tail.hub import Hub
 from tailrace.tail.workers import Workers
-from tailrace.text import bytes_text, count_text
+from tailrace.text import count_text
+
+if TYPE_CHECKING:
+    from tailrace.cluster import Cluster
 
 _SHOWN = 20
 
 
 class Process:
-    """Everything that runs in one process, over one data directory, which its caller holds."""
+    """Everything that runs in one process, over what keeps its records."""
 
-    def __init__(self, config: Config, directory: Path, *, collecting: bool, settings: Settings | None = None) -> None:
-        """Open store and bus. Raises DataError. What is followed changes with the file of ``settings``."""
+    def __init__(
+        self,
+        config: Config,
+        directory: Path,
+        kept: Machine | Cluster,
+        *,
+        collecting: bool,
+        settings: Settings | None = None,
+    ) -> None:
+        """Make the stages over ``kept``, which is closed with them.
+
+        What is followed changes with the file of ``settings``.
+        """
         self._config = config
-        self._directory = directory
+        self._kept = kept
         self._started = time.monotonic()
         self.ready = False
         self.metrics = Metrics()
-        self.store = PartStore(
-            directory / "store",
-            retain_s=seconds(config.store.retain),
-            retain_bytes=size(config.store.retain_bytes),
-        )
-        self.bus = DiskBus(directory / "bus", resume=self.store.checkpoint)
-        self.indexer = Indexer(self.bus, self.store)
-        self.history = History(self.bus, self.store)
+        self.history = History(kept.bus, kept.store)
         self.searches = Pool(self.metrics)
         self._pushed = Pipeline(redact=config.collect.masks)
-        self.push = Push(self.bus, self.metrics, lambda: 0 if self.indexer.error else self._waiting(), self._pushed)
-        self.blocks = Blocks(self.bus, self.metrics, self.push.let_catch_up)
+        self.push = Push(kept.bus, self.metrics, lambda: kept.lag, self._pushed)
+        self.blocks = Blocks(kept.bus, self.metrics, self.push.let_catch_up, kept.refusal)
         self.quota = _quota(config)
-        self.hub = Hub(self.bus, self.history)
+        self.hub = Hub(kept.bus, self.history)
         self.connections = Connections()
-        self.workers = Workers(self.hub, self.connections, directory / "bus")
-        self.following = Following(self.bus, config, directory, settings, [self._pushed]) if collecting else None
+        self.workers = Workers(self.hub, self.connections, directory / "bus", count_max=kept.tail_processes_max)
+        self.agents = Directory(config.etcd) if config.etcd.endpoints else None
+        self.following = Following(kept.bus, config, directory, settings, [self._pushed]) if collecting else None
         self._measure()
 
     def start(self) -> None:
         """Begin to index, to follow and to publish; on the running event loop."""
-        self.store.start()
-        self.indexer.start()
+        self._kept.start()
         self.hub.start()
         self.workers.start()
+        self.quota.start()
         if self.following:
             self.following.start()
 
@@ -83,6 +91,7 @@ class Process:
             await self.connections.close()
 
         await asyncio.gather(here(), self.workers.close())
+        await self.quota.close()
 
     def __enter__(self) -> Self:
         return self
@@ -93,12 +102,17 @@ class Process:
         """Stop in the order that lets nothing be lost that is on its way."""
         if self.following:
             self.following.stop()
+        if self.agents:
+            self.agents.stop()
         self.push.close()
         self.blocks.close()
         self.searches.close()
-        self.indexer.stop()
-        self.store.close()
-        self.bus.close()
+        self._kept.close()
+
+    @property
+    def kafka(self) -> Kafka:
+        """How the brokers are reached, if there are any."""
+        return self._config.kafka
 
     def announcement(self) -> Iterator[str]:
         """Yield what is followed and why, a bounded number of lines."""
@@ -117,7 +131,7 @@ class Process:
     def summary(self) -> str:
         """Return what is followed and stored, in one line."""
         status = self.status()
-        stored = f"{count_text(status.records)} records stored ({bytes_text(status.store_bytes + status.bus_bytes)})"
+        stored = f"{count_text(status.records)} records stored{self._kept.size}"
         if not self.following:
             return stored
         return f"following {status.files} file{'' if status.files == 1 else 's'} · {stored}"
@@ -127,12 +141,12 @@ class Process:
         return Status(
             version=tailrace.__version__,
             uptime_s=round(time.monotonic() - self._started, 1),
-            data=str(self._directory),
-            records=self.store.rows + self._waiting(),
-            waiting_records=self._waiting(),
-            bus_bytes=self.bus.bytes,
-            store_bytes=self.store.disk_bytes,
-            parts=len(self.store.parts),
+            data=self._kept.name,
+            records=self._kept.records,
+            waiting_records=self._kept.waiting,
+            bus_bytes=self._kept.bus_bytes,
+            store_bytes=self._kept.store_bytes,
+            parts=self._kept.parts,
             tails=self.workers.stats().viewers,
             searches=len(self.searches),
             files=self._files(),
@@ -143,17 +157,11 @@ class Process:
 
     def problems(self) -> list[str]:
         """Return what is wrong now or was lost since the start, a bounded number of sentences."""
-        found = [f"the store: {event}" for event in self.store.events]
-        if self.bus.damaged_records:
-            found.append(f"damage of the bus has cost {self.bus.damaged_records} records")
-        if self.indexer.lost:
-            found.append(f"{self.indexer.lost} records were gone from the bus before they were stored")
-        if self.bus.error:
-            found.append(self.bus.error)
-        if self.indexer.error:
-            found.append(self.indexer.error.message)
+        found = list(self._kept.problems())
         if self.workers.error:
             found.append(self.workers.error)
+        if self.quota.problem:
+            found.append(self.quota.problem)
         if self.following:
             found += self.following.problems()
         return list(dict.fromkeys(found))[-_SHOWN:]
@@ -165,17 +173,12 @@ class Process:
     def _files(self) -> int:
         return self.following.collector.report.count() if self.following else 0
 
-    def _waiting(self) -> int:
-        stored = self.store.checkpoint
-        return self.bus.next - stored if stored else self.bus.next - self.bus.first
-
     def _measure(self) -> None:
         gauge = self.metrics.gauge
-        gauge("records", "Records taken so far.", lambda: self.bus.next.offset)
-        gauge("waiting_records", "Records that are not in a part yet.", self._waiting)
-        gauge("bus_bytes", "Size of the bus on disk.", lambda: self.bus.bytes)
-        gauge("store_bytes", "Size of the parts on disk.", lambda: self.store.disk_bytes)
-        gauge("parts", "Parts of the store.", lambda: len(self.store.parts))
+        kept = self._kept
+        gauge("records", "Records taken so far.", lambda: kept.bus.next - kept.bus.next.beginning)
+        gauge("waiting_records", "Records that are not in the store yet.", lambda: kept.waiting)
+        kept.measure(self.metrics)
         gauge("searches_running", "Searches that run or wait.", lambda: len(self.searches))
         gauge("tails", "Open tails.", lambda: self.workers.stats().viewers)
         gauge("tail_processes", "Processes that deliver beside this one.", lambda: len(self.workers.pids))
@@ -188,8 +191,8 @@ class Process:
         else:
             self.metrics.family(lambda: [redacted([self._pushed])])
         self.metrics.family(lambda: [_refusals(self.quota)])
+        gauge("quota_shared", "Whether several servers share the quotas (1) or not.", lambda: self.quota.is_shared)
         gauge("queries_shut_out", "Queries that are not run now.", lambda: self.quota.breaker.shut(time.monotonic()))
-        gauge("damaged_records", "Records that damage of the bus has cost.", lambda: self.bus.damaged_records)
 
 
 def _quota(config: Config) -> Quota:
@@ -198,7 +201,11 @@ def _quota(config: Config) -> Quota:
     total = Allowance(
         given.tails_total, given.lines_per_s_total, size(given.bytes_per_s_total), given.search_s_per_min_total
     )
-    return Quota(each, total)
+    if not config.redis.url:
+        return Quota(each, total)
+    from tailrace.access.shared import shared  # only servers that share pay for it
+
+    return shared(each, total, config.redis)
 
 
 def _refusals(quota: Quota) -> CounterMetricFamily:

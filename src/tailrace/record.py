@@ -19,9 +19,9 @@ Columns of a batch (no column but the last four of the list holds nulls):
     fields    string  or null: a JSON object, as text, of whatever else was parsed
     offsets   (beside the columns) int64 array, the offset of each row's cursor; None before the bus took it
 
-A batch that was read from a log **covers** a stretch of it, [``first``, ``next``): all that the log has there is in it.
-That is from its first row to its last, unless who has read it says more: where a log has offsets without records (Kafka
-keeps some for itself), what lies between, before and behind the rows is covered as well, and there may be no row at all.
+A batch that was read from a log **covers** a stretch of it, [``first``, ``next``): all that the log has there is in
+it. That is from its first row to its last, unless who has read it says more: where a log has offsets without records
+(Kafka keeps some for itself), what lies before and behind the rows is covered as well, and there may be no row at all.
 
 ``fields`` stays text because it is stored, sent and shown far more often than it is looked into; ``column`` looks
 into it, parses only the rows whose text holds the key, and remembers the answer for the batch. The text is always

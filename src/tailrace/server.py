@@ -1,7 +1,8 @@
 """The server: joins the stages of one process and lets people ask. One list of routes, one table of errors.
 
 Start: lock the data directory, bind the address, open store and bus (in that order: the log never goes on before what
-is stored), follow files, serve. Stop, at SIGTERM or SIGINT: no more reading, tails get their end, open answers get
+is stored), follow files, serve. With [kafka] bus and store are elsewhere, and the directory has nothing but the tokens:
+it is not locked, and may be shared. Stop, at SIGTERM or SIGINT: no more reading, tails get their end, open answers get
 STOP_SECONDS_MAX, what was appended is committed, the store flushed. A second signal ends the process at once, which
 costs nothing that was acknowledged. SIGHUP has the file of the configuration read again, where there is one.
 """
@@ -15,6 +16,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 import uvloop
@@ -31,23 +34,32 @@ import tailrace.sources.http
 import tailrace.store.http
 import tailrace.tail.http
 import tailrace.tail.words
+import tailrace.topics.http
+import tailrace.topics.words
 from tailrace import errors
 from tailrace.api import Call
-from tailrace.config import Settings
-from tailrace.directory import held
+from tailrace.config import Config, Settings
+from tailrace.directory import held, shared
+from tailrace.errors import ConfigError
 from tailrace.following import raise_files_max
 from tailrace.limits import STOP_SECONDS_MAX
 from tailrace.listener import listening, url
+from tailrace.machine import Machine
 from tailrace.memory import few_arenas
 from tailrace.problem import problem
 from tailrace.process import Process
+
+if TYPE_CHECKING:
+    from tailrace.cluster import Cluster
 
 CALLS: list[Call] = [
     *tailrace.sources.http.CALLS,
     *tailrace.ship.http.CALLS,
     *tailrace.store.http.CALLS.values(),
     *tailrace.tail.words.CALLS,
+    *tailrace.topics.words.CALLS,
     *tailrace.collect.words.CALLS,
+    *tailrace.collect.words.AGENT_CALLS,
     *tailrace.http.CALLS,
 ]
 
@@ -61,7 +73,9 @@ def application(process: Process, access: tailrace.access.http.Access) -> ASGIAp
             *tailrace.ship.http.routes(process.blocks),
             *tailrace.store.http.routes(process.history, process.searches, process.quota),
             *tailrace.tail.http.routes(process.hub, process.connections, process.quota),
+            *tailrace.topics.http.routes(process.kafka, process.connections, process.quota),
             *tailrace.collect.http.routes(process.collecting),
+            *tailrace.collect.http.agent_routes(process.agents),
             *tailrace.access.http.routes(access),
             *tailrace.http.routes(root),
         ],
@@ -76,13 +90,27 @@ def run(settings: Settings, *, collecting: bool) -> None:
     raise_files_max()
     config = settings.load()
     host, port = config.address
-    with held(config.directory) as directory:
+    if config.kafka.brokers and collecting:
+        raise ConfigError(
+            "[kafka] is for many machines, and `tailrace up` is one",
+            cure="Run `tailrace agent` and `tailrace serve`, or take kafka.brokers out.",
+        )
+    with shared(config.directory) if config.kafka.brokers else held(config.directory) as directory:
         access = tailrace.access.http.guarding(directory, config, config.server.listen)
         with (
             listening(host, port) as listener,
-            Process(config, directory, collecting=collecting, settings=settings) as process,
+            Process(config, directory, _kept(config, directory), collecting=collecting, settings=settings) as process,
         ):
             uvloop.run(_serve(process, access, listener, print))
+
+
+def _kept(config: Config, directory: Path) -> Machine | Cluster:
+    """Open what keeps the records. Raises ConfigError, DataError, Away."""
+    if not config.kafka.brokers:
+        return Machine(config, directory)
+    from tailrace.cluster import Cluster  # only who has one pays for it
+
+    return Cluster(config)
 
 
 async def _serve(

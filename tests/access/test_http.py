@@ -1,4 +1,5 @@
 import json
+import shutil
 from urllib.parse import urlencode
 
 import pytest
@@ -67,6 +68,16 @@ def test_a_login_makes_a_session_that_ends_with_its_token(guarded):
     from tests.apps.programs import until
 
     until(lambda: server.call("GET", "/api/v1/status", Cookie=session)[0] == 401)
+
+
+def test_who_has_logged_in_at_one_server_is_let_in_by_each_that_has_the_same_tokens(guarded, start, tmp_path):
+    """Behind a load balancer the next call goes anywhere; and a server that was restarted is as good as another."""
+    server, _, token = guarded
+    shutil.copytree(tmp_path / "data", tmp_path / "other", ignore=shutil.ignore_patterns("lock", "bus", "store"))
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    cookie = server.call("POST", "/login", body=urlencode({"token": token}), **form)[1]["set-cookie"].partition(";")[0]
+    assert start(name="other").call("GET", "/api/v1/status", Cookie=cookie)[0] == 200
+    assert server.call("GET", "/api/v1/status", Cookie="tailrace_session=tr_wrong")[0] == 401
 
 
 def test_only_hashes_are_kept(guarded, tmp_path):

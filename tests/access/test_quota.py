@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.access.quota import Account, Allowance, Breaker, Quota
+from tailrace.access.redis import Books, NoAnswer
+from tailrace.access.shared import SharedQuota
 from tailrace.errors import OverQuota
 from tailrace.limits import (
     BREAKER_QUERIES_MAX,
@@ -15,6 +17,23 @@ from tailrace.limits import (
     QUOTA_FLOW_BURST_S,
     QUOTA_NAMES_MAX,
 )
+from tailrace.sections import Redis
+
+
+@pytest.fixture(autouse=True, scope="module", params=["one server", "one of several, and Redis is gone"])
+def _kind(request):
+    """All of this holds for a server that shares its quotas, too, while it cannot."""
+    with pytest.MonkeyPatch.context() as patched:
+        if request.param != "one server":
+            patched.setitem(globals(), "Quota", alone)
+        yield
+
+
+def alone(each: Allowance | None = None, total: Allowance | None = None) -> SharedQuota:
+    """Return the quotas of a server that has never found its Redis."""
+    quota = SharedQuota(each, total, Books(Redis(url="redis://127.0.0.1:1"), "a"))
+    quota.part(NoAnswer("nobody listens"))
+    return quota
 
 
 def anna(*, total: Allowance | None = None, **allowed: int) -> Account:

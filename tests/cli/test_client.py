@@ -14,7 +14,7 @@ from tailrace.errors import BadInput, Busy, ConfigError, QueryError, Refused, Ta
         (401, b'{"detail":"who?"}', Refused),
         (429, b'{"detail":"later"}', Busy),
         (500, b"<html>proxy", TailraceError),
-        (502, b"[1]", TailraceError),
+        (500, b"[1]", TailraceError),
     ],
 )
 def test_an_answer_that_is_an_error_becomes_one(status, body, kind):

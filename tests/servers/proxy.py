@@ -17,10 +17,11 @@ class Proxy:
     - narrow: ``bytes_per_s`` in each direction, at most
     - stall: accepted, and then silence
     - hole: silence also on those that are open, which stay so (a cable that was pulled out)
+    - forget: silence for ever on those that are open, and nothing with new ones (a firewall that has lost its table)
     - refuse: nobody listens
     - bytes: what every connection is answered with
 
-    ``turn`` breaks those that are open, except into a hole.
+    ``turn`` breaks those that are open, except into a hole, and those that were forgotten.
     """
 
     def __init__(self, port, address=("127.0.0.1", 0)):
@@ -45,6 +46,11 @@ class Proxy:
         before, self.mode = self.mode, mode
         if mode == "hole":
             self._through.clear()
+            return
+        if mode == "forget":
+            self._through.clear()
+            self._through = threading.Event()
+            self._through.set()
             return
         if mode == "refuse":
             self._stop_listening()
@@ -98,12 +104,13 @@ class Proxy:
             with socket.create_connection(("127.0.0.1", self.port)) as other:
                 self._open.append(other)
                 posted = threading.Event() if mode == "deaf" else None
-                back = threading.Thread(target=self._answer, args=(other, one, mode, posted), daemon=True)
+                through = self._through
+                back = threading.Thread(target=self._answer, args=(other, one, mode, posted, through), daemon=True)
                 back.start()
-                self._call(one, other, mode, posted)
+                self._call(one, other, mode, posted, through)
                 back.join()
 
-    def _call(self, source, sink, mode, posted):
+    def _call(self, source, sink, mode, posted, through):
         passed = 0
         cut_bytes = self.cut_bytes if mode == "cut" else None
         with contextlib.suppress(OSError):
@@ -115,24 +122,24 @@ class Proxy:
                     sink.sendall(data[: -(passed - cut_bytes)])
                     source.shutdown(socket.SHUT_RDWR)
                     break
-                self._send(sink, data, mode, mode == "slow")
+                self._send(sink, data, mode, mode == "slow", through)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR if cut_bytes is None else socket.SHUT_RDWR)
 
-    def _answer(self, source, sink, mode, posted):
+    def _answer(self, source, sink, mode, posted, through):
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
                 if posted and posted.is_set():
                     self.lost += 1
                     sink.shutdown(socket.SHUT_RDWR)
                     return
-                self._send(sink, data, mode, mode == "trickle")
+                self._send(sink, data, mode, mode == "trickle", through)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 
-    def _send(self, sink, data, mode, slowly):
+    def _send(self, sink, data, mode, slowly, through):
         """Pass a block on; that it waits is what the proxy does, not what a test waits for."""
-        self._through.wait()
+        through.wait()
         if mode == "late":
             time.sleep(self.delay_s)
         size = 1 if slowly else max(1, self.bytes_per_s // 50) if mode == "narrow" else len(data)

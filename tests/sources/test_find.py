@@ -11,6 +11,7 @@ import pytest
 
 from tailrace.errors import ConfigError
 from tailrace.sources.entry import Entry, start_offset
+from tailrace.sources.file import FileSource
 from tailrace.sources.find import Finder
 from tailrace.sources.globs import Fence
 from tailrace.sources.inotify import Watch
@@ -260,3 +261,29 @@ def test_start_words_are_checked():
     assert start_offset("10MB", 11 << 20) == 1 << 20
     with pytest.raises(ConfigError, match="no place to start"):
         Entry("x", start="10")
+
+
+def test_a_link_that_is_turned_while_it_is_looked_at_leads_to_nothing_that_is_not_allowed(tmp_path, monkeypatch):
+    (tmp_path / "allowed").mkdir()
+    write(tmp_path / "allowed" / "good", b"good\n")
+    write(tmp_path / "secret", b"secret\n")
+    link = tmp_path / "allowed" / "app.log"
+    link.symlink_to("good")
+    resolve = os.path.realpath
+    turns = []
+
+    def turned_behind(path, *more):
+        found = resolve(path, *more)
+        if os.fspath(path) == str(link) and not turns:
+            turns.append(link.unlink())
+            link.symlink_to(tmp_path / "secret")
+        return found
+
+    monkeypatch.setattr(os.path, "realpath", turned_behind)
+    source = FileSource([Entry(str(link))], allow=[str(tmp_path / "allowed")])
+    try:
+        assert [lines for _, lines in source.poll()] == []
+        assert turns
+        assert source.files == []
+    finally:
+        source.close()

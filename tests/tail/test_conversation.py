@@ -16,7 +16,8 @@ from tailrace.frame import Frame
 from tailrace.query import parse
 from tailrace.tail import poll
 from tailrace.tail.conversation import Conversation
-from tailrace.tail.hub import Hub, Now, Since
+from tailrace.tail.hub import Hub
+from tailrace.tail.start import Now, Since
 from tailrace.tail.view import View
 from tests.tail.watching import ListHistory
 

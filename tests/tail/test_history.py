@@ -25,7 +25,8 @@ from tailrace.store.parts import merge, part
 from tailrace.store.parts.indexer import Indexer
 from tailrace.store.parts.store import PartSnapshot, PartStore
 from tailrace.store.search import History
-from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
+from tailrace.tail.hub import Hub
+from tailrace.tail.start import After, Last, Now, Since, Start
 from tailrace.tail.view import View
 from tests.apps.programs import until
 from tests.tail.test_join import BOUNDS, QUERIES, WORDS

@@ -17,8 +17,9 @@ from tailrace.query import parse, together
 from tailrace.record import Batch, Stream
 from tailrace.tail import hub as hub_module
 from tailrace.tail import subscription as subscription_module
-from tailrace.tail.hub import After, Hub, Last, Now, Since
+from tailrace.tail.hub import Hub
 from tailrace.tail.sse import encode
+from tailrace.tail.start import After, Last, Now, Since
 from tailrace.tail.subscription import State
 from tailrace.tail.view import View
 from tailrace.tally import digest

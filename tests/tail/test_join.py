@@ -21,7 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tailrace.bus.disk import DiskBus
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.query import parse
-from tailrace.tail.hub import After, Hub, Last, Now
+from tailrace.tail.hub import Hub
+from tailrace.tail.start import After, Last, Now
 from tailrace.tail.view import View
 from tests.tail.watching import Client, ListHistory, checkpoint, grep, watch
 

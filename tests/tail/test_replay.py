@@ -15,10 +15,10 @@ import pytest
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import BadInput, Busy
 from tailrace.query import parse
-from tailrace.tail.hub import After
 from tailrace.tail.pace import PLACE, Place
 from tailrace.tail.replay import Ranges, Replays, without
 from tailrace.tail.sse import encode
+from tailrace.tail.start import After
 from tailrace.tail.subscription import State
 from tailrace.tail.view import View
 from tests.tail.test_history import Machine, make_small

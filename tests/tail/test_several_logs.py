@@ -7,17 +7,22 @@ with a store that has the beginning of each partition.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from unittest import mock
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tailrace.cursor import Checkpoint, Cursor
+from tailrace.errors import BadInput
 from tailrace.query import parse
 from tailrace.store.search import History
-from tailrace.tail.hub import After, Hub, Last, Now, Start
+from tailrace.tail.hub import Hub
+from tailrace.tail.replay import Replays
+from tailrace.tail.start import After, Last, Now, Since, Start
 from tailrace.tail.subscription import State
 from tailrace.tail.view import View
 from tests.tail.test_join import BOUNDS, QUERIES, WORDS
@@ -176,7 +181,7 @@ class SeveralLogs(RuleBasedStateMachine):
             sent = tail.client.hit_cursors[:hits]
             assert (ping["sent"], ping["digest"]) == (len(sent), self.topic.digest(sent))
         assert tail.client.gaps == []
-        tail.cursors += tail.client.cursors
+        tail.cursors += tail.client.hit_cursors
         tail.client.pinged, tail.client.hits, tail.client.cursors, tail.client.hit_cursors = [], [], [], []
 
     def teardown(self) -> None:
@@ -207,3 +212,137 @@ class SeveralLogs(RuleBasedStateMachine):
 
 TestSeveralLogs = SeveralLogs.TestCase
 TestSeveralLogs.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@pytest.fixture
+def topic() -> Topic:
+    """Two partitions: lines 0 to 5 of the first happened at even, of the second at odd moments."""
+    topic = Topic(2)
+    for number in range(6):
+        for place, epoch in enumerate(topic.batches):
+            topic.append(epoch, f"error {number}", time=2 * number + place)
+    return topic
+
+
+def play(script: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(script())
+
+
+def by_log(topic: Topic, cursors: list[Cursor]) -> list[list[int]]:
+    return [[cursor.offset for cursor in cursors if cursor.epoch == epoch] for epoch in topic.batches]
+
+
+@pytest.mark.parametrize("stored", [0, 4])
+def test_the_last_matches_of_several_logs_are_the_newest_by_time(topic: Topic, stored: int) -> None:
+    topic.stored = dict.fromkeys(topic.batches, stored)
+
+    async def script() -> None:
+        server = Server(topic)
+        client = watch(server.hub, parse("error", 0), Last(3))
+        await client.located()
+        await until_now(topic, server, client)
+        assert by_log(topic, client.cursors) == [[5], [4, 5]]
+        await server.hub.close()
+
+    play(script)
+
+
+@pytest.mark.parametrize("stored", [0, 4])
+def test_since_shows_what_happened_then_and_later_in_each_log(topic: Topic, stored: int) -> None:
+    topic.stored = dict.fromkeys(topic.batches, stored)
+
+    async def script() -> None:
+        server = Server(topic)
+        client = watch(server.hub, parse("error", 0), Since(5))
+        await client.located()
+        await until_now(topic, server, client)
+        assert by_log(topic, client.cursors) == [[3, 4, 5], [2, 3, 4, 5]]
+        await server.hub.close()
+
+    play(script)
+
+
+def test_what_a_slow_tail_skips_is_counted_for_each_log(topic: Topic) -> None:
+    async def script() -> None:
+        server = Server(topic, kept=1)
+        client = watch(server.hub, parse("error", 0), Now(), behind_max=5)
+        with mock.patch("tailrace.tail.subscription.TAIL_QUEUE_BYTES_MAX", 1):
+            for number in range(9):
+                for epoch in topic.batches:
+                    topic.append(epoch, f"error {number}")
+                    server.bus.fetch(epoch, 9)
+                    await asyncio.sleep(0.01)
+        await until_now(topic, server, client)
+        assert [gap["why"] for gap in client.gaps] == ["slow"] * len(client.gaps)
+        lost = [(Cursor.parse(gap["from"]), Cursor.parse(gap["to"]), gap["count"]) for gap in client.gaps]
+        assert all(behind - first == count for first, behind, count in lost)
+        assert {first.epoch for first, _, _ in lost} == set(topic.batches)
+        skipped = sum(count for _, _, count in lost)
+        assert len(client.cursors) + skipped == 18
+        await server.hub.close()
+
+    play(script)
+
+
+def test_a_viewer_that_knows_more_than_the_server_misses_nothing_and_sees_nothing_twice(topic: Topic) -> None:
+    async def script() -> None:
+        server = Server(topic)  # knows the topic as it is now
+        for epoch in topic.batches:
+            topic.append(epoch, "error after", "error and later")
+        first, second = topic.batches
+        seen = topic.ends.with_cursor(Cursor(second, 3))
+        client = watch(server.hub, parse("error", 0), After(seen))
+        await client.located()
+        topic.append(first, "error at last")
+        await until_now(topic, server, client)
+        assert by_log(topic, client.cursors) == [[8], [3, 4, 5, 6, 7]]
+        assert client.gaps == []
+        await server.hub.close()
+
+    play(script)
+
+
+def test_a_topic_that_is_made_anew_is_told_to_who_watches_and_read_from_its_beginning(topic: Topic) -> None:
+    async def script() -> None:
+        server = Server(topic)
+        client = watch(server.hub, parse("error", 0), Now())
+        for epoch in topic.batches:
+            topic.append(epoch, "error before")
+            server.bus.fetch(epoch, 9)
+        await until_now(topic, server, client)
+        for epoch in list(topic.batches):
+            for known in (topic.batches, topic.first, topic.stored):
+                del known[epoch]
+        fresh = [topic.add_partition(), topic.add_partition()]
+        topic.append(fresh[1], "error in the new one")
+        server.bus.made_anew()
+        await until_now(topic, server, client)
+        assert [gap["why"] for gap in client.gaps] == ["reset"]
+        assert by_log(topic, client.cursors) == [[], [0]]
+        assert client.viewer.checkpoint.get(fresh[1]) == Cursor(fresh[1], 1)
+        await server.hub.close()
+
+    play(script)
+
+
+def test_nobody_is_called_by_the_bus_while_nobody_watches(topic: Topic) -> None:
+    async def script() -> None:
+        server = Server(topic)
+        assert not server.bus.followed
+        client = watch(server.hub, parse("error", 0), Now())
+        assert server.bus.followed
+        client.viewer.close()
+        assert not server.bus.followed
+        await server.hub.close()
+
+    play(script)
+
+
+def test_a_replay_of_several_logs_is_refused(topic: Topic) -> None:
+    async def script() -> None:
+        server = Server(topic)
+        with pytest.raises(BadInput, match="several logs"):
+            Replays(server.hub).begin(0, None)
+        await server.hub.close()
+
+    play(script)

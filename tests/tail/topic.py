@@ -12,7 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
-from tailrace.cursor import Checkpoint, Cursor
+from tailrace.cursor import Checkpoint, Cursor, Position
 from tailrace.errors import Gone
 from tailrace.query import Query
 from tailrace.record import Batch
@@ -27,12 +27,16 @@ class Topic:
         self.batches: dict[int, list[Batch]] = {}
         self.first: dict[int, int] = {}
         self.stored: dict[int, int] = {}
+        self._made = 0
         for _ in range(partitions):
             self.add_partition()
 
     def add_partition(self) -> int:
-        epoch = (0xA1 * (len(self.batches) + 1) * 0x9E3779B97F4A7C15) % 2**64
-        self.batches[epoch], self.first[epoch], self.stored[epoch] = [], 0, 0
+        self._made += 1
+        epoch = (0xA1 * self._made * 0x9E3779B97F4A7C15) % 2**64
+        # Threads read meanwhile: a partition is there as a whole, or not.
+        self.first, self.stored = {**self.first, epoch: 0}, {**self.stored, epoch: 0}
+        self.batches = {**self.batches, epoch: []}
         return epoch
 
     def end(self, epoch: int) -> Cursor:
@@ -83,6 +87,7 @@ class TopicBus:
         self._next = topic.ends
         self._read = topic.ends
         self._arrived: list[Batch] = []
+        self._forgotten = self._next
         self._calls: list[Callable[[], None]] = []
 
     @property
@@ -93,13 +98,13 @@ class TopicBus:
     def next(self) -> Checkpoint:
         return self._next
 
-    def newest(self) -> Checkpoint:
+    def newest(self, seen: Position | None = None) -> Checkpoint:  # noqa: ARG002 - it always looks for all
         self._next = self.topic.ends
         return self._next
 
     def since(self, time_ns: int) -> Checkpoint:
         position = self.topic.ends
-        for epoch, batches in self.topic.batches.items():
+        for batches in self.topic.batches.values():
             for batch in reversed(batches):
                 if batch.numpy("time").max() >= time_ns:
                     position = position.with_cursor(batch.first)
@@ -117,10 +122,11 @@ class TopicBus:
     def recent(self, start: Checkpoint, bytes_max: int) -> list[Batch]:
         found: list[Batch] = []
         at = start
+        gone = any(cursor.offset and self._forgotten.get(cursor.epoch) is None for cursor in start.cursors)
+        if gone or not self._forgotten <= start:
+            raise Gone(f"{start} is not in memory", next=self._forgotten.cursors[0])
         for batch in self._arrived:
             here = at.get(batch.epoch) or Cursor(batch.epoch, 0)
-            if here < batch.first:
-                raise Gone(f"{here} is not in memory", next=batch.first)
             if here < batch.next and sum(one.nbytes for one in found) < bytes_max:
                 found.append(batch if here == batch.first else batch.behind(here))
                 at = at.with_cursor(batch.next)
@@ -129,9 +135,19 @@ class TopicBus:
     def on_commit(self, call: Callable[[], None]) -> Callable[[], None]:
         if not self._calls:
             self._arrived.clear()
-            self._read = self._next
+            self._read = self._forgotten = self._next
         self._calls.append(call)
         return lambda: self._calls.remove(call)
+
+    @property
+    def followed(self) -> bool:
+        """Whether somebody wants to be called."""
+        return bool(self._calls)
+
+    def made_anew(self) -> None:
+        """Learn that the topic has other partitions than it had."""
+        self._next = self._read = self._forgotten = Checkpoint.of(Cursor(epoch, 0) for epoch in self.topic.batches)
+        self._arrived.clear()
 
     def fetch(self, epoch: int, batches: int) -> None:
         """Have so many batches of a partition arrive, if this server follows the topic and there are any."""
@@ -145,6 +161,8 @@ class TopicBus:
             known = self._next.get(epoch)
             if known is None or known < batch.next:
                 self._next = self._next.with_cursor(batch.next)
+        for batch in self._arrived[: -self._kept]:
+            self._forgotten = self._forgotten.with_cursor(batch.next)
         del self._arrived[: -self._kept]
         for call in list(self._calls):
             call()

@@ -17,8 +17,9 @@ from tailrace.limits import TAIL_BEHIND_ROWS_MAX
 from tailrace.query import Query
 from tailrace.record import Batch
 from tailrace.store import Progress, Search
-from tailrace.tail.hub import Hub, Start
+from tailrace.tail.hub import Hub
 from tailrace.tail.sse import encode
+from tailrace.tail.start import Start
 from tailrace.tail.subscription import State
 from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
@@ -80,7 +81,7 @@ class ListHistory:
         mask = search.filter.matches(everything) & (offsets >= max(self.first, search.start.offset))
         mask &= (offsets < search.stop.offset) & (times >= search.first_ns) & (times <= search.last_ns)
         if search.after:
-            time, offset = search.after
+            time, offset = search.after[0], search.after[1].offset
             mask &= (times > time) | ((times == time) & (offsets > offset))
         rows = np.flatnonzero(mask)
         rows = rows[np.lexsort((offsets[rows], times[rows]))][: search.limit]

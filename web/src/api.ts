@@ -243,6 +243,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/kafka/topics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The topics of the brokers, with their partitions */
+        get: operations["kafka_topics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/kafka/tail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Messages of any topic as they are, from anywhere, then live: server-sent events */
+        get: operations["kafka_tail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/collect": {
         parameters: {
             query?: never;
@@ -255,6 +289,42 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The agents that etcd knows */
+        get: operations["agents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{host}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an agent is to follow */
+        get: operations["agents_host"];
+        /** Have an agent follow these entries (409: somebody else has changed them since they were read) */
+        put: operations["put_agents_host"];
+        post?: never;
+        /** Remove an agent's entries, and what is remembered of it when it has gone */
+        delete: operations["delete_agents_host"];
         options?: never;
         head?: never;
         patch?: never;
@@ -348,7 +418,7 @@ export interface components {
             /** @default null */
             cure?: string | null;
             /**
-             * @description The key in [quota], or `breaker`.
+             * @description The key in [quota], `breaker`, or `redis`.
              * @default null
              */
             limit?: string | null;
@@ -429,7 +499,7 @@ export interface components {
          * @description Records that were not sent: which range, how many when that is known, and why.
          *
          *         With ``levels`` and ``digest`` these are the records that matched in the range and were left out; of a range that
-         *         was ``sampled``, others were sent.
+         *         was ``sampled``, others were sent. Whoever comes back does so with ``next`` when it is there, else with ``to``.
          */
         GapFrame: {
             to: string;
@@ -445,6 +515,8 @@ export interface components {
             };
             /** @default null */
             digest?: string | null;
+            /** @default null */
+            next?: string | null;
         };
         /**
          * PingFrame
@@ -756,6 +828,36 @@ export interface components {
             next: string;
         };
         /**
+         * Topics
+         * @description All topics, by name, and how many brokers the configuration names: without any there are no topics to look at.
+         */
+        Topics: {
+            brokers: number;
+            topics: components["schemas"]["TopicFacts"][];
+        };
+        /**
+         * TopicFacts
+         * @description One topic; ``messages`` is how many lie between the first and the next of its partitions.
+         */
+        TopicFacts: {
+            name: string;
+            aliases: string[];
+            messages: number;
+            partitions: components["schemas"]["PartitionFacts"][];
+        };
+        /**
+         * PartitionFacts
+         * @description One partition: [first, next) can be read; ``leader`` is -1 when there is none.
+         */
+        PartitionFacts: {
+            partition: number;
+            first: number;
+            next: number;
+            leader: number;
+            replicas: number;
+            in_sync: number;
+        };
+        /**
          * Collecting
          * @description How collecting goes. ``files`` are those with the largest lag; ``total`` is how many match the question.
          *
@@ -839,6 +941,76 @@ export interface components {
             error?: string;
             /** @default [] */
             restart_needed?: string[];
+        };
+        /**
+         * Agents
+         * @description All agents that etcd knows, by name. ``etcd`` is false where none is configured.
+         */
+        Agents: {
+            etcd: boolean;
+            agents: components["schemas"]["KnownAgent"][];
+            more: boolean;
+        };
+        /**
+         * KnownAgent
+         * @description An agent that etcd knows. ``revision`` is that of the entries below ``agents/``; 0: there are none.
+         *
+         *         ``here``: it lives. ``stopped``: it was ended in order. ``gone``: its end is not known. ``awaited``: it has entries
+         *         and was never seen, or not for a week. ``seen`` is about when one was heard of that is not here.
+         */
+        KnownAgent: {
+            host: string;
+            /** @enum {unknown} */
+            condition: "awaited" | "gone" | "here" | "stopped";
+            revision: number;
+            seen: string | null;
+            version: string | null;
+            state: components["schemas"]["AgentState"] | null;
+        };
+        /**
+         * AgentState
+         * @description What an agent says of itself: the JSON that it keeps in etcd, below ``state/``, for as long as it lives.
+         *
+         *         ``lag_bytes`` of files are not read yet; so many records wait on its disk for the server that has the fewest.
+         *         Both are told roughly: small ones are 0. ``allow`` are the roots below which others may have it read,
+         *         ``rules`` the names of its own rules of redaction, which an entry may use.
+         */
+        AgentState: {
+            host: string;
+            version: string;
+            ips: string[];
+            started: string;
+            at: string;
+            files: number;
+            lag_bytes: number;
+            waiting_records: number;
+            entries: number;
+            problems: string[];
+            sources: components["schemas"]["SourceState"][];
+            allow: string[];
+            rules: string[];
+        };
+        /**
+         * SourceState
+         * @description A key of etcd from which an agent has entries: since which revision, and why a newer value is not taken.
+         */
+        SourceState: {
+            key: string;
+            revision: number;
+            entries: number;
+            error: string;
+        };
+        /**
+         * AgentEntries
+         * @description What an agent is to follow: the text of its key, which was written at ``revision`` (0: there is none).
+         *
+         *         ``problem`` is what is wrong with it.
+         */
+        AgentEntries: {
+            host: string;
+            revision: number;
+            value: string;
+            problem: string;
         };
         /**
          * Status
@@ -1455,6 +1627,82 @@ export interface operations {
             };
         };
     };
+    kafka_topics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Topics"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    kafka_tail: {
+        parameters: {
+            query: {
+                /** @description A topic, or an alias of the configuration. */
+                topic: string;
+                /** @description The query: words look into values; also `key:`, `headers.NAME:`, `value.NAME:`, `*:`. */
+                q?: string;
+                /** @description `latest`, `earliest`, or a time: 10m (ago), 2026-11-20T08:00. */
+                from?: string;
+                offset?: number | null;
+                /** @description End before this time, or at `now`: what is there. Without: go on, live. */
+                to?: string | null;
+                /** @description Only these, like 0,3,5. */
+                partitions?: string;
+                /** @description End behind so many matches; 0: without a limit. */
+                limit?: number;
+                /** @description How values are read. */
+                decode?: "auto" | "hex" | "json" | "text" | "url";
+                /** @description Go on behind this checkpoint, wherever else it would begin. */
+                after?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     collect: {
         parameters: {
             query?: {
@@ -1478,6 +1726,139 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Collecting"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    agents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agents"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    agents_host: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description In the path. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentEntries"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_agents_host: {
+        parameters: {
+            query: {
+                revision: number;
+            };
+            header?: never;
+            path: {
+                /** @description In the path. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentEntries"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_agents_host: {
+        parameters: {
+            query: {
+                revision: number;
+            };
+            header?: never;
+            path: {
+                /** @description In the path. */
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentEntries"];
                 };
             };
             /** @description What went wrong */

@@ -1,5 +1,5 @@
 /* Calls to the server. Addresses are relative to the page. */
-import type { Answers, Call, Counted, Page, Parameters, Problem } from "./types";
+import type { AgentEntries, Agents, Answers, Call, Counted, Page, Parameters, Problem } from "./types";
 
 export const API = "api/v1";
 
@@ -21,16 +21,35 @@ export async function get<Name extends Call>(
   parameters: Parameters<Name>,
   signal?: AbortSignal,
 ): Promise<Answers[Name]> {
+  return ask(address(call.replace("_", "/"), parameters), { signal });
+}
+
+async function ask<Answer>(target: string, how: RequestInit): Promise<Answer> {
   let response: Response;
   try {
-    const target = address(call.replace("_", "/"), parameters);
-    response = await fetch(target, { signal, headers: { accept: "application/json" } });
+    response = await fetch(target, { ...how, headers: { accept: "application/json" } });
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (how.signal?.aborted) throw error;
     throw new CallError({ type: "", title: "", status: 0, detail: String(error) });
   }
-  if (response.ok) return (await response.json()) as Answers[Name];
+  if (response.ok) return (await response.json()) as Answer;
   throw new CallError(await problemOf(response));
+}
+
+/** Why a stream is refused; undefined when it is not, or when nobody answers. */
+export async function refusal(
+  call: string,
+  parameters: Record<string, unknown>,
+  signal: AbortSignal,
+): Promise<Problem | undefined> {
+  try {
+    const response = await fetch(address(call, parameters), { signal });
+    if (!response.ok) return await problemOf(response);
+    await response.body?.cancel();
+  } catch {
+    // The stream will be opened again, and says more then.
+  }
+  return undefined;
 }
 
 async function problemOf(response: Response): Promise<Problem> {
@@ -81,4 +100,24 @@ export async function fields(parameters: Parameters<"fields">, signal?: AbortSig
 /** The most frequent values of a field. */
 export async function values(parameters: Parameters<"values">, signal?: AbortSignal): Promise<Counted[]> {
   return (await get("values", parameters, signal)).values;
+}
+
+const agent = (host: string) => `agents/${encodeURIComponent(host)}`;
+
+export function agents(): Promise<Agents> {
+  return ask(address("agents", {}), {});
+}
+
+/** What an agent is to follow. */
+export function agentEntries(host: string): Promise<AgentEntries> {
+  return ask(address(agent(host), {}), {});
+}
+
+/** Have it follow something else than it did at a revision; a CallError of status 409 when that is not there now. */
+export function saveAgent(host: string, text: string, revision: number): Promise<AgentEntries> {
+  return ask(address(agent(host), { revision }), { method: "PUT", body: text });
+}
+
+export function removeAgent(host: string, revision: number): Promise<AgentEntries> {
+  return ask(address(agent(host), { revision }), { method: "DELETE" });
 }

@@ -16,12 +16,14 @@ import { get } from "./client";
 import { Counts } from "./counts";
 import { behind, type Frame, type Question, type Rows, type Start } from "./frames";
 import { compare, type Line, line, offset, type Row } from "./line";
+import { Reading } from "./reading.svelte";
 import { Replay } from "./replay.svelte";
 import type { Session } from "./session.svelte";
 import type { Connection, Listener } from "./stream";
 import { Tail } from "./tail";
 import { Tally } from "./tally";
-import type { Gap, LogRecord, Ping } from "./types";
+import type { Topic } from "./topic";
+import type { Gap, LogRecord, Ping, Problem } from "./types";
 
 const TAIL_LAST = 300;
 const LATE_MS = 5000;
@@ -63,6 +65,8 @@ export class Feed {
 
   /** The past that is being played; null while it is not. */
   replay = $state.raw<Replay | null>(null);
+  /** The messages of a topic that are read; null while logs are shown. */
+  reading = $state.raw<Reading | null>(null);
 
   #session: Session;
   #tail: Tail | undefined;
@@ -92,6 +96,10 @@ export class Feed {
 
   /** Begin a run: where this tail began, or with the last lines. */
   start(): void {
+    if (this.#session.view.topic) {
+      this.#startReading(this.#session.view.topic);
+      return;
+    }
     if (this.#session.view.replay) {
       this.#startReplay();
       return;
@@ -107,6 +115,8 @@ export class Feed {
     this.close();
     if (!goesOn || this.#session.view.replay) this.#origin = this.#newest = "";
     if (!this.#session.view.replay) this.replay = null;
+    this.reading = null;
+    this.connection = "off";
     this.following = true;
     this.held = false;
     this.waiting = NONE;
@@ -127,6 +137,18 @@ export class Feed {
     this.#tail?.close();
     this.#tail = undefined;
     this.replay?.close();
+    this.reading?.close();
+  }
+
+  /** Read messages: what has an end is shown from its beginning, what goes on from its newest. */
+  #startReading(topic: Topic): void {
+    const { view } = this.#session;
+    this.following = view.live;
+    if (topic.name === "") return;
+    const refused = (problem: Problem) => {
+      this.#session.problem = problem;
+    };
+    this.reading = new Reading(topic, view.query, this.#listener(), refused);
   }
 
   /** Play from the beginning of the replay, or, with another question, from where its clock stands. */
@@ -198,14 +220,15 @@ export class Feed {
     this.held = false;
     this.waiting = NONE;
     this.close();
-    if (this.replay) this.replay.goOn(this.#stored);
+    if (this.reading) this.reading.goOn(this.#stored);
+    else if (this.replay) this.replay.goOn(this.#stored);
     else this.#open({ after: this.#stored });
     this.#session.draw();
   }
 
   /** Leave out what was only counted, say so in a row from which it can be fetched, and follow. */
   jumpToNow(): void {
-    if (!this.held || this.replay) {
+    if (!this.held || this.replay || this.reading) {
       this.resume();
       return;
     }
@@ -261,10 +284,26 @@ export class Feed {
   }
 
   #onFrame(frame: Frame): void {
-    if (frame.event === "rows") this.#onRows(frame);
+    if (this.reading) this.#onMessages(frame);
+    else if (frame.event === "rows") this.#onRows(frame);
     else if (frame.event === "gap") this.#onGap(frame);
     else if (frame.event === "ping") this.#onPing(frame);
     else this.#onPosition(behind(frame));
+  }
+
+  /** Partitions have positions of their own, and no order among each other: nothing is late, nothing is tallied. */
+  #onMessages(frame: Frame): void {
+    if (frame.event === "gap" && !this.held) this.#pushGap(frame);
+    if (frame.event === "rows") this.#takeMessages(frame.records, frame.next);
+    this.#session.draw();
+  }
+
+  #takeMessages(records: LogRecord[], checkpoint: string): void {
+    this.#arrived += records.length;
+    if (!this.following) this.#wait(records.length, records);
+    if (this.held) return;
+    this.#stored = checkpoint;
+    this.#put(records.map((record) => line(record)));
   }
 
   /** Note where a stream begins, and how far it has come. */
@@ -351,7 +390,7 @@ export class Feed {
   }
 
   #onGap(gap: Gap): void {
-    const checkpoint = gap.to;
+    const checkpoint = gap.next ?? gap.to;
     if (gap.why === "reset") this.#origin = this.first = "";
     this.#reach(checkpoint, checkpoint);
     if (!this.held) {

@@ -1,6 +1,6 @@
 /* The frames of a tail, as every transport brings them: JSON objects that name their event. */
 import { get } from "./client";
-import type { Delta, End, Gap, LogRecord, Parameters, Ping } from "./types";
+import type { Delta, End, Gap, LogRecord, Parameters, Ping, Progress } from "./types";
 
 /** What is watched: what a stream answers depends on nothing else. */
 export interface Question {
@@ -12,7 +12,11 @@ export interface Question {
 }
 
 /** Where a stream begins: behind a checkpoint, with so many of the newest records, or (a replay) at a time. */
-export type Start = { after: string } | { last: number } | { from: string; to?: string };
+export type Start =
+  | Record<string, never>
+  | { after: string }
+  | { last: number }
+  | { from: string; to?: string };
 
 /** What a connection is opened with: the question, and where it begins. */
 export type Opening = Record<string, string | number | boolean | undefined>;
@@ -22,13 +26,14 @@ export type Frame =
   | Rows
   | ({ event: "gap" } & Gap)
   | ({ event: "ping" } & Ping)
+  | ({ event: "progress" } & Progress)
   | ({ event: "end" } & End)
   /** Nothing but the position: an answer to a poll that found nothing. */
   | { event: "at"; next: string };
 
 /** The position behind a frame. */
 export function behind(frame: Frame): string {
-  if (frame.event === "rows" || frame.event === "at") return frame.next;
+  if (frame.event === "rows" || frame.event === "at" || frame.event === "progress") return frame.next;
   return frame.event === "gap" ? frame.to : (frame.checkpoint ?? "");
 }
 

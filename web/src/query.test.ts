@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { aggregates, asks, marks, split, toggle, toggleShape, tokens } from "./query";
+import { aggregates, asks, complete, marks, split, toggle, toggleShape, tokens } from "./query";
 
 test("tokens put together are the query", () => {
   for (const query of [
@@ -69,4 +69,11 @@ test("a table is told from lines", () => {
     false,
     false,
   ]);
+});
+
+test("a name that is being written is completed where it stands", () => {
+  const names = ["key:", "headers.", "headers.trace:"];
+  expect(complete("red -he", names)).toEqual(["red -headers.", "red -headers.trace:"]);
+  expect(complete("key:", names)).toEqual([]);
+  expect(complete("", names)).toEqual([]);
 });

@@ -67,6 +67,14 @@ export function aggregates(query: string): boolean {
   return /\|\s*(stats|timechart|top|uniq|patterns)\b/.test(split(query)[1]);
 }
 
+/** The query with the name that is being written at its end completed, in each way that there is. */
+export function complete(query: string, names: readonly string[]): string[] {
+  const written = /(?:^|[\s(-])([\w.]+)$/.exec(query)?.[1] ?? "";
+  if (written === "") return [];
+  const before = query.slice(0, query.length - written.length);
+  return names.filter((name) => name.startsWith(written) && name !== written).map((name) => before + name);
+}
+
 export function quoted(value: string): string {
   return /^[\p{L}\p{N}_]+$/u.test(value) && !LOGIC.has(value.toLowerCase()) ? value : JSON.stringify(value);
 }

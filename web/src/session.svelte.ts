@@ -8,15 +8,16 @@ Rules
   - A run replaces everything: answers to an earlier run are cancelled, and ignored if they come all the same.
 */
 import { untrack } from "svelte";
-import { CallError, type Histogram, histogram, search } from "./client";
+import { CallError, get, type Histogram, histogram, search } from "./client";
 import { Feed } from "./feed.svelte";
 import { behind, poll } from "./frames";
 import { before, line, type Row } from "./line";
 import { aggregates, split } from "./query";
 import { Rows } from "./rows";
 import { span } from "./time";
-import type { LogRecord, Problem, SearchStats, Row as TableRow } from "./types";
-import { fromAddress, type Range, toAddress, type View } from "./view";
+import type { Topic } from "./topic";
+import type { Answers, LogRecord, Problem, SearchStats, Row as TableRow } from "./types";
+import { columnsOf, fromAddress, type Range, START, toAddress, type View } from "./view";
 
 const ROWS_MAX = 65_536;
 const PAGE_ROWS = 500;
@@ -40,6 +41,8 @@ export class Session {
   complete = $state(true);
   histogram = $state.raw<Histogram | null>(null);
   table = $state.raw<TableRow[] | null>(null);
+  /** The topics of the brokers, when there are any. */
+  kafka = $state.raw<Answers["kafka_topics"] | null>(null);
   history = $state.raw<string[]>(JSON.parse(localStorage.getItem(HISTORY) ?? "[]"));
   /** Counts runs; what depends on the question watches it. */
   run = $state(0);
@@ -77,11 +80,28 @@ export class Session {
 
   /** Change the view and ask again. */
   ask(change: Partial<View>): void {
-    Object.assign(this.view, { cursor: "", at: "" }, change);
+    Object.assign(this.view, { cursor: "", at: "", agents: false, agent: "" }, change);
     this.draft = this.view.query;
     this.#remember(this.view.query);
     history.pushState(null, "", toAddress(this.view));
     this.start();
+  }
+
+  /** Go to a topic of Kafka, to the list of them (without a name), or (null) back to the logs. */
+  enter(topic: Topic | null, query = ""): void {
+    this.ask({ topic, query, columns: [...columnsOf(topic)], range: START.range, live: true, replay: 0 });
+  }
+
+  /** Ask the brokers which topics there are. */
+  async loadTopics(): Promise<void> {
+    try {
+      this.kafka = await get("kafka_topics", {} as never);
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+      // Brokers that do not answer are there all the same.
+      if (error.problem.status >= 500) this.kafka ??= { brokers: 1, topics: [] };
+      if (this.view.topic) this.problem = error.problem;
+    }
   }
 
   /** Change what needs no new question: wrapping, columns, the zone. */
@@ -110,16 +130,17 @@ export class Session {
     this.#abort.abort();
     this.#abort = new AbortController();
     const { view } = this;
-    if (aggregates(view.query) || (view.range.kind === "between" && !view.replay)) view.live = false;
+    if (view.topic) view.live = view.topic.until === "";
+    else if (aggregates(view.query) || (view.range.kind === "between" && !view.replay)) view.live = false;
     if (!view.live) view.replay = 0;
     this.feed.stop(view.live);
     this.#forget();
     this.asked = Date.now();
     this.run++;
-    if (view.live) this.feed.start();
+    if (view.live || view.topic) this.feed.start();
     else if (aggregates(view.query)) void this.#do("search", () => this.#searchTable());
     else void this.#do("search", () => (view.cursor ? this.#searchAround() : this.#searchNewest()));
-    void this.#loadHistogram();
+    if (!view.topic) void this.#loadHistogram();
     this.draw();
   }
 
@@ -128,6 +149,7 @@ export class Session {
     this.problem = null;
     this.stats = null;
     this.table = null;
+    if (this.view.topic) this.histogram = null;
     this.complete = true;
     this.#older = undefined;
     this.#newer = null;
@@ -205,7 +227,7 @@ export class Session {
 
   /** Load the page before the oldest line, when there is one and room for it. */
   loadOlder(): void {
-    if (this.busy || this.#older === null || this.table) return;
+    if (this.busy || this.#older === null || this.table || this.view.topic) return;
     if (this.rows.free < PAGE_ROWS || (this.rows.size === 0 && !this.feed.first)) return;
     void this.#do("older", async () => {
       // A live stream has no token yet: the first page begins at the oldest line, if there is one.
@@ -366,6 +388,7 @@ export class Session {
     }
     if (
       this.view.live &&
+      !this.view.topic &&
       !document.hidden &&
       this.feed.connection === "open" &&
       Date.now() - this.#histogramAt > HISTOGRAM_MS

@@ -4,7 +4,7 @@ connections that a browser has for a server without HTTP/2; the long-poll goes t
 
 A connection says `open`, then brings frames, and may say `failed` once: then it is over, and nothing follows.
 */
-import { address, CallError } from "./client";
+import { address, CallError, refusal } from "./client";
 import { behind, type Frame, type Opening, poll } from "./frames";
 import type { Problem } from "./types";
 
@@ -21,7 +21,7 @@ export type Transport = (opening: Opening, receiver: Receiver) => () => void;
 /** The first answer comes soon, to show that there is one. */
 const POLL_FIRST_S = 1;
 const POLL_S = 20;
-const EVENTS = ["rows", "gap", "ping", "end"];
+const EVENTS = ["rows", "gap", "ping", "progress", "end"];
 
 const listen = (call: string, opening: Opening, receiver: Receiver) => {
   const source = new EventSource(address(call, opening));
@@ -41,6 +41,25 @@ const listen = (call: string, opening: Opening, receiver: Receiver) => {
 
 export const events: Transport = (opening, receiver) => listen("tail", opening, receiver);
 export const replays: Transport = (opening, receiver) => listen("replay", opening, receiver);
+
+/** Messages of a topic. EventSource does not say why it was refused; asking once more does. */
+export const topics: Transport = (opening, receiver) => {
+  const cancel = new AbortController();
+  let opened = false;
+  const open = () => {
+    opened = true;
+    receiver.open();
+  };
+  const failed = async () => {
+    const problem = opened ? undefined : await refusal("kafka/tail", opening, cancel.signal);
+    if (!cancel.signal.aborted) receiver.failed(problem);
+  };
+  const close = listen("kafka/tail", opening, { ...receiver, open, failed });
+  return () => {
+    cancel.abort();
+    close();
+  };
+};
 
 export const socket: Transport = (opening, receiver) => {
   const target = new URL(address("tail/ws", opening), document.baseURI);

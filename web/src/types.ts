@@ -16,6 +16,21 @@ export type Row = Schemas["Counted"]["records"][number];
 /** A hole in what is shown; a jump to now makes one as well. */
 export type Gap = Omit<Schemas["GapFrame"], "why"> & { why: Schemas["GapFrame"]["why"] | "jumped" };
 
+export type Agents = Schemas["Agents"];
+export type KnownAgent = Schemas["KnownAgent"];
+export type AgentEntries = Schemas["AgentEntries"];
+/** How far a viewer of a topic is. */
+export interface Progress {
+  read: number;
+  bytes: number;
+  matched: number;
+  took_ms: number;
+  next: string;
+  total?: number | null;
+  problem?: string;
+}
+export type TopicFacts = Schemas["TopicFacts"];
+
 export interface Answers {
   search: Page;
   histogram: Schemas["Histogram"];
@@ -24,6 +39,7 @@ export interface Answers {
   context: Context;
   tail_poll: Schemas["Frames"];
   verify: Schemas["Verified"];
+  kafka_topics: Schemas["Topics"];
 }
 export type Call = keyof Answers;
 export type Parameters<Name extends Call> = NonNullable<operations[Name]["parameters"]["query"]>;

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { TOPIC, TOPIC_COLUMNS } from "./topic";
 import { fromAddress, START, toAddress, type View } from "./view";
 
 test("an address gives back the view it was made of", () => {
@@ -25,6 +26,22 @@ test("an address gives back the view it was made of", () => {
       cursor: "7f3a-1042",
       at: "2026-11-20T08:00:00.123456789Z",
       columns: [],
+    },
+    { ...START, agents: true, agent: "web-1.example" },
+    { ...START, topic: { ...TOPIC, name: "" }, columns: TOPIC_COLUMNS },
+    {
+      ...START,
+      query: "key:42",
+      topic: {
+        name: "orders",
+        begin: "2026-11-20T08:00:00.000Z",
+        until: "now",
+        partitions: "0,3",
+        decode: "hex",
+        limit: 0,
+      },
+      live: false,
+      columns: ["offset"],
     },
   ];
   for (const view of views) expect(fromAddress(toAddress(view))).toEqual(view);

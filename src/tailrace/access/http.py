@@ -5,18 +5,19 @@ Rules, in this order:
             another site that had its name resolve to us (DNS rebinding). Who brings a token is no such page: where
             tokens are needed, programs may use any name that leads here, and only the token decides
   Origin    a call that changes something, and every WebSocket, must come from our own page or from no page at all
-  token     when there are tokens, or the address is not loopback: ``Authorization: Bearer``, or the cookie of a session
-            that the login form made; health and the login page are open
+  token     when there are tokens, or the address is not loopback: ``Authorization: Bearer``, or the cookie that the
+            login form set; health and the login page are open
 Who it is (the name of the token, or nothing where none is needed) goes on in the scope: quotas are by name.
 Every answer carries a policy that lets the page load nothing but its own files. There is no CORS at all.
 
-A session lives in memory: a restart or the removal of its token ends it.
+The cookie is the token itself, for this session of the browser, and no script of a page can read it: so whoever has
+logged in at one server is let in by each that has the same tokens, also after a restart, and the removal of the token
+ends it everywhere.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import secrets
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
@@ -34,7 +35,7 @@ from tailrace.access.tokens import Tokens
 from tailrace.api import PROBLEM, Problem
 from tailrace.config import Config, address
 from tailrace.errors import ConfigError
-from tailrace.limits import LOGIN_BYTES_MAX, SESSIONS_MAX
+from tailrace.limits import LOGIN_BYTES_MAX
 
 COOKIE = "tailrace_session"
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login"})
@@ -55,14 +56,13 @@ _LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="col
 
 
 class Access:
-    """Decides who is let in; its sessions and tokens belong to the event loop's thread."""
+    """Decides who is let in; its tokens belong to the event loop's thread."""
 
     def __init__(self, tokens: Tokens, listen_host: str, names: list[str], *, insecure: bool) -> None:
         self._tokens = tokens
         self._names = {"localhost", listen_host.lower(), *(name.lower() for name in names)}
         self._insecure = insecure
         self._loopback = is_loopback(listen_host)
-        self._sessions: dict[str, str] = {}
 
     @property
     def open(self) -> bool:
@@ -83,7 +83,7 @@ class Access:
         return name in self._names or is_address(name)
 
     def name_of(self, headers: Headers) -> str | None:
-        """Return whose token or session the headers carry, ``""`` where nobody needs one, else None."""
+        """Return whose token the headers carry, ``""`` where nobody needs one, else None."""
         if self.open:
             return ""
         kind, _, token = headers.get("authorization", "").partition(" ")
@@ -93,19 +93,11 @@ class Access:
             cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
             return None
-        name = self._sessions.get(cookie.value) if cookie is not None else None
-        return name if name in self._tokens.names() else None
+        return self._tokens.name_of(cookie.value) if cookie is not None else None
 
-    def log_in(self, token: str) -> str | None:
-        """Return a new session for a good token, else None; the oldest session goes when there are too many."""
-        name = self._tokens.name_of(token)
-        if name is None:
-            return None
-        while len(self._sessions) >= SESSIONS_MAX:
-            del self._sessions[next(iter(self._sessions))]
-        session = secrets.token_urlsafe(32)
-        self._sessions[session] = name
-        return session
+    def is_good(self, token: str) -> bool:
+        """Tell whether somebody has this token."""
+        return self._tokens.name_of(token) is not None
 
 
 class Guard:
@@ -214,12 +206,11 @@ def routes(access: Access) -> list[BaseRoute]:
             if len(body) > LOGIN_BYTES_MAX:
                 return HTMLResponse(_LOGIN.format(note="That is not a token."), 413)
         token = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
-        session = access.log_in(token)
-        if session is None:
+        if not access.is_good(token):
             return HTMLResponse(_LOGIN.format(note="That token is not known here."), 401)
         answer = RedirectResponse("/", 303)
         secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, session, httponly=True, samesite="strict", secure=secure)
+        answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure)
         return answer
 
     return [Route("/login", form), Route("/login", log_in, methods=["POST"])]

@@ -21,9 +21,8 @@ room will be free, so that a tail that returns gets somewhere.
 Full. Of names, the one that was asked for longest ago and has no open tail is forgotten (QUOTA_NAMES_MAX); of queries
 that ran out of their time, the oldest (BREAKER_QUERIES_MAX). Crash. Nothing is kept.
 
-Time is passed in (seconds of any clock that does not go back), and one thread does it all. Nothing here waits: whoever
-shares these limits between servers implements ``Quota`` and ``Account`` over the shared place, answers from what it
-knows, and settles behind the scenes.
+Time is passed in (seconds of any clock that does not go back), and one thread does it all. Nothing waits but ``ask``,
+and that only where the limits are shared by several servers (shared.py).
 """
 
 from __future__ import annotations
@@ -123,20 +122,30 @@ class Meter:
         return (self._before * (1 - (now_s - self._began_s) / self.burst_s) + self._count) / self.burst_s
 
 
-class _Book:
-    """What one name has in use, or all together; ``suffix`` is what the keys of its settings end with."""
+class Book:
+    """What one name has in use, or all together; ``suffix`` is what the keys of its settings end with.
 
-    __slots__ = ("allowed", "bytes", "lines", "search", "suffix", "tails", "whose")
+    ``elsewhere`` are the tails at other servers, where the limits are shared.
+    """
+
+    __slots__ = ("allowed", "bytes", "elsewhere", "lines", "search", "suffix", "tails", "whose")
 
     def __init__(self, whose: str, allowed: Allowance, suffix: str = "") -> None:
         self.whose = whose
         self.suffix = suffix
         self.allowed = allowed
-        self.tails = 0
-        self.lines = Meter(allowed.lines_per_s, QUOTA_FLOW_BURST_S) if allowed.lines_per_s else None
-        self.bytes = Meter(allowed.bytes_per_s, QUOTA_FLOW_BURST_S) if allowed.bytes_per_s else None
-        rate = allowed.search_s_per_min / 60
-        self.search = Meter(rate, QUOTA_SEARCH_BURST_S) if rate else None
+        self.tails = self.elsewhere = 0
+        self.lines = self.meter(allowed.lines_per_s, QUOTA_FLOW_BURST_S)
+        self.bytes = self.meter(allowed.bytes_per_s, QUOTA_FLOW_BURST_S)
+        self.search = self.meter(allowed.search_s_per_min / 60, QUOTA_SEARCH_BURST_S)
+
+    def meter(self, rate: float, burst_s: float) -> Meter | None:
+        """Return what measures one of its rates; None where there is no limit."""
+        return Meter(rate, burst_s) if rate else None
+
+    def count_tails(self, more: int) -> None:
+        """Take note of a tail that was opened (1) or closed (-1)."""
+        self.tails += more
 
     def is_idle(self, now_s: float) -> bool:
         """Tell whether it could begin anew and nobody would notice."""
@@ -145,7 +154,7 @@ class _Book:
 
     def usage(self, now_s: float) -> list[Usage]:
         """Return what is in use of each limit that there is."""
-        found = [Usage("tails", self.tails, self.allowed.tails)] if self.allowed.tails else []
+        found = [Usage("tails", self.tails + self.elsewhere, self.allowed.tails)] if self.allowed.tails else []
         for name, meter, span_s in (
             ("lines_per_s", self.lines, 1),
             ("bytes_per_s", self.bytes, 1),
@@ -161,12 +170,12 @@ class _Book:
 class Account:
     """What one name may still take. Made by ``Quota.account``."""
 
-    __slots__ = ("_books", "_bytes", "_flow", "_lines", "_quota", "name")
+    __slots__ = ("_bytes", "_flow", "_lines", "_quota", "books", "name")
 
-    def __init__(self, name: str, books: tuple[_Book, _Book], quota: Quota) -> None:
+    def __init__(self, name: str, books: tuple[Book, Book], quota: Quota) -> None:
         self.name = name
         self._quota = quota
-        self._books = books
+        self.books = books
         self._lines = [book.lines for book in books if book.lines]
         self._bytes = [book.bytes for book in books if book.bytes]
         self._flow = [*self._lines, *self._bytes]
@@ -178,24 +187,25 @@ class Account:
 
     def open_tail(self, now_s: float) -> None:
         """Count one more tail. Raises OverQuota when there are too many, or when those there are were sent too much."""
-        for book in self._books:
-            if book.allowed.tails and book.tails >= book.allowed.tails:
+        for book in self.books:
+            tails = book.tails + book.elsewhere
+            if book.allowed.tails and tails >= book.allowed.tails:
                 raise self._quota.refused(
-                    f"{book.tails:,} of {book.allowed.tails:,} tails of {book.whose} are open",
-                    Usage("tails" + book.suffix, book.tails, book.allowed.tails),
+                    f"{tails:,} of {book.allowed.tails:,} tails of {book.whose} are open",
+                    Usage("tails" + book.suffix, tails, book.allowed.tails),
                     QUOTA_TAILS_RETRY_S,
                     "Close one, or come back",
                 )
         over = self.charge(0, 0, now_s)
         if over is not None:
             raise over
-        for book in self._books:
-            book.tails += 1
+        for book in self.books:
+            book.count_tails(1)
 
     def close_tail(self) -> None:
         """Count one tail less."""
-        for book in self._books:
-            book.tails -= 1
+        for book in self.books:
+            book.count_tails(-1)
 
     def charge(self, lines: int, size: int, now_s: float) -> OverQuota | None:
         """Take rows that a tail is given, or say why it must not have them: then it ends before them.
@@ -219,7 +229,7 @@ class Account:
 
         ``query`` is everything that tells questions apart that take the same time.
         """
-        shut_s = self._quota.breaker.shut_s(self._key(query), now_s)
+        shut_s = self._quota.breaker.shut_s(self.key(query), now_s)
         if shut_s:
             raise self._quota.refused(
                 f"this query ran out of its time {BREAKER_TIMEOUTS} times within {BREAKER_S / 60:.0f} minutes; "
@@ -228,7 +238,7 @@ class Account:
                 shut_s,
                 "Narrow the time or the query",
             )
-        spent = [(book, book.search) for book in self._books if book.search and book.search.is_spent(now_s)]
+        spent = [(book, book.search) for book in self.books if book.search and book.search.is_spent(now_s)]
         if spent:
             book, meter = max(spent, key=lambda one: one[1].retry_s(now_s))
             per_min, allowed = meter.per_second(now_s) * 60, book.allowed.search_s_per_min
@@ -241,21 +251,22 @@ class Account:
 
     def close_search(self, query: str, seconds: float, *, timed_out: bool, now_s: float) -> None:
         """Charge what a search took of a thread."""
-        for book in self._books:
+        for book in self.books:
             if book.search is not None:
                 book.search.refill(now_s)
                 book.search.left -= seconds
         if timed_out:
-            self._quota.breaker.timed_out(self._key(query), now_s)
+            self._quota.breaker.timed_out(self.key(query), now_s)
 
-    def _key(self, query: str) -> bytes:
+    def key(self, query: str) -> bytes:
+        """Return under what the breaker knows a query of this name."""
         return blake2b(f"{self.name}\0{query}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
     def _over(self, now_s: float) -> OverQuota:
         spent = [meter for meter in self._flow if meter.is_spent(now_s)]
         meter = max(spent, key=lambda meter: meter.retry_s(now_s))  # of several, the one that takes longest
         what = "lines" if meter in self._lines else "bytes"
-        book = next(book for book in self._books if meter in (book.lines, book.bytes))
+        book = next(book for book in self.books if meter in (book.lines, book.bytes))
         used = round(meter.per_second(now_s))
         return self._quota.refused(
             f"{used:,} of {meter.rate:,.0f} {what} a second were sent to the tails of {book.whose}",
@@ -286,18 +297,26 @@ class Breaker:
             del self._late[key]
         return max(0.0, late.until_s - now_s)
 
+    def shut_out(self, key: bytes, until_s: float) -> None:
+        """Shut a query out, because another server did."""
+        self._remember(key, _Late(until_s=until_s))
+
     def timed_out(self, key: bytes, now_s: float) -> None:
         """Note that a query ran out of its time."""
         late = self._late.pop(key, None)
         if late is None or 0.0 < late.until_s <= now_s:
             late = _Late()
-        while len(self._late) >= BREAKER_QUERIES_MAX:
-            del self._late[next(iter(self._late))]
-        self._late[key] = late
+        self._remember(key, late)
         if not late.until_s:
             late.times_s = [*(time_s for time_s in late.times_s if now_s - time_s < BREAKER_S), now_s]
             if len(late.times_s) >= BREAKER_TIMEOUTS:
                 late.until_s = now_s + BREAKER_S
+
+    def _remember(self, key: bytes, late: _Late) -> None:
+        self._late.pop(key, None)
+        while len(self._late) >= BREAKER_QUERIES_MAX:
+            del self._late[next(iter(self._late))]
+        self._late[key] = late
 
     def shut(self, now_s: float) -> int:
         """Return how many queries are shut out."""
@@ -315,21 +334,45 @@ class Quota:
     def __init__(self, each: Allowance | None = None, total: Allowance | None = None) -> None:
         """Take what each token may have, and all together."""
         self._each = each or Allowance()
-        self._total = _Book("all together", total or Allowance(tails=TAILS_MAX), "_total")
-        self._accounts: dict[str, tuple[Account, _Book]] = {}
+        self._total = self.book("", total or Allowance(tails=TAILS_MAX), "_total")
+        self._accounts: dict[str, tuple[Account, Book]] = {}
         self.breaker = Breaker()
         self.refusals: Counter[str] = Counter()
         """How many were refused so far, by limit."""
+        self.problem = ""
+        """What keeps the limits from being those of all servers, where they should be."""
 
     def account(self, name: str, now_s: float) -> Account:
         """Return the account of a token, or of those who need none (``""``)."""
         found = self._accounts.pop(name, None)
         if found is None:
             self._make_room(now_s)
-            book = _Book(f"token {name!r}", self._each if name else Allowance())
+            book = self.book(name, self._each if name else Allowance())
             found = Account(name, (book, self._total), self), book
         self._accounts[name] = found
         return found[0]
+
+    async def ask(self, name: str, now_s: float, query: str = "") -> Account:  # noqa: ARG002 - for who shares
+        """Return the account of who opens a tail, or asks ``query``; where it is shared, with what others have in use.
+
+        Raises OverQuota where that is not known, and nobody may have anything without it.
+        """
+        return self.account(name, now_s)
+
+    def book(self, name: str, allowed: Allowance, suffix: str = "") -> Book:
+        """Return the empty book of a token, of those who need none, or of all together (``_total``)."""
+        return Book("all together" if suffix else f"token {name!r}", allowed, suffix)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the limits are those of several servers together, now."""
+        return False
+
+    def start(self) -> None:
+        """Begin to settle with other servers, on the running event loop: here there are none."""
+
+    async def close(self) -> None:
+        """Settle for the last time."""
 
     @property
     def names(self) -> int:
@@ -339,7 +382,7 @@ class Quota:
     def usage(self, name: str, now_s: float) -> list[Usage]:
         """Return what is in use: of all together, then of one name."""
         own = self._accounts.get(name)
-        book = own[1] if own else _Book("", self._each if name else Allowance())
+        book = own[1] if own else self.book(name, self._each if name else Allowance())
         return [*self._total.usage(now_s), *book.usage(now_s)]
 
     def refused(self, message: str, usage: Usage, retry_s: float, cure: str) -> OverQuota:

@@ -41,8 +41,11 @@ class Log(Protocol):
         """The position behind the newest record that is on disk, as far as is known; it names every log there is."""
         ...
 
-    def newest(self) -> Position:
-        """Return ``next`` as it is now, from whoever keeps the log: may take a moment, and raise what went wrong."""
+    def newest(self, seen: Position | None = None) -> Position:
+        """Return ``next`` as it is now, from whoever keeps the log: may take a moment, and raise what went wrong.
+
+        It names the logs of ``seen`` that are there, also those that were added a moment ago.
+        """
         ...
 
     def since(self, time_ns: int) -> Position:

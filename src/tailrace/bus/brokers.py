@@ -242,6 +242,27 @@ def _offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict
     return {e: answers[one.topic, one.number].result(KAFKA_CALL_S_MAX + 1).offset for e, one in wanted.items()}
 
 
+def committed(admin: AdminClient, group: str, wanted: Mapping[int, Place]) -> dict[int, int]:
+    """Return how far a consumer group has committed each partition, without being part of it. Raises Away.
+
+    A partition that it has not come to is left out.
+    """
+    from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+
+    if not wanted:
+        return {}
+    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(one.topic, one.number) for one in wanted.values()])
+    try:
+        (answer,) = admin.list_consumer_group_offsets([asked], request_timeout=KAFKA_CALL_S_MAX).values()
+        known = answer.result(KAFKA_CALL_S_MAX + 1).topic_partitions
+    except KafkaException as error:
+        raise away(error) from error
+    except TimeoutError as error:
+        raise Away("the brokers do not answer") from error
+    found = {Place(one.topic, one.partition): one.offset for one in known if one.error is None and one.offset >= 0}
+    return {epoch: found[place] for epoch, place in wanted.items() if place in found}
+
+
 def away(error: Any) -> Away:
     """Return what a failed call means for people."""
     return Away(f"Kafka: {sentence(error)}", cure="It is tried again and again; check kafka.brokers and the brokers.")

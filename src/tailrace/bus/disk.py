@@ -218,7 +218,7 @@ class DiskBus:
             raise Gone(f"what follows {start} is damaged", next=Cursor(self._epoch, end))
         return found
 
-    def newest(self) -> Cursor:
+    def newest(self, seen: Position | None = None) -> Cursor:  # noqa: ARG002 - there is one log
         """Return ``next``: nobody else writes this log."""
         return self.next
 

@@ -109,9 +109,9 @@ class KafkaLog:
             raise Away(f"Kafka: {self.error or 'there is no such partition'}", cure="Is there a topic of this name?")
         return cursors[0]
 
-    def newest(self) -> Position:
+    def newest(self, seen: Position | None = None) -> Position:
         """Return ``next`` as it is now. Raises Away."""
-        self._look()
+        self._look(again=seen is not None and any(one.epoch not in self._partitions for one in seen.cursors))
         return self.next
 
     def since(self, time_ns: int) -> Position:
@@ -217,12 +217,12 @@ class KafkaLog:
             except Away as error:
                 self.error = error.message
 
-    def _look(self) -> None:
-        """Ask how far the partitions go, and now and then which there are. Raises Away."""
+    def _look(self, *, again: bool = False) -> None:
+        """Ask how far the partitions go, and now and then, or ``again``, which there are. Raises Away."""
         from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
         known = {epoch: one.place for epoch, one in self._partitions.items()}
-        thorough = not known or time.monotonic() - self._topics_looked > KAFKA_TOPICS_LOOK_S
+        thorough = again or not known or time.monotonic() - self._topics_looked > KAFKA_TOPICS_LOOK_S
         first: dict[int, int] = {}
         if thorough:
             found = places(self._admin, self._topics)

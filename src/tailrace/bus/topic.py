@@ -54,9 +54,20 @@ _POLL_S = 0.1
 class KafkaBus(KafkaLog):
     """A ``Bus`` on a topic that is there; see the head of this module and the contract in ``tailrace.bus``."""
 
-    def __init__(self, brokers: Brokers, topic: str, understand: Understand, *, only: int | None = None) -> None:
-        """Look, and read which places are taken. Raises ConfigError, and Away when the brokers do not answer."""
-        super().__init__(brokers, [topic], understand, only=only)
+    def __init__(
+        self,
+        brokers: Brokers,
+        topic: str,
+        understand: Understand,
+        *,
+        also: Sequence[str] = (),
+        only: int | None = None,
+    ) -> None:
+        """Look, and read which places are taken; ``also`` are topics that are read and not written.
+
+        Raises ConfigError, and Away when the brokers do not answer.
+        """
+        super().__init__(brokers, [topic, *also], understand, only=only)
         self._topic = topic
         self._ledger = Ledger()
         self._staged: dict[str, _Flight] = {}  # the newest of each source
@@ -193,9 +204,12 @@ class KafkaBus(KafkaLog):
             self._produce(place.topic, value, key, place.number, on_delivery=told, timestamp=time_ms, headers=headers)
 
     def _partition_of(self, batch: Batch) -> Partition:
+        def mine() -> list[Partition]:
+            return [one for one in self.partitions() if one.place.topic == self._topic]
+
         with self._changed:
-            self._changed.wait_for(self.partitions, KAFKA_CALL_S_MAX)
-        known = sorted(self.partitions(), key=lambda one: one.place.number)
+            self._changed.wait_for(mine, KAFKA_CALL_S_MAX)
+        known = sorted(mine(), key=lambda one: one.place.number)
         if not known:
             raise Away(f"Kafka: {self.error or 'no partition is known'}", cure="It is tried again.")
         key = batch.streams[int(batch.stream_codes[0])].json

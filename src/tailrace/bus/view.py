@@ -44,7 +44,7 @@ class BusView:
         """The position behind the newest record that is known to be on disk."""
         return Cursor(self.epoch, self._next)
 
-    def newest(self) -> Cursor:
+    def newest(self, seen: Position | None = None) -> Cursor:  # noqa: ARG002 - there is one log
         """Return ``next``: the writer tells when there is more."""
         return self.next
 

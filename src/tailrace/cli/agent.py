@@ -116,7 +116,9 @@ class _Agent:
         )
         self._shipping = Shipping(self._bus, directory / "dead", host=wanted.collect.host or socket.gethostname())
         self._wanted = wanted
-        self._following = Following(self._bus, wanted, directory, settings, say=_say, applied=self._change)
+        self._following = Following(
+            self._bus, wanted, directory, settings, say=_say, applied=self._change, shipping=self._standing
+        )
         self._directory = directory
         self._started = time.monotonic()
         self._servers: list[Any] | None = None
@@ -180,6 +182,12 @@ class _Agent:
         from tailrace.agent_server import answering
 
         return answering(self._wanted, self._directory, self._following, self._status)
+
+    def _standing(self) -> tuple[int, list[str]]:
+        """Return how many records wait for the server that has the fewest, and what is wrong; from any thread."""
+        outputs = self._shipping.status()
+        said = [": ".join(filter(None, line)) for output in outputs for line in _problems(output)]
+        return max((output.waiting for output in outputs), default=0), said
 
     def _status(self) -> ShippingStatus:
         """Return how it is; from any thread."""

@@ -89,7 +89,7 @@ def _problem(status: int, body: bytes, headers: http.client.HTTPMessage, query: 
         detail, cure, position = f"the server answered {status}", "", None
     if position is not None:
         return QueryError(detail, text=query, position=position, cure=cure)
-    if status in (429, 503):
+    if status in (429, 502, 503, 504):  # a proxy says 502 and 504 while the servers behind it come back
         return Busy(detail, retry_s=float(headers.get("Retry-After") or 1), cure=cure)
     if status in (401, 403):
         return Refused(detail, cure="Set TAILRACE_TOKEN to a token of that server." if status == 401 else cure)

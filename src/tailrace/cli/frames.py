@@ -107,6 +107,7 @@ def frames(answer: http.client.HTTPResponse) -> Iterator[Frame]:
 def stretch(server: Client, query: str | None, start: str, end: str) -> Iterator[Frame]:
     """Yield the frames of what a query finds in [start, end), which lies in the past, and then return."""
     stop = Cursor.parse(end)
+    start = _position(server, start)
     while not _reached(start, stop):
         parameters = {"q": query, "after": start, "wait": _POLL_WAIT_S}
         with server.open("GET", "/api/v1/tail/poll", parameters) as answer:
@@ -118,6 +119,16 @@ def stretch(server: Client, query: str | None, start: str, end: str) -> Iterator
             if _reached(checkpoint, stop):
                 return
         start = orjson.loads(body)["next"]
+
+
+def _position(server: Client, start: str) -> str:
+    """Return a place in one log as a position that a tail begins at: where there are other logs, at their ends."""
+    with server.open("GET", "/api/v1/tail/poll", {"wait": 0}) as answer:
+        now = Checkpoint.parse(orjson.loads(answer.read())["next"])
+    for here in Checkpoint.parse(start).cursors if len(now.cursors) > 1 else ():
+        now = now.with_cursor(here)
+        start = str(now)
+    return start
 
 
 def _reached(checkpoint: str, stop: Cursor) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 from tailrace.cli import client
@@ -43,8 +44,8 @@ def _shown(name: str, value: object) -> str:
         return f"{value:.1f} s" if name.endswith("_s") else count_text(value)
     if not isinstance(value, list):
         return str(value)
-    said = {"agents": _agent, "outputs": _output, "quota": _usage, "partitions": _partition}.get(name, str)
-    return "; ".join(map(said, value)) or ("without limits" if name == "quota" else "none")
+    one, none = _LISTS.get(name, (str, "none"))
+    return "; ".join(map(one, value)) or none
 
 
 def _collecting(answer: dict[str, Any]) -> str:
@@ -92,3 +93,12 @@ def _partition(partition: dict[str, Any]) -> str:
 def _output(output: dict[str, Any]) -> str:
     waiting = f", {count_text(output['waiting'])} records wait" if output["waiting"] else ""
     return f"{output['server']} ({output['state']}, {count_text(output['shipped'])} shipped{waiting})"
+
+
+_LISTS: dict[str, tuple[Callable[[Any], str], str]] = {
+    "agents": (_agent, "none"),
+    "outputs": (_output, "none"),
+    "quota": (_usage, "without limits"),
+    "partitions": (_partition, "none"),
+}
+"""How the elements of a list are said, and what is said of an empty one."""

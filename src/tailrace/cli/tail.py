@@ -208,7 +208,13 @@ class Printer:
             return
         records = frame.json()["records"]
         if self._until is not None:
-            records = [record for record in records if Cursor.parse(record["cursor"]) < self._until]
+            cursors = [Cursor.parse(record["cursor"]) for record in records]
+            stop = self._until
+            records = [
+                record
+                for record, cursor in zip(records, cursors, strict=True)
+                if cursor.epoch == stop.epoch and cursor < stop
+            ]
         if self._tally:
             self._tally.rows(records)
         if self._output == "json":

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Annotated
 
+import msgspec
 import re2
 from msgspec import Meta, Struct
 
 from tailrace import lines
+from tailrace.api import suggestion
 from tailrace.errors import ConfigError
 from tailrace.limits import CHECK_FILES_MAX, ENTRIES_MAX, LABEL_BYTES_MAX, LABELS_MAX
 from tailrace.lines import Mask, Steps
@@ -99,6 +101,14 @@ class Wish(Struct, forbid_unknown_fields=True, omit_defaults=True):
     sample: Annotated[Sample | None, Meta(description="`{ where = QUERY, one_in = 10 }`: only one of ten is kept.")] = (
         None
     )
+
+
+def known(table: object, kind: type[Struct], place: str) -> None:
+    """Raise ConfigError for a key of an entry or a rule that nobody knows, with what was probably meant."""
+    names = [field.encode_name for field in msgspec.structs.fields(kind)]
+    for key in table if isinstance(table, dict) else ():
+        if key not in names:
+            raise ConfigError(f"there is no key {place}.{str(key)[:80]}", cure=suggestion(str(key), names))
 
 
 def check(wishes: Sequence[Wish], rules: Mapping[str, Rule], redact: Sequence[str] = ()) -> None:

@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 from tailrace.api import JSON, Call, parameters
 from tailrace.bus import Bus
 from tailrace.cursor import Position
-from tailrace.errors import BadInput, Busy, Closed, OriginTaken, TooLarge, Unsupported
+from tailrace.errors import BadInput, Busy, Closed, OriginTaken, Refused, TooLarge, Unsupported
 from tailrace.limits import (
     AGENTS_SHOWN_MAX,
     BLOCK_DECODED_BYTES_MAX,
@@ -62,8 +62,11 @@ CALLS = [BLOCKS, TAKEN]
 class Blocks:
     """Takes blocks for one bus. Belongs to one event loop; decodes in a thread of its own."""
 
-    def __init__(self, bus: Bus, metrics: Metrics, let_catch_up: Callable[[], Awaitable[None]]) -> None:
-        """``let_catch_up`` waits while the bus's reader is too far behind."""
+    def __init__(
+        self, bus: Bus, metrics: Metrics, let_catch_up: Callable[[], Awaitable[None]], refusal: str = ""
+    ) -> None:
+        """``let_catch_up`` waits while the bus's reader is too far behind; ``refusal``: why no blocks are taken."""
+        self._refusal = refusal
         self._bus = bus
         self._metrics = metrics
         self._let_catch_up = let_catch_up
@@ -84,7 +87,8 @@ class Blocks:
         ]
 
     async def tell(self, request: Request) -> Response:
-        """Answer how far a log was taken. Raises BadInput."""
+        """Answer how far a log was taken. Raises BadInput, Refused."""
+        self._check()
         wanted = parameters(Which, request.query_params.multi_items())
         if not wanted.source.startswith("agent:"):
             raise BadInput(
@@ -93,7 +97,8 @@ class Blocks:
         return self._answer(200, wanted.source)
 
     async def take(self, request: Request) -> Response:
-        """Answer for one block. Raises BadInput, Busy, DiskFull, Damaged."""
+        """Answer for one block. Raises BadInput, Refused, Busy, DiskFull, Damaged."""
+        self._check()
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != MEDIA_TYPE or request.headers.get("content-encoding", "").lower() != "zstd":
             raise Unsupported("this takes the blocks of `tailrace agent`", cure=f"{MEDIA_TYPE}, compressed with zstd.")
@@ -115,6 +120,10 @@ class Blocks:
         finally:
             self._running -= 1
             self._held_bytes -= int(size)
+
+    def _check(self) -> None:
+        if self._refusal:
+            raise Refused(self._refusal, cure="Name the brokers in the section [kafka] of the agent's configuration.")
 
     async def _take(self, body: bytearray) -> Response:
         block = await asyncio.get_running_loop().run_in_executor(self._thread, decode, body)

@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -445,7 +444,7 @@ class FileSource:
             return error.errno not in (errno.EMFILE, errno.ENFILE)
         try:
             status = os.fstat(fd)
-            same = (status.st_dev, status.st_ino) == one.key and stat.S_ISREG(status.st_mode)
+            same = (status.st_dev, status.st_ino) == one.key and self._finder.allows(fd, status)
             followed = self._identified(one, fd, status, only_known=only_known) if same else None
         except OSError as error:
             self._refused[one.path] = str(error)

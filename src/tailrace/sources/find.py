@@ -127,6 +127,10 @@ class Finder:
         place = self._index.find(path)
         return None if place is None else self._wishes[place].entry
 
+    def allows(self, fd: int, status: os.stat_result) -> bool:
+        """Tell whether what was opened may be read: a link on its way may have been turned since it was found."""
+        return stat.S_ISREG(status.st_mode) and not self._fence.refuses(os.path.realpath(f"/proc/self/fd/{fd}"))
+
     def refuses(self, entry: Entry, path: str) -> bool:
         """Tell whether a path is excluded from an entry, or behind the fence."""
         real = os.path.realpath(path)

@@ -342,8 +342,8 @@ def routes(history: History, pool: Pool, quota: Quota) -> list[BaseRoute]:
             )
             saved = f"tailrace-{call.path.rpartition('/')[2]}.ndjson" if form == "ndjson" else ""
             key, now_s = cost_key(call.path, given, time.time_ns()), time.monotonic()
-            account = quota.account(name_of(request.scope), now_s)
-            account.open_search(key, now_s)
+            account = await quota.ask(name_of(request.scope), now_s, key)
+            account.open_search(key, time.monotonic())
 
             def bill(seconds: float, timed_out: bool) -> None:
                 account.close_search(key, seconds, timed_out=timed_out, now_s=time.monotonic())

@@ -37,7 +37,8 @@ from tailrace.errors import TailraceError
 from tailrace.frame import End, Frame, Ping
 from tailrace.query import parse
 from tailrace.tail.evaluate import Encode
-from tailrace.tail.hub import After, Hub, Start
+from tailrace.tail.hub import Hub
+from tailrace.tail.start import After, Start
 from tailrace.tail.view import View
 from tailrace.tally import NOTHING
 

@@ -13,14 +13,27 @@ A round is about one log. So what waits is of one log, but where it waited.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tailrace.cursor import Position
 from tailrace.query.together import Plan
 from tailrace.record import Batch
-from tailrace.tail.evaluate import Evaluated, evaluate_together
+from tailrace.tail.evaluate import Chunk, Evaluated, evaluate_together
 from tailrace.tail.view import Evaluation, View
 from tailrace.tail.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class HubStats:
+    """What the hub does: tails and distinct queries now; rows found by queries and rows handed to tails so far."""
+
+    viewers: int
+    queries: int
+    rows_published: int
+    rows_delivered: int
+    rounds: int
 
 
 class Group:
@@ -62,3 +75,9 @@ def evaluate_groups(groups: Sequence[Group], end: Position) -> Evaluated:
             waiting, group.waiting = group.waiting, []
             chunks = group.evaluation.evaluate(waiting, group.settled, end)
             yield [[chunk for chunk in chunks if chunk.has_frame or chunk.left_out]]
+
+
+def timed(found: Evaluated) -> tuple[list[list[Chunk]], float]:
+    """Return what the next queries find, and the CPU time that it took, in seconds."""
+    began = time.thread_time()
+    return next(found), time.thread_time() - began

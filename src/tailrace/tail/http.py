@@ -25,9 +25,10 @@ from tailrace.tail import poll, sse, websocket
 from tailrace.tail.connection import Connection, Connections
 from tailrace.tail.conversation import Conversation
 from tailrace.tail.evaluate import Encode
-from tailrace.tail.hub import After, Hub, Last, Now, Since, Start
+from tailrace.tail.hub import Hub
 from tailrace.tail.pace import PLACE, Place
 from tailrace.tail.replay import Replays
+from tailrace.tail.start import After, Last, Now, Since, Start
 from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
 from tailrace.tail.words import POLL, REPLAY, SOCKET, TAIL, PollParameters, ReplayParameters, TailParameters
@@ -109,14 +110,18 @@ class Tails:
         """Answer with a stream of what arrives."""
         given = parameters(TailParameters, request.query_params.multi_items())
         view, start = _view(given), _start(given, request.headers.get("last-event-id"))
-        return self._stream(request, start, lambda encode, who: self._hub.open(view, start, encode, given.behind, who))
+        return await self._stream(
+            request, start, lambda encode, who: self._hub.open(view, start, encode, given.behind, who)
+        )
 
     async def replay(self, request: Request) -> Any:
         """Answer with a stream of what was, at the speed that is asked for."""
         given = parameters(ReplayParameters, request.query_params.multi_items())
         view, place = View(_query(given.q)), _place(self._replays, given, request.headers.get("last-event-id"))
         speed = None if given.speed == "max" else given.speed
-        return self._stream(request, place, lambda encode, who: self._replays.open(view, place, speed, encode, who))
+        return await self._stream(
+            request, place, lambda encode, who: self._replays.open(view, place, speed, encode, who)
+        )
 
     async def web_socket(self, request: Request) -> Any:
         """Answer with a WebSocket."""
@@ -128,6 +133,7 @@ class Tails:
         view, start = _view(given), _start(given, None)
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         try:
+            account = await self._account(request)
             conversation = Conversation(
                 self._hub,
                 view,
@@ -135,7 +141,7 @@ class Tails:
                 behind_max=given.behind,
                 encode=websocket.encode,
                 write=websocket.message,
-                account=self._account(request),
+                account=account,
             )
         except OverQuota as over:
             return Away(status, raw, websocket.Refusal(self._connections, _refusal(over, start)))
@@ -145,7 +151,7 @@ class Tails:
         """Answer with what there is, or what comes while it waits."""
         given = parameters(PollParameters, request.query_params.multi_items())
         view, start = _view(given), _start(given, None)
-        viewer = self._hub.open(view, start, poll.encode, given.behind, self._account(request))
+        viewer = self._hub.open(view, start, poll.encode, given.behind, await self._account(request))
         answer = asyncio.create_task(poll.answer(viewer, given.wait))
         left = asyncio.create_task(_left(request))
         try:
@@ -157,17 +163,19 @@ class Tails:
             left.cancel()
         return Response(body, headers={"cache-control": "no-store"}, media_type=JSON)
 
-    def _account(self, request: Request) -> Account | None:
-        return self._quota.account(name_of(request.scope), time.monotonic()) if self._quota is not None else None
+    async def _account(self, request: Request) -> Account | None:
+        if self._quota is None:
+            return None
+        return await self._quota.ask(name_of(request.scope), time.monotonic())
 
-    def _stream(
+    async def _stream(
         self, request: Request, start: Start | Place, opened: Callable[[Encode, Account | None], Viewer]
     ) -> Any:
         if request.method == "HEAD":
             return Response(headers=_EVENTS)
         version = request.scope["http_version"]
         try:
-            viewer = opened(sse.encoding(version), self._account(request))
+            viewer = opened(sse.encoding(version), await self._account(request))
         except OverQuota as over:
             if SSE not in request.headers.get("accept", ""):
                 raise

@@ -9,9 +9,8 @@ Rules.
   round    One round reads what is new, evaluates it for each group, publishes it. Quiet: at once. Under load the hub
            rests ``COALESCE_REST`` times as long as the round took (COALESCE_MS_MAX at most), and gathers.
            Small ones are evaluated on the loop, larger in a thread.
-  logs     Where the bus is several logs (partitions), what was read of each is a round by itself, in the order in which
-           it was read; each moves the position in one log. A tail may know more of one log than the hub, because
-           another server was faster, and less of another: it reads what it lacks, then waits until the hub is there.
+  logs     Where the bus is several logs (partitions), what was read of each is a round by itself. A tail may know more
+           of one than the hub, because another server was faster: it reads what it lacks of others, and waits.
   group    The tails of one view (group.py). Where a view with context begins, what came before is read first, in a
            thread; the rounds of that time wait. When they are too many, the group is let go.
   behind   A tail that is not live reads for itself (catchup.py) in one of a few threads, in bounded steps, and only
@@ -31,9 +30,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 from tailrace.access.quota import Account
@@ -55,56 +53,14 @@ from tailrace.record import Batch
 from tailrace.store import Cancelled
 from tailrace.tail.catchup import CatchUp, Elsewhere, History, contiguous
 from tailrace.tail.evaluate import Chunk, Encode, Evaluated, by_log
-from tailrace.tail.group import Group, evaluate_groups
+from tailrace.tail.group import Group, HubStats, evaluate_groups, timed
+from tailrace.tail.start import After, Last, Now, Since, Start, is_known
 from tailrace.tail.subscription import State, resume
 from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
 
 T = TypeVar("T")
 _FAILED = "The server has failed; its log says why. Connect again in a moment."
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """Begin with what arrives next."""
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """Begin behind what a client has seen; ``past`` is what is still left of a start by time (``Viewer.past``)."""
-
-    checkpoint: Checkpoint
-    past: tuple[int, Position] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """Begin with everything held that happened at ``time_ns`` or later; what arrives from now on comes regardless."""
-
-    time_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Last:
-    """Begin with the newest ``count`` matches."""
-
-    count: int
-
-
-Play = Callable[["Viewer"], Awaitable[Position]]
-"""Begin where it says when it is done: it may show the past in its own way before."""
-Start = Now | After | Since | Last | Play
-
-
-@dataclass(frozen=True, slots=True)
-class HubStats:
-    """What the hub does: tails and distinct queries now; rows found by queries and rows handed to tails so far."""
-
-    viewers: int
-    queries: int
-    rows_published: int
-    rows_delivered: int
-    rounds: int
 
 
 class Hub:
@@ -157,8 +113,6 @@ class Hub:
     async def close(self, why: str = "The server is stopping; connect again.") -> None:
         """Send every tail its end, and stop. Clients resume from their checkpoints."""
         self._closed = True
-        if self._off is not None:
-            self._off()
         self._end_all(why)
         for group in self._groups.values():
             if group.priming is not None:
@@ -166,6 +120,8 @@ class Hub:
         if self._round is not None:
             self._round.cancel()
             await asyncio.gather(self._round, return_exceptions=True)
+        self._groups.clear()
+        self._heed()
         for threads in (self._threads, self._evaluator):
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -195,7 +151,7 @@ class Hub:
         viewer = Viewer(self, view, key, encode, self._now(), behind_max=behind_max)
         viewer.bill(account)
         self._viewers[viewer] = None
-        if not self._knows(start):
+        if not is_known(start, self.bus.next):
             viewer.task = asyncio.get_running_loop().create_task(self._begin_later(viewer, viewer.reader, start))
             viewer.task.add_done_callback(_loudly)
             return viewer
@@ -204,15 +160,6 @@ class Hub:
         viewer.begin()
         self.proceed(viewer)
         return viewer
-
-    def _knows(self, start: Start) -> bool:
-        """Tell whether it is known here where a tail begins, without asking store or bus."""
-        end = self.bus.next
-        if isinstance(start, Now):
-            return bool(end.cursors)
-        if isinstance(start, After):
-            return all((last := end.get(seen.epoch)) and seen <= last for seen in start.checkpoint.cursors)
-        return False
 
     def _resume(self, viewer: Viewer, start: After) -> None:
         """Set where a client goes on that has been here, or at another server, before."""
@@ -266,8 +213,6 @@ class Hub:
             self.settle(viewer)
             viewer.subscription.end(why)
             viewer.on_news()
-
-    # -- attaching -------------------------------------------------------------------------------------------------
 
     def _now(self) -> Position:
         """Return the position from which on a group that is made now gets everything."""
@@ -396,7 +341,7 @@ class Hub:
         loop, self._evaluated_s = asyncio.get_running_loop(), 0.0
         done = handed = 0
         while done < len(members):
-            some, cpu_s = (next(found), 0.0) if inline else await loop.run_in_executor(self._evaluator, _next, found)
+            some, cpu_s = (next(found), 0.0) if inline else await loop.run_in_executor(self._evaluator, timed, found)
             self._evaluated_s += cpu_s
             now_s = time.monotonic()
             for viewers, chunks in zip(members[done:], some, strict=False):
@@ -456,13 +401,12 @@ class Hub:
 
     async def _locate(self, viewer: Viewer, reader: CatchUp, start: Start) -> None:
         """Set where a tail begins, when store or bus have to be asked."""
-        subscription = viewer.subscription
+        subscription, now = viewer.subscription, viewer.subscription.position
         if callable(start):
             subscription.move(await start(viewer))
             return
-        now = subscription.position
         if isinstance(start, After | Now) or not now.cursors:
-            now = await self._in_thread(self.bus.newest)
+            now = await self._in_thread(self.bus.newest, start.checkpoint if isinstance(start, After) else None)
         if isinstance(start, After):
             self._resume(viewer, start)
         elif isinstance(start, Last):
@@ -553,9 +497,3 @@ def _loudly(task: asyncio.Task[None]) -> None:
     """Say at once what a task failed of: nobody waits for it."""
     if not task.cancelled() and (fault := task.exception()) is not None:
         task.get_loop().call_exception_handler({"message": f"{task.get_name()} failed", "exception": fault})
-
-
-def _next(found: Evaluated) -> tuple[list[list[Chunk]], float]:
-    """Return what the next queries find, and the CPU time that it took."""
-    began = time.thread_time()
-    return next(found), time.thread_time() - began

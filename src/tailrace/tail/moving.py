@@ -30,8 +30,9 @@ from tailrace.errors import TailraceError
 from tailrace.limits import WIRE_PACKET_BYTES_MAX
 from tailrace.query import parse
 from tailrace.tail.connection import Connections
-from tailrace.tail.hub import After, Hub
+from tailrace.tail.hub import Hub
 from tailrace.tail.sse import EventStream, encoding
+from tailrace.tail.start import After
 from tailrace.tail.subscription import Standing
 from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer

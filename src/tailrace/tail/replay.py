@@ -16,6 +16,7 @@ Rules.
   slow     Nothing is added to a queue that is full; the clock goes on, and what is overdue is sent when there is room.
   gone     A client that has left, or an end of the server, is noticed within REPLAY_PING_S.
   crash    Nothing is kept here that a client could need: the place is with the client, as the token of each frame.
+  several  Of several logs (partitions) nothing is replayed: a place is one in one log. Whoever asks is told.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ from tailrace.record import Batch, rfc3339
 from tailrace.store import TIME_MIN_NS, Cancelled, Progress, Search
 from tailrace.tail.catchup import History
 from tailrace.tail.evaluate import Encode
-from tailrace.tail.hub import After, Hub
+from tailrace.tail.hub import Hub
 from tailrace.tail.pace import OFFSET_MAX, Pace, Page, Place, Span, State, resume
+from tailrace.tail.start import After
 from tailrace.tail.subscription import State as Tail
 from tailrace.tail.view import View
 from tailrace.tail.viewer import Viewer
@@ -70,9 +72,20 @@ class Replays:
             last_ns = min(last_ns, time.time_ns())
             if last_ns < first_ns:
                 raise BadInput("`to` is before `from`", cure="Leave out `to` to go on into live.")
-        log_next = self._hub.bus.next
+        log_next = self._log_next
         held = self._hub.history.stretches(first_ns)
         return Place.begin(first_ns, last_ns, log_next, min(first.offset for first, _ in held))
+
+    @property
+    def _log_next(self) -> Cursor:
+        """The end of the log. Raises BadInput when there are several."""
+        end = self._hub.bus.next
+        if not isinstance(end, Cursor):
+            raise BadInput(
+                "this server reads several logs, of which nothing can be replayed",
+                cure="Tail with `since`, or search the time.",
+            )
+        return end
 
     def open(
         self, view: View, start: Place | After, speed: int | None, encode: Encode, account: Account | None = None
@@ -89,7 +102,7 @@ class Replays:
                 retry_s=5.0,
                 cure="Close one, or search the time instead.",
             )
-        place, gap = resume(start, self._hub.bus.next)
+        place, gap = resume(start, self._log_next)
 
         async def play(viewer: Viewer) -> Cursor:
             try:
@@ -131,7 +144,8 @@ class _Replay:
                 self._progress.check()
                 self._take_page()
                 now_ns = self._now()
-                frames = pace.step(now_ns, self._bus.next.offset, TAIL_QUEUE_BYTES_MAX - subscription.queued_bytes)
+                (end,) = self._bus.next.cursors
+                frames = pace.step(now_ns, end.offset, TAIL_QUEUE_BYTES_MAX - subscription.queued_bytes)
                 for frame in frames:
                     self._queue(frame)
                 self._have_read()
@@ -250,7 +264,7 @@ class _Reader:
             Cursor(self._epoch, span.stop),
             "oldest",
             self._rows,
-            span.after,
+            None if span.after is None else (span.after[0], Cursor(self._epoch, span.after[1])),
         )
         for tries in range(1, REPLAY_TRIES_MAX + 1):
             try:

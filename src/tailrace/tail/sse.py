@@ -27,19 +27,26 @@ _RETRY = b"retry: 1000\n\n"
 
 def encode(frame: Frame) -> bytes:
     """Return a frame as one event."""
-    event = EVENTS[type(frame)].encode()
+    retry_s = frame.retry_s if isinstance(frame, End) else None
+    return event(EVENTS[type(frame)], str(frame.next), frame.json(), retry_s)
+
+
+def event(kind: str, here: str, data: bytes, retry_s: float | None = None) -> bytes:
+    """Return one event: ``data`` is JSON on one line, ``here`` what a client that has seen it comes back with."""
     # An empty id would have the browser forget the one it has.
-    here = str(frame.next).encode()
-    place = b"id: %b\n" % here if here else b""
-    retry = b""
-    if isinstance(frame, End) and frame.retry_s is not None:
-        retry = b"retry: %d\n" % round(frame.retry_s * 1000)
-    return b"event: %b\n%b%bdata: %b\n\n" % (event, place, retry, frame.json())
+    place = b"id: %b\n" % here.encode() if here else b""
+    retry = b"" if retry_s is None else b"retry: %d\n" % round(retry_s * 1000)
+    return b"event: %b\n%b%bdata: %b\n\n" % (kind.encode(), place, retry, data)
 
 
 def encode_chunk(frame: Frame) -> bytes:
     """Return a frame as one event in a chunk of its own."""
     return _chunk(encode(frame))
+
+
+def event_chunk(kind: str, here: str, data: bytes) -> bytes:
+    """Return one event in a chunk of its own."""
+    return _chunk(event(kind, here, data))
 
 
 def encoding(http_version: str) -> Encode:

@@ -40,7 +40,8 @@ from tailrace.limits import (
 )
 from tailrace.query import parse
 from tailrace.tail.connection import Connections
-from tailrace.tail.hub import Hub, HubStats
+from tailrace.tail.group import HubStats
+from tailrace.tail.hub import Hub
 from tailrace.tail.moving import Bus, Packet, Stats, Stop, Tail, Wire, pack, unpack
 from tailrace.tail.sse import EventStream
 from tailrace.tail.viewer import Viewer

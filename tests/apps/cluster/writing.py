@@ -1,0 +1,68 @@
+"""What agents put on a topic: numbered lines of several files, the lines of a file in one partition."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from tailrace.bus.message import encode
+from tailrace.record import Batch, Origin, Stream
+
+FILES = ("a", "b", "c")
+FILE = 1_000_000
+"""The lines of the second file are numbered from here on, those of the third from twice as much."""
+
+
+def by_file(numbers: Iterable[int]) -> dict[str, list[int]]:
+    """Return the lines of each file, in the order in which they came."""
+    files: dict[str, list[int]] = {name: [] for name in FILES}
+    for number in numbers:
+        files[FILES[number // FILE]].append(number)
+    return files
+
+
+class Writer:
+    """Writes ``line NUMBER`` of each file; ``written`` is the ledger."""
+
+    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
+        self.topic = topic
+        self.written: dict[str, list[int]] = {name: [] for name in FILES}
+        self._partitions = partitions
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "log_level": 0})
+
+    def write(self, count: int, now_ns: int) -> None:
+        """Write so many more lines of each file, and wait until the brokers have them."""
+        failed: list[object] = []
+        for place, name in enumerate(FILES):
+            first = place * FILE + len(self.written[name])
+            numbers = range(first, first + count)
+            batch = Batch.of(
+                time=[now_ns + number % FILE for number in numbers],
+                observed=[now_ns] * count,
+                level=[3] * count,
+                stream=Stream.of({"service": name, "path": f"/var/log/{name}.log"}),
+                message=[f"line {number}" for number in numbers],
+                origins=[Origin(f"file:{name}", first, first + count, count)],
+            )
+            encoded = encode(batch)
+            for value, headers, time_ms in zip(encoded.values, encoded.headers, encoded.times_ms, strict=True):
+                self._producer.produce(
+                    self.topic,
+                    value,
+                    partition=zlib.crc32(name.encode()) % self._partitions,
+                    headers=headers,
+                    timestamp=time_ms,
+                    on_delivery=lambda error, _: failed.append(error) if error else None,
+                )
+            self.written[name] += numbers
+        self._producer.flush(30)
+        assert not failed, failed[:1]
+
+
+def groups(bootstrap: str) -> set[str]:
+    """Return the consumer groups that brokers know."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    return {group.group_id for group in admin.list_consumer_groups(request_timeout=20).result().valid}

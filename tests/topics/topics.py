@@ -1,0 +1,88 @@
+"""Topics of a real cluster, and what a viewer of one is sent."""
+
+import asyncio
+import json
+import time
+
+from confluent_kafka import Producer
+
+from tailrace.bus.brokers import Brokers
+from tailrace.query import parse
+from tailrace.tail import sse
+from tailrace.topics.viewing import Viewing
+from tailrace.topics.window import Catalog, Window
+
+SECONDS = 60
+
+
+def catalog(kafka, **aliases):
+    return Catalog(Brokers(tuple(kafka.bootstrap.split(","))), aliases)
+
+
+def put(kafka, topic, *values, partition=0, **more):
+    """Write messages, and return when brokers have them."""
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
+    for value in values:
+        producer.produce(topic, value.encode() if isinstance(value, str) else value, partition=partition, **more)
+    assert producer.flush(SECONDS) == 0
+
+
+def window(topic, **more):
+    return Window(topic, **({"first_ns": 0, "ends": True} | more))
+
+
+class Seen:
+    """The frames of one viewer: (event, id, data), taken until something is true of them."""
+
+    def __init__(self, kafka, asked, query="*", **more):
+        self._made = lambda: Viewing(
+            catalog(kafka),
+            asked,
+            parse(query, time.time_ns()),
+            encode=sse.encode,
+            event=sse.event,
+            **more,
+        )
+        self.frames = []
+
+    @property
+    def records(self):
+        return [record for kind, _, data in self.frames if kind == "rows" for record in data["records"]]
+
+    @property
+    def messages(self):
+        return [record["message"] for record in self.records]
+
+    @property
+    def end(self):
+        return next((data for kind, _, data in self.frames if kind == "end"), None)
+
+    def until(self, enough, when=lambda: None):
+        """Take frames; ``when`` is called once the viewer reads."""
+        asyncio.run(asyncio.wait_for(self._until(enough, when), SECONDS))
+        return self
+
+    def whole(self):
+        return self.until(lambda: self.end)
+
+    async def _until(self, enough, when):
+        viewing = self._made()
+        viewing.resolve()
+        news = asyncio.Event()
+        viewing.listen(news.set)
+        viewing.start()
+        await asyncio.to_thread(when)
+        while not enough():
+            data = viewing.take()
+            if data:
+                self.frames.append(frame(data))
+            else:
+                await news.wait()
+                news.clear()
+        viewing.close()
+
+
+def frame(data):
+    """Return one event as (kind, id, data)."""
+    lines = dict(line.split(": ", 1) for line in data.decode().strip().split("\n"))
+    return lines["event"], lines.get("id", ""), json.loads(lines["data"])
