@@ -331,7 +331,7 @@ INDEX_RETRY_S = 5.0
 """Between tries when the disk is full or read-only; the bus keeps what waits."""
 
 # -- indexing into a cluster -----------------------------------------------------------------------------------
-BULK_LINES_MAX = 3_000
+BULK_LINES_MAX = 5_000
 BULK_BYTES_MAX = 4 * MIB
 """What one bulk request carries, whichever comes first; clusters do not get faster with more."""
 BULK_BYTES_MIN = 16 * KIB
@@ -346,7 +346,7 @@ INDEXING_TAKE_MESSAGES = 250
 """Messages that are taken from Kafka's client at once, before their size is looked at."""
 INDEXING_FETCH_BYTES = 1 * MIB
 """What Kafka's client fetches from a broker at once; it is compressed, and becomes ten times as much."""
-INDEXING_FETCHED_KIB_MAX = 4 * KIB
+INDEXING_FETCHED_KIB_MAX = 2 * KIB
 """It fetches no more while it holds so much."""
 INDEXING_COMMIT_S = 1.0
 """Offsets are committed so often: what was written since then is sent again after a crash, and is there already."""
