@@ -211,7 +211,7 @@ class SeveralLogs(RuleBasedStateMachine):
 
 
 TestSeveralLogs = SeveralLogs.TestCase
-TestSeveralLogs.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSeveralLogs.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 
 
 @pytest.fixture

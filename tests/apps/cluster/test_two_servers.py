@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -57,7 +58,6 @@ def nginx(folder: Path, servers: list[Server], lines: str) -> Iterator[int]:
 def test_behind_nginx_viewers_of_a_server_that_is_killed_go_on_at_the_other_with_every_line_once(
     serve: Callable[..., Server], writer: Writer, tmp_path: Path, kafka
 ) -> None:
-    before = groups(kafka.bootstrap)
     first, second = serve(), serve()
     after = first.get("/api/v1/tail/poll", wait="0")["next"]
     with nginx(tmp_path, [first, second], documented()) as port:
@@ -75,7 +75,8 @@ def test_behind_nginx_viewers_of_a_server_that_is_killed_go_on_at_the_other_with
         finally:
             for way in ways.values():
                 way.stop()
-    assert groups(kafka.bootstrap) == before, "who watches joins no group"
+    ours = re.compile(r"tailrace-[0-9a-f]{16}")  # what clients have to call themselves; other tests have groups as well
+    assert not [name for name in groups(kafka.bootstrap) if ours.fullmatch(name)], "who watches joins no group"
 
 
 def test_what_one_server_is_sent_is_found_and_watched_at_the_other(serve: Callable[..., Server]) -> None:
