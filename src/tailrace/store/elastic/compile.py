@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tailrace.bus.message import LABEL_NAMES
 from tailrace.limits import ELASTIC_CLAUSES_MAX, ELASTIC_DEPTH_MAX, ELASTIC_STREAM_CHARS_MAX, ELASTIC_TOKEN_CHARS_MAX
 from tailrace.query.filters import Filter
 from tailrace.query.filters.equal import Equal
@@ -35,7 +36,6 @@ from tailrace.query.filters.wildcard import Wildcard
 from tailrace.query.times import TIME_MAX_NS, TIME_MIN_NS
 from tailrace.query.tokens import CJK, LATIN, fold, run_tokens, runs, tokens
 from tailrace.record import LEVEL_NAMES
-from tailrace.store.elastic.document import LABEL_NAMES
 from tailrace.store.elastic.term import CUT, number_term, term_name, term_token
 from tailrace.store.search import OneStream
 

@@ -25,21 +25,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tailrace.bus.message import LABEL_NAMES
 from tailrace.limits import DAY_NS, ELASTIC_FUTURE_NS
 from tailrace.query.tokens import text_bytes
 from tailrace.record import LEVEL_NAMES, Batch, Level, Stream
 from tailrace.store.elastic.terms import terms, words
-
-LABEL_NAMES = {
-    "service": "service.name",
-    "host": "host.name",
-    "path": "log.file.path",
-    "container": "container.name",
-    "pod": "kubernetes.pod.name",
-    "namespace": "kubernetes.namespace",
-    "source": "log.source",
-}
-"""What a label of a stream is called in a document; the others stand in ``labels``."""
 
 _CODES = {name: Level(code) for code, name in enumerate(LEVEL_NAMES) if name}
 _LEVELS = pa.array(["" if name is None else f',"log.level":"{name}"' for name in LEVEL_NAMES])

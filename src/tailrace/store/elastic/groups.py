@@ -14,12 +14,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from tailrace.bus.message import LABEL_NAMES
 from tailrace.errors import TooLarge
 from tailrace.limits import ELASTIC_GROUPS_PAGE, ELASTIC_STREAMS_PAGE, GROUPS_MAX
 from tailrace.query.pipes.stats import STREAM, Counted, Key
 from tailrace.store import Progress
 from tailrace.store.elastic.compile import Dsl, all_of, none_of, some_of
-from tailrace.store.elastic.document import LABEL_NAMES
 from tailrace.store.elastic.term import term_name
 
 _MS_NS = 1_000_000

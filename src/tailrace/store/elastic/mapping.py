@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tailrace.bus.message import LABEL_NAMES
 from tailrace.limits import ELASTIC_STREAM_CHARS_MAX
 from tailrace.store.elastic.client import Client, Server
-from tailrace.store.elastic.document import LABEL_NAMES
 
 _KEYWORD = {"type": "keyword", "ignore_above": 1_024}
 _MOMENT = {"type": "date_nanos", "ignore_malformed": True}
