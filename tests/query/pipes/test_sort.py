@@ -25,6 +25,10 @@ def test_the_second_field_decides_among_equals():
     assert values("| sort a desc, f | fields f", records) == [-3, -2, -1, 0]
 
 
+def test_the_most_frequent_of_nothing_is_nothing():
+    assert rows("| top 3 f") == []
+
+
 def test_levels_are_sorted_by_severity():
     records = batch([{"level": level} for level in (3, 6, 0, 4)])
     assert [row["level"] for row in rows("| sort level desc | fields level", records)] == [

@@ -46,6 +46,8 @@ class Sort:
         """Return the rows in order, those of one log that are neighbours together."""
         tables = [rows for rows in held if isinstance(rows, Table)]
         rows = Table.concat(tables) if tables else Batch.concat([rows for rows in held if isinstance(rows, Batch)])
+        if not len(rows):
+            return [rows]
         epochs = np.repeat(np.array([one.epoch for one in held], np.uint64), [len(one) for one in held])
         orders = [np.arange(len(rows)) if rows.offsets is None else rows.offsets, epochs]
         for name, down in reversed(self.keys):
