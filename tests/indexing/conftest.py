@@ -22,16 +22,6 @@ def sender(kafka, topic):
 
 
 @pytest.fixture
-def prefix(search_server):
-    """A name of indices that nobody else has."""
-    made = search_server.prefix()
-    yield made
-    search_server.call("DELETE", f"/_index_template/{made}")
-    for name in search_server.call("GET", f"/{made}-*/_settings")[1]:
-        search_server.call("DELETE", f"/{name}")
-
-
-@pytest.fixture
 def index(kafka, search_server, topic, prefix):
     """Start indexers that end with the test; ``url`` is a way to the cluster."""
     started = []

@@ -87,6 +87,16 @@ def search_server(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.fixture
+def prefix(search_server):
+    """A name of indices that nobody else has."""
+    made = search_server.prefix()
+    yield made
+    search_server.call("DELETE", f"/_index_template/{made}")
+    for name in search_server.call("GET", f"/{made}-*/_settings")[1]:
+        search_server.call("DELETE", f"/{name}")
+
+
 @pytest.fixture(scope="session")
 def etcd(request):
     return _module("etcd").KeyValues(_shared(request, "etcd")["url"])

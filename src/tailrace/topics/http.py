@@ -66,7 +66,7 @@ class Views:
         version = request.scope["http_version"]
         if self._open >= TOPIC_VIEWERS_MAX:
             raise Busy(f"{self._open} viewers of topics read already", retry_s=5.0, cure="Close one.")
-        account = self._quota.account(name_of(request.scope), time.monotonic()) if self._quota is not None else None
+        account = None if self._quota is None else await self._quota.ask(name_of(request.scope), time.monotonic())
         if account is not None:
             account.open_tail(time.monotonic())
         self._open += 1

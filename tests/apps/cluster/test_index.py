@@ -23,15 +23,6 @@ def topic(kafka):
 
 
 @pytest.fixture
-def prefix(search_server):
-    made = search_server.prefix()
-    yield made
-    search_server.call("DELETE", f"/_index_template/{made}")
-    for name in search_server.call("GET", f"/{made}-*/_settings")[1]:
-        search_server.call("DELETE", f"/{name}")
-
-
-@pytest.fixture
 def indexer(tmp_path, kafka, search_server, topic, prefix):
     """Start indexers that end with the test."""
     started = []
