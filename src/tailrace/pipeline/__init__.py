@@ -266,13 +266,12 @@ class Pipeline:
     def _filled(self, columns: _Columns, state: _State, observed_ns: int) -> np.ndarray:
         """Give lines without a time the one of the line before."""
         ok = columns.ok
-        if not len(ok):
-            return columns.time
+        if not ok.any():
+            return np.full(len(ok), state.last_time_ns or observed_ns, np.int64)
         newest = np.maximum.accumulate(np.where(ok, np.arange(len(ok)), -1))
         before = state.last_time_ns or observed_ns
         time = np.where(newest >= 0, columns.time[np.maximum(newest, 0)], before)
-        if ok.any():
-            state.last_time_ns = int(time[-1])
+        state.last_time_ns = int(time[-1])
         return time
 
 
@@ -293,7 +292,8 @@ def _marked(
     fields: list[str | None] | pa.Array | None, lines: pa.Array, marks: dict[int, dict[str, Any]]
 ) -> list[str | None] | pa.Array | None:
     """Add what was done to a line to its fields: ``marks``, and ``cut`` when it was too long."""
-    if lines.nbytes >= LINE_BYTES_MAX - _UTF8_BYTES_MAX:
+    data = lines.buffers()[2]
+    if data is not None and data.size >= LINE_BYTES_MAX - _UTF8_BYTES_MAX:
         lengths = pc.binary_length(lines).to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(lengths > LINE_BYTES_MAX - _UTF8_BYTES_MAX).tolist():
             marks.setdefault(row, {})["cut"] = True

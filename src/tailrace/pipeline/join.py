@@ -232,31 +232,38 @@ def _one(text: pa.StringArray, steps: Steps, *, ended: bool, more: bool) -> tupl
 
 def _traces(text: pa.StringArray, *, ended: bool, more: bool) -> tuple[np.ndarray, int] | None:
     rows = len(text)
-    seeds = _seeds(text)
-    tail = 0 if ended else min(rows, BEFORE_ROWS if more else AFTER_ROWS)
-    if not len(seeds) and not tail:
+    if rows <= AFTER_ROWS and not ended:
+        # Lines that come one by one are all looked at, so no column has to tell which of them need it.
+        kinds, places = "".join(map(kind_of, text.to_pylist())).encode(), np.arange(rows)
+    else:
+        seeds = _seeds(text)
+        tail = 0 if ended else min(rows, BEFORE_ROWS if more else AFTER_ROWS)
+        if not len(seeds) and not tail:
+            return None
+        kinds, places = _kinds(text, seeds, tail)
+    spans = [match.span() for match in TRACE.finditer(kinds)]
+    joined = [(begin, end) for begin, end in spans if end - begin > 1]
+    begin, end = spans[-1] if spans else (0, 0)
+    before = spans[-2][1] if len(spans) > 1 else 0
+    waits = rows if ended else _waiting(kinds, (before, begin, end), places, rows, more=more)
+    if not joined and waits == rows:
         return None
-    looked = np.arange(rows - tail, rows)
+    starts = np.ones(rows, bool)
+    for begin, end in joined:
+        starts[places[begin] + 1 : places[end - 1] + 1] = False
+    return starts, waits
+
+
+def _kinds(text: pa.StringArray, seeds: np.ndarray, tail: int) -> tuple[bytes, np.ndarray]:
+    """Return the letters of the lines near the seeds and of the last ``tail``, and the row of each (-1: between)."""
+    looked = np.arange(len(text) - tail, len(text))
     if len(seeds):
-        looked = np.union1d(np.flatnonzero(_near(seeds, rows)), looked)
+        looked = np.union1d(np.flatnonzero(_near(seeds, len(text))), looked)
     # A Python loop over what is near: about 0.4 us a line, up to 1 us where lines are not indented.
-    letters = [kind_of(line) for line in text.take(pa.array(looked)).to_pylist()]
+    letters = "".join(map(kind_of, text.take(pa.array(looked)).to_pylist())).encode()
     # Neighbours that are none are told apart by a letter that no trace has.
     breaks = np.flatnonzero(np.diff(looked) > 1) + 1
-    word = np.insert(np.frombuffer("".join(letters).encode(), np.uint8), breaks, ord("."))
-    places = np.insert(looked, breaks, -1)
-    kinds = word.tobytes()
-    starts = np.ones(rows, bool)
-    before = begin = end = 0
-    joined = False
-    for match in TRACE.finditer(kinds):
-        before = end
-        begin, end = match.span()
-        if end - begin > 1:
-            joined = True
-            starts[places[begin] + 1 : places[end - 1] + 1] = False
-    waits = rows if ended else _waiting(kinds, (before, begin, end), places, rows, more=more)
-    return (starts, waits) if joined or waits < rows else None
+    return np.insert(np.frombuffer(letters, np.uint8), breaks, ord(".")).tobytes(), np.insert(looked, breaks, -1)
 
 
 def _waiting(kinds: bytes, last: tuple[int, int, int], places: np.ndarray, rows: int, *, more: bool) -> int:

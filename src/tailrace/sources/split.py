@@ -19,8 +19,10 @@ def split(block: bytes, lines_max: int) -> tuple[pa.BinaryArray, np.ndarray, int
     # Not pa.array([memoryview]): that never lets go of the block.
     ends = pa.py_buffer(np.array([0, last], np.int32))
     whole = pa.BinaryArray.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(block)])
-    lines = pc.split_pattern(whole, b"\n").flatten()
     taken = last + 1
+    if block.find(b"\n") == last and b"\r" not in block:
+        return whole, np.zeros(1, np.int64), taken  # A line that comes alone has nothing to be split.
+    lines = pc.split_pattern(whole, b"\n").flatten()
     offsets = np.frombuffer(lines.buffers()[1], np.int32)[lines.offset : lines.offset + len(lines) + 1]
     begins = (offsets[:-1] - offsets[0]).astype(np.int64) + np.arange(len(lines))
     if len(lines) > lines_max:

@@ -1,6 +1,10 @@
+import pyarrow as pa
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tailrace.query import parse
+from tailrace.query.filters.phrase import Phrase
 from tailrace.query.plan import All, Prefix, Token
 from tests.query.records import found, messages
 from tests.query.strategies import NOW_NS
@@ -20,6 +24,17 @@ from tests.query.strategies import NOW_NS
 )  # fmt: skip
 def test_a_text_is_found_on_token_boundaries_in_any_case(query, texts, rows):
     assert found(query, messages(*texts)) == rows
+
+
+WORDS = st.text("aAb\u017fß\u0130\u212aé错误_1 .\n", min_size=1, max_size=4).filter(str.strip)
+
+
+@given(text=WORDS, around=st.lists(st.text("aAb\u017fß\u0130\u212aé错误_1 .\n", max_size=3), min_size=2, max_size=2))
+@example(text="k\u212a", around=["", ""])
+def test_a_text_that_comes_alone_is_judged_as_many_at_once(text, around):
+    texts = pa.array([text.join(around), text.upper(), "".join(around), None], pa.string())
+    many = pa.concat_arrays([texts] * 20)
+    assert Phrase(text).mask(texts).tolist() * 20 == Phrase(text).mask(many).tolist()
 
 
 def test_a_phrase_needs_its_tokens():

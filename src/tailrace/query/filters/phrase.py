@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+import re2
 
 from tailrace.query.filters.value import bools, literal, need_of, on_boundaries
 from tailrace.query.plan import Need
 from tailrace.query.text import written
 from tailrace.query.tokens import fold, fold_array, is_ascii
+
+_FEW_TEXTS = 8
+"""A live log has its lines one by one: making a pattern ready in Arrow, each time, costs more than looking at them."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,9 @@ class Phrase:
 
     def mask(self, texts: pa.StringArray) -> np.ndarray:
         """Return which texts contain the phrase."""
+        if len(texts) <= _FEW_TEXTS:
+            found = [text is not None and self._compiled.search(fold(text)) is not None for text in texts.to_pylist()]
+            return np.array(found, bool)
         folded = fold_array(texts)
         # Ignoring case takes Arrow's RE2, whose literal search is three times as fast as its substring search;
         # it may find too much (the long s), so what it finds is looked at again.
@@ -54,6 +62,10 @@ class Phrase:
     @cached_property
     def _pattern(self) -> str:
         return on_boundaries(literal(self._folded), self._folded, in_ascii=False)
+
+    @cached_property
+    def _compiled(self) -> Any:
+        return re2.compile(self._pattern)
 
     @cached_property
     def _ascii_pattern(self) -> str:
