@@ -69,6 +69,18 @@ def test_a_damaged_frame_head_is_stepped_over(tmp_path):
     assert [frame.first for frame in again.mend(Segment.HEAD_BYTES)] == [100, 102]
 
 
+@pytest.mark.parametrize("byte", range(20, 32))
+def test_a_damaged_place_or_number_of_rows_in_a_frame_head_hides_nothing_behind_it(tmp_path, byte):
+    segment = segment_with(tmp_path, ["a"], ["b"], ["c"])
+    second = list(segment.frames(Segment.HEAD_BYTES))[1]
+    data = bytearray(segment.path.read_bytes())
+    data[second.position + byte] ^= 0x80
+    segment.path.write_bytes(data)
+    again = Segment.open(segment.path)
+    assert messages_of(again.read(100, 103, 1 << 20)) == ["a", "c"]
+    assert [frame.first for frame in again.mend(Segment.HEAD_BYTES)] == [100, 102]
+
+
 def test_a_file_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "00000000000000000000.seg"
     path.write_bytes(b"x" * 100)

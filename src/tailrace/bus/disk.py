@@ -143,7 +143,7 @@ class DiskBus:
 
     def _replay(self, segment: Segment, start: int, first: int, *, last: bool) -> None:
         segment_next = segment.next
-        good = segment.mend(start or Segment.HEAD_BYTES) if last else segment.frames(start or Segment.HEAD_BYTES)
+        good = segment.mend(start or Segment.HEAD_BYTES) if last else segment.good(start or Segment.HEAD_BYTES)
         expected = first
         for frame in good:
             if not last and frame.first >= segment_next:

@@ -178,7 +178,7 @@ class Segment:
         os.fdatasync(self._fd)
 
     def frames(self, position: int) -> Iterator[Frame]:
-        """Yield the whole frames from a file position on, headers only, stepping over damage (see the head)."""
+        """Yield the frames from a file position on, headers only, which may be wrong: who uses one decodes it."""
         while position + _FRAME.size <= self.size:
             window = os.pread(self._fd, _READ_BYTES, position)
             if len(window) < _FRAME.size:
@@ -190,9 +190,12 @@ class Segment:
                     frame = self._resync(position)
                     if frame is None:
                         return
-                self._index(frame)
                 yield frame
                 position = frame.position + frame.size
+
+    def good(self, position: int) -> Iterator[Frame]:
+        """Yield the frames from a file position on that are whole, stepping over damage."""
+        return (frame for frame in self.frames(position) if self._decoded(frame) is not None)
 
     def read(self, offset: int, stop: int, bytes_max: int) -> list[Batch]:
         """Return batches of [offset, stop), about ``bytes_max`` bytes; damaged frames are left out."""
@@ -200,15 +203,16 @@ class Segment:
         found: list[Batch] = []
         size = 0
         for frame in self.frames(self._positions[near]):
-            if frame.first >= stop or size >= bytes_max:
+            if size >= bytes_max:
                 break
             if frame.next <= offset:
                 continue
-            try:
-                batch = decode(os.pread(self._fd, frame.size, frame.position), self.epoch)
-            except Damaged:
+            batch = self._decoded(frame)
+            if batch is None:
                 continue
-            if batch.first.offset < offset or batch.next.offset > stop:
+            if frame.first >= stop:
+                break
+            if frame.first < offset or frame.next > stop:
                 batch = batch.slice(max(offset - frame.first, 0), min(stop, frame.next) - frame.first)
             found.append(batch)
             size += batch.nbytes
@@ -216,13 +220,7 @@ class Segment:
 
     def mend(self, position: int) -> list[Frame]:
         """Check every frame from ``position`` on, cut a torn end off, and return the good ones."""
-        good = []
-        for frame in self.frames(position):
-            try:
-                decode(os.pread(self._fd, frame.size, frame.position), self.epoch)
-            except Damaged:
-                continue
-            good.append(frame)
+        good = list(self.good(position))
         if good:
             position = good[-1].position + good[-1].size
             self.next = good[-1].next
@@ -232,7 +230,7 @@ class Segment:
         return good
 
     def origins(self, frame: Frame) -> list[Origin]:
-        """Return the origins in a frame that ``mend`` found good."""
+        """Return the origins in a frame that is good."""
         head = os.pread(self._fd, _FRAME.size, frame.position)
         meta = os.pread(self._fd, _FRAME.unpack(head)[2], frame.position + _FRAME.size)
         return [Origin(*origin) for origin in orjson.loads(meta)["origins"]]
@@ -242,6 +240,15 @@ class Segment:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _decoded(self, frame: Frame) -> Batch | None:
+        """Return what is in a frame, or None when it is damaged: then its header may be wrong, too."""
+        try:
+            batch = decode(os.pread(self._fd, frame.size, frame.position), self.epoch)
+        except Damaged:
+            return None
+        self._index(frame)
+        return batch
 
     def _index(self, frame: Frame) -> None:
         if frame.position >= self._positions[-1] + _INDEX_EVERY_BYTES:
