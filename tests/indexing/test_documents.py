@@ -47,16 +47,16 @@ def actions(lines):
 
 
 def test_a_line_is_an_action_and_a_document(documents):
-    (action,), (source,) = actions(documents.of(*PLACE, messages([NOW_NS], [42])))
+    (action,), (source,) = actions(documents.of("logs", messages([NOW_NS], [42])))
     assert action["_index"] == "tailrace-2026.11.18"
     assert (source["message"], source["service.name"]) == ("line 0", "shop")
     assert (source["tailrace"]["epoch"], source["tailrace"]["offset"]) == ("00000000000000ab", 42)
 
 
 def test_the_same_line_at_another_offset_has_the_same_name(documents):
-    (one,), _ = actions(documents.of(*PLACE, messages([NOW_NS], [42])))
-    (again,), _ = actions(documents.of(*PLACE, messages([NOW_NS], [99])))
-    (other,), _ = actions(documents.of(*PLACE, messages([NOW_NS], [42], first=8)))
+    (one,), _ = actions(documents.of("logs", messages([NOW_NS], [42])))
+    (again,), _ = actions(documents.of("logs", messages([NOW_NS], [99])))
+    (other,), _ = actions(documents.of("logs", messages([NOW_NS], [42], first=8)))
     assert one == again != other
 
 
@@ -66,16 +66,30 @@ def test_a_foreign_message_is_named_by_its_place(documents):
             topic="logs", partition=0, offset=offset, value=b"text\nof two lines", timestamp=(1, 1_795_000_000_000)
         )
 
-    (one, other), (source, _) = actions(documents.of(*PLACE, [foreign(1), foreign(2)]))
-    (again,), _ = actions(documents.of(*PLACE, [foreign(1)]))
+    (one, other), (source, _) = actions(documents.of("logs", [foreign(1), foreign(2)]))
+    (again,), _ = actions(documents.of("logs", [foreign(1)]))
     assert one == again
     assert one["_id"] != other["_id"]
     assert source["message"] == "text\nof two lines"
 
 
+def test_lines_of_several_partitions_are_named_as_they_are_alone(documents):
+    documents._epochs["logs", 1] = 0xCD
+
+    def foreign(partition):
+        return Message(topic="logs", partition=partition, offset=5, value=b"text", timestamp=(1, 1_795_000_000_000))
+
+    every = [*messages([NOW_NS], [42]), foreign(1), foreign(0)]
+    alone = [actions(documents.of("logs", [message])) for message in every]
+    assert actions(documents.of("logs", every)) == tuple(
+        [one for (one,) in column] for column in zip(*alone, strict=True)
+    )
+    assert [source["tailrace"]["epoch"][-2:] for _, (source,) in alone] == ["ab", "cd", "ab"]
+
+
 def test_lines_of_days_that_cannot_be_do_not_get_an_index_of_their_own(documents):
     times = [NOW_NS, NOW_NS - 2 * DAY_NS, NOW_NS - 400 * DAY_NS, NOW_NS + 400 * DAY_NS]
-    found, _ = actions(documents.of(*PLACE, messages(times, range(4))))
+    found, _ = actions(documents.of("logs", messages(times, range(4))))
     names = [one["_index"] for one in found]
     assert names[:2] == ["tailrace-2026.11.18", "tailrace-2026.11.16"]
     assert names[2:] == ["tailrace-undated-2026.11.18"] * 2  # when they were seen
@@ -94,6 +108,6 @@ def test_a_message_that_is_ours_but_for_its_spaces_is_still_one_line(documents, 
         headers=usual.headers(),
         timestamp=usual.timestamp(),
     )
-    (action,), (source,) = actions(documents.of(*PLACE, [odd]))
-    (known,), (wanted,) = actions(documents.of(*PLACE, [usual]))
+    (action,), (source,) = actions(documents.of("logs", [odd]))
+    (known,), (wanted,) = actions(documents.of("logs", [usual]))
     assert (action, source) == (known, wanted)

@@ -64,8 +64,8 @@ _DOCUMENTS = "documents"
 class Documents(Protocol):
     """Makes documents of messages (documents.py)."""
 
-    def of(self, topic: str, partition: int, messages: Sequence[Message]) -> list[bytes]:
-        """Return one of each message: an action and a source, as lines. Raises TailraceError when it cannot now."""
+    def of(self, topic: str, messages: Sequence[Message]) -> list[bytes]:
+        """Return an action and a source, as lines, for each message of a topic. Raises TailraceError if it cannot."""
         ...
 
     def forget(self, topic: str) -> None:
@@ -194,22 +194,23 @@ class Member:
 
     def _hand_over(self) -> None:
         """Make a block of what was gathered; it stays gathered while the documents cannot be made."""
-        by_place: dict[Place, list[Message]] = {}
-        if len(self._partitions) > 1:
+        by_topic: dict[str, list[Message]] = {}
+        if len({topic for topic, _ in self._partitions}) > 1:
             for message in self._gathered:
-                by_place.setdefault(_place(message), []).append(message)
+                by_topic.setdefault(message.topic() or "", []).append(message)
         else:
-            by_place[_place(self._gathered[0])] = self._gathered
+            by_topic[self._gathered[0].topic() or ""] = self._gathered
         try:
-            documents = [one for place, messages in by_place.items() for one in self._documents.of(*place, messages)]
+            documents = [one for topic, messages in by_topic.items() for one in self._documents.of(topic, messages)]
         except TailraceError as error:
             self._why[_DOCUMENTS] = error.message
             self._stopping.wait(INDEXING_WAIT_S)
             return
         self._why.pop(_DOCUMENTS, None)
-        block = Block(documents, [message for messages in by_place.values() for message in messages])
-        for place, messages in by_place.items():
-            self._partitions[place].add((messages[-1].offset() or 0) + 1, block)
+        block = Block(documents, [message for messages in by_topic.values() for message in messages])
+        last = dict(zip(map(_place, self._gathered), self._gathered, strict=True))
+        for place, message in last.items():
+            self._partitions[place].add((message.offset() or 0) + 1, block)
         self._writing.put(block)
         self._gathered, self._gathered_bytes = [], 0
 

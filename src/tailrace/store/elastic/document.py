@@ -36,8 +36,8 @@ _LEVELS = pa.array(["" if name is None else f',"log.level":"{name}"' for name in
 _QUOTE, _BACKSLASH = 0x22, 0x5C
 
 
-def documents(batch: Batch) -> list[bytes]:
-    """Return the document of each row, encoded; a log has taken the batch."""
+def documents(batch: Batch, epochs: np.ndarray | None = None) -> list[bytes]:
+    """Return the document of each row, encoded. One log has taken the batch, or ``epochs`` (uint64) say which did."""
     heads = pa.array([_stream_parts(stream.json)[0] for stream in batch.streams], pa.string())
     pieces = [
         _stamps('{"@timestamp":"', batch.array("time")),
@@ -50,26 +50,35 @@ def documents(batch: Batch) -> list[bytes]:
         _optional(',"log.offset":', batch.array("position").cast(pa.string())),
         _optional(',"trace.id":', _json(batch.array("trace_id"))),
         _optional(',"fields":', batch.array("fields")),
-        *_search_pieces(batch),
+        *_search_pieces(batch, epochs),
     ]
     return pc.binary_join_element_wise(*pieces, "").cast(pa.binary()).to_pylist()
 
 
-def search_parts(batch: Batch) -> list[bytes]:
-    """Return what each document has besides its message: it ends one that begins as the message without its brace."""
-    return pc.binary_join_element_wise(*_search_pieces(batch), "").cast(pa.binary()).to_pylist()
+def search_parts(batch: Batch, epochs: np.ndarray | None = None) -> list[bytes]:
+    """Return what each document has besides its message: it ends one that begins as the message without its brace.
+
+    ``epochs`` are as in ``documents``.
+    """
+    return pc.binary_join_element_wise(*_search_pieces(batch, epochs), "").cast(pa.binary()).to_pylist()
 
 
-def _search_pieces(batch: Batch) -> list[Any]:
+def _search_pieces(batch: Batch, epochs: np.ndarray | None) -> list[Any]:
     if batch.offsets is None:
         raise ValueError("only records that a log has taken have documents")
+    epoch: Any = f"{batch.epoch:016x}"
+    if epochs is not None:
+        logs, codes = np.unique(epochs, return_inverse=True)
+        epoch = pa.array([f"{one:016x}" for one in logs.tolist()], pa.string()).take(pa.array(codes))
     streams = pa.array([_stream_parts(stream.json)[1] for stream in batch.streams], pa.string())
     return [
         ',"tailrace":{"time":',
         batch.array("time").cast(pa.string()),
         ',"observed":',
         batch.array("observed").cast(pa.string()),
-        f',"epoch":"{batch.epoch:016x}","offset":',
+        ',"epoch":"',
+        epoch,
+        '","offset":',
         pa.array(batch.offsets).cast(pa.string()),
         streams.take(batch.array("stream").indices),
         ',"words":"',
@@ -120,16 +129,29 @@ def _json(texts: pa.StringArray) -> pa.StringArray:
 # -- names ----------------------------------------------------------------------------------------------------------
 
 
-def ids(batch: Batch, sources: Sequence[str], source: np.ndarray, first: np.ndarray, row: np.ndarray) -> list[str]:
+def ids(
+    batch: Batch,
+    sources: Sequence[str],
+    source: np.ndarray,
+    first: np.ndarray,
+    row: np.ndarray,
+    *,
+    epochs: np.ndarray | None = None,
+) -> list[str]:
     r"""Return the ``_id`` of each row: of the place it was read from, or of its place in the log if there is none.
 
-    ``source`` indexes ``sources`` (-1: none), ``first`` and ``row`` are integers; all have an item per row. An id is
-    the SHA-1 of ``SOURCE\nFIRST\nROW``, or of ``EPOCH-OFFSET``, as 27 characters of base64url.
+    ``source`` indexes ``sources`` (-1: none), ``first`` and ``row`` are integers; all have an item per row, and so have
+    ``epochs``, which are as in ``documents``. An id is the SHA-1 of ``SOURCE\nFIRST\nROW``, or of ``EPOCH-OFFSET``, as
+    27 characters of base64url.
     """
     assert batch.offsets is not None
     # What the ids of a source begin with is hashed once; a copy goes on from there.
     begun = [hashlib.sha1(name.encode() + b"\n", usedforsecurity=False).copy for name in sources]
-    begun.append(hashlib.sha1(b"%x-" % batch.epoch, usedforsecurity=False).copy)  # where source is -1
+    logs = [batch.epoch] if epochs is None else list(set(epochs.tolist()))
+    begun += [hashlib.sha1(b"%x-" % epoch, usedforsecurity=False).copy for epoch in logs]  # where source is -1
+    if epochs is not None and (source < 0).any():
+        code_of = {epoch: number - len(logs) for number, epoch in enumerate(logs)}
+        source = np.where(source < 0, [code_of[epoch] for epoch in epochs.tolist()], source)
     digests: list[bytes] = []
     # A Python loop over lines: nothing hashes a column.
     for one, at, number, offset in zip(
