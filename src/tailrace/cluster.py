@@ -46,8 +46,7 @@ class Cluster:
         topic, *others = config.kafka.topics
         brokers = config.kafka.cluster
         self.bus = KafkaBus(brokers, topic, understand, also=others)
-        self._admin = brokers.admin(self.bus.say)
-        self._group = group_of(config.elastic.index)
+        self._indexers = brokers.onlooker(group_of(config.elastic.index))
         self._elastic: Client | None = None
         self.store: ElasticStore | EmptyStore = EmptyStore()
         self.name = f"{brokers.name}/{','.join(config.kafka.topics)}"
@@ -122,5 +121,5 @@ class Cluster:
     def _committed(self) -> Position | None:
         """Return how far the indexers have written everything; None when they have begun with nothing. Raises Away."""
         wanted: dict[int, Place] = {one.epoch: one.place for one in self.bus.partitions()}
-        found = committed(self._admin, self._group, wanted)
+        found = committed(self._indexers, wanted)
         return Checkpoint.of(Cursor(epoch, offset) for epoch, offset in found.items()) if found else None

@@ -4,16 +4,13 @@ import hashlib
 from contextlib import suppress
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from tailrace.bus.brokers import Brokers, Place, epoch_of, offsets, places
+from tailrace.bus.brokers import Brokers, Place, committed, epoch_of, offsets, places, sentence
 from tailrace.errors import Away, ConfigError
 from tests.apps.programs import until
 from tests.bus.topics import brokers_of
-
-
-def ignore(text):
-    del text
 
 
 @pytest.mark.parametrize(
@@ -36,7 +33,7 @@ def test_tls_and_sasl_are_what_the_client_is_told(tmp_path):
     password = tmp_path / "password"
     password.write_text("geheim\n")
     one = Brokers(("a:1",), tls=True, ca_file="ca.pem", mechanism="PLAIN", user="u", password_file=str(password))
-    given = one.settings(ignore)
+    given = one.settings()
     assert given["security.protocol"] == "sasl_ssl"
     assert (given["ssl.ca.location"], given["sasl.username"], given["sasl.password"]) == ("ca.pem", "u", "geheim")
     assert "geheim" not in repr(one)
@@ -45,12 +42,12 @@ def test_tls_and_sasl_are_what_the_client_is_told(tmp_path):
 def test_a_password_that_cannot_be_read_is_told(tmp_path):
     one = Brokers(("a:1",), mechanism="PLAIN", user="u", password_file=str(tmp_path / "none"))
     with pytest.raises(Away, match="password"):
-        one.settings(ignore)
+        one.settings()
 
 
 def test_a_certificate_that_cannot_be_read_is_told(tmp_path):
     with pytest.raises(ConfigError, match="ca"):
-        Brokers(("127.0.0.1:1",), tls=True, ca_file=str(tmp_path / "none")).admin(ignore)
+        Brokers(("127.0.0.1:1",), tls=True, ca_file=str(tmp_path / "none")).admin()
 
 
 def test_only_what_leaves_the_machine_in_plain_text_is_exposed():
@@ -66,7 +63,7 @@ def test_an_epoch_is_the_hash_of_topic_and_partition():
 
 def test_the_partitions_of_topics_and_their_ends_are_told(kafka):
     topic = kafka.topic(2)
-    admin = brokers_of(kafka).admin(ignore)
+    admin = brokers_of(kafka).admin()
     found = places(admin, [topic, "there-is-none"])
     assert set(found.values()) == {Place(topic, 0), Place(topic, 1)}
 
@@ -76,3 +73,22 @@ def test_the_partitions_of_topics_and_their_ends_are_told(kafka):
             return offsets(admin, found, OffsetSpec.latest())
 
     assert set(until(ends).values()) == {0}
+
+
+def test_how_far_a_group_has_committed_is_told_to_who_is_not_part_of_it(kafka):
+    topic = kafka.topic(2)
+    admin = brokers_of(kafka).admin()
+    wanted = until(lambda: len(found := places(admin, [topic])) == 2 and found)  # all brokers know it soon
+    onlooker = brokers_of(kafka).onlooker(f"{topic}-group")
+    assert committed(onlooker, wanted) == {}
+    member = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": f"{topic}-group", "log_level": 0})
+    member.commit(offsets=[TopicPartition(topic, 1, 7)], asynchronous=False)
+    member.close()
+    (second,) = [epoch for epoch, place in wanted.items() if place.number == 1]
+    assert committed(onlooker, wanted) == {second: 7}
+
+
+@pytest.mark.parametrize("more", ["", ", 3 identical error(s) suppressed"])
+def test_what_a_client_says_again_and_again_is_one_sentence(more):
+    said = "kafka:9092/1: Connect to ipv4#10.0.0.1:9092 failed: Connection refused"
+    assert sentence(f"{said} (after 12ms in state CONNECT{more})") == said

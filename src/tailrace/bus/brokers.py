@@ -1,7 +1,9 @@
 """Brokers: how a Kafka cluster is reached, and what is asked of it besides records.
 
 The client is librdkafka (the extra ``kafka``). It looks for brokers that are away by itself, for ever; what it has to
-say about that is kept as one sentence. Only who asks for a ``member`` joins a consumer group and commits offsets.
+say about that is kept as one sentence, the same as long as nothing changes, since problems are told when their sentence
+is another. It goes on with the password that it was made with. Only who asks for a ``member`` joins a consumer group
+and commits offsets.
 
 A partition is a log. Its epoch is the first 8 bytes, big-endian, of the SHA-256 of ``<topic id>/<partition>``: the same
 for everybody, and another one when a topic of the same name is made anew.
@@ -11,12 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tailrace.errors import Away, ConfigError
 from tailrace.limits import KAFKA_CALL_S_MAX, KAFKA_FETCH_BYTES, KAFKA_FETCH_WAIT_MS, KAFKA_RETRY_MS_MAX
@@ -24,6 +28,8 @@ from tailrace.limits import KAFKA_CALL_S_MAX, KAFKA_FETCH_BYTES, KAFKA_FETCH_WAI
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
+
+C = TypeVar("C", "AdminClient", "Consumer")
 
 _AGAIN_S = 0.1
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -70,8 +76,8 @@ class Brokers:
         hosts = [address.rpartition(":")[0].strip("[]") for address in self.addresses]
         return not self.tls and not all(host in ("localhost", "::1") or host.startswith("127.") for host in hosts)
 
-    def settings(self, said: Callable[[str], None]) -> dict[str, Any]:
-        """Return what every client needs; ``said`` is told what is wrong. Raises Away: the password cannot be read."""
+    def settings(self) -> dict[str, Any]:
+        """Return what every client needs. Raises Away: the password cannot be read."""
         found: dict[str, Any] = {
             "bootstrap.servers": ",".join(self.addresses),
             "client.id": "tailrace",
@@ -80,7 +86,6 @@ class Brokers:
             "reconnect.backoff.max.ms": KAFKA_RETRY_MS_MAX,
             "socket.keepalive.enable": True,
             "log_level": 0,
-            "error_cb": lambda error: said(_explained(error)),
         }
         for key, file in (("ca", self.ca_file), ("certificate", self.cert_file), ("key", self.key_file)):
             if file and self.tls:
@@ -99,20 +104,34 @@ class Brokers:
                 f"the password cannot be read: {self.password_file}", cure="Check kafka.password_file."
             ) from error
 
-    def admin(self, said: Callable[[str], None]) -> AdminClient:
-        """Return a client that asks about topics. Raises ConfigError, Away."""
+    def admin(self) -> Asker[AdminClient]:
+        """Return who asks about topics. Raises ConfigError, Away."""
         from confluent_kafka.admin import AdminClient
 
-        return _made(AdminClient, self.settings(said))
+        heard = _Heard()
+        return Asker(self._made(AdminClient, heard, {}), heard)
 
-    def consumer(self, said: Callable[[str], None]) -> Consumer:
-        """Return a client that reads what it is assigned to; it belongs to no group. Raises ConfigError, Away."""
+    def onlooker(self, group: str) -> Asker[Consumer]:
+        """Return who asks how far a consumer group is, without being part of it. Raises ConfigError, Away.
+
+        An admin could ask that, too, and ends the process when the connection breaks meanwhile (librdkafka #5397).
+        """
         from confluent_kafka import Consumer
 
-        return _made(
+        heard = _Heard()
+        return Asker(self._made(Consumer, heard, {"group.id": group, "enable.auto.commit": False}), heard)
+
+    def consumer(self, said: Callable[[str], None]) -> Consumer:
+        """Return a client that reads what it is assigned to, and tells ``said`` what is wrong; it belongs to no group.
+
+        Raises ConfigError, Away.
+        """
+        from confluent_kafka import Consumer
+
+        return self._made(
             Consumer,
+            _Heard(said),
             {
-                **self.settings(said),
                 "group.id": f"tailrace-{secrets.token_hex(8)}",  # librdkafka wants a name; it is never told to a broker
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
@@ -135,13 +154,23 @@ class Brokers:
         from confluent_kafka import Consumer
 
         own = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed"}
-        return _made(Consumer, {**self.settings(said), **own, **settings})
+        return self._made(Consumer, _Heard(said), {**own, **settings})
 
     def producer(self, said: Callable[[str], None], more: Mapping[str, Any]) -> Producer:
         """Return a client that writes; ``more`` are settings of librdkafka. Raises ConfigError, Away."""
         from confluent_kafka import Producer
 
-        return _made(Producer, {**self.settings(said), **more})
+        return self._made(Producer, _Heard(said), more)
+
+    def _made(self, kind: Any, heard: _Heard, more: Mapping[str, Any]) -> Any:
+        from confluent_kafka import KafkaException
+
+        try:
+            return kind({**self.settings(), "error_cb": heard, **more})
+        except KafkaException as error:  # a file of TLS that cannot be read, mostly
+            raise ConfigError(
+                f"Kafka cannot be used as it is set up: {sentence(error)}", cure="Check [kafka]."
+            ) from error
 
 
 def check_extra() -> None:
@@ -152,28 +181,58 @@ def check_extra() -> None:
         raise ConfigError("Kafka needs the extra `kafka`", cure="Install it: pip install 'tailrace[kafka]'") from error
 
 
-def _made(kind: Any, settings: Mapping[str, Any]) -> Any:
-    from confluent_kafka import KafkaException
+class _Heard:
+    """What a client tells of its brokers, from within its polls."""
 
-    try:
-        return kind(settings)
-    except KafkaException as error:  # a file of TLS that cannot be read, mostly
-        raise ConfigError(f"Kafka cannot be used as it is set up: {sentence(error)}", cure="Check [kafka].") from error
+    def __init__(self, said: Callable[[str], None] = lambda _: None) -> None:
+        self.refused = ""
+        """Why brokers do not let us in, when that was the last that was wrong."""
+        self._said = said
+
+    def __call__(self, error: Any) -> None:
+        """Take an error of the client."""
+        if error.code() in _CURES:  # which broker it was does not matter, and would be another sentence for each
+            self.refused = _BROKER.sub("", sentence(error)) + _CURES[error.code()]
+        elif error.code() != _ALL_DOWN:
+            self.refused = ""
+        self._said(self.refused or sentence(error))
+
+
+class Asker(Generic[C]):
+    """Has a client that is used for questions only, so that nobody polls it. It ends when nobody knows it any more."""
+
+    def __init__(self, client: C, heard: _Heard) -> None:
+        """Take a client, and what hears it."""
+        self._client = client
+        self._heard = heard
+
+    @contextmanager
+    def asking(self) -> Iterator[C]:
+        """Give the client; who it asks in vain is Away, for the reason that the client knows."""
+        from confluent_kafka import KafkaException
+
+        try:
+            yield self._client
+        except (KafkaException, TimeoutError) as error:
+            self._client.poll(0)  # which is when the client tells what is behind it
+            why = self._heard.refused or (sentence(error) if error.args else "the brokers do not answer")
+            cure = "It is tried again and again; check kafka.brokers and the brokers."
+            raise Away(f"Kafka: {why}", cure=cure) from error
+        self._client.poll(0)
+        self._heard.refused = ""
 
 
 def sentence(error: Any) -> str:
-    """Return what an error of the client says."""
+    """Return what an error of the client says, without what is another number each time."""
     inner = error.args[0] if isinstance(error, Exception) and error.args else error
     text = inner.str() if hasattr(inner, "str") else str(inner)  # type: ignore[union-attr]
-    return text[:300] or str(inner)
+    return _AFTER.sub("", text)[:300] or str(inner)
 
 
-def _explained(error: Any) -> str:
-    cures = {_AUTHENTICATION: "; check kafka.user, kafka.mechanism and the password", _SSL: "; check kafka.ca_file"}
-    return sentence(error) + cures.get(error.code(), "")
-
-
-_AUTHENTICATION, _SSL = -169, -181  # of librdkafka (rdkafka.h)
+_AUTHENTICATION, _SSL, _ALL_DOWN = -169, -181, -187  # of librdkafka (rdkafka.h)
+_CURES = {_AUTHENTICATION: "; check kafka.user, kafka.mechanism and the password", _SSL: "; check kafka.ca_file"}
+_BROKER = re.compile(r"^\w+://\S+: ")
+_AFTER = re.compile(r" \(after \d+ms in state \w+(, \d+ identical error\(s\) suppressed)?\)")
 
 
 def epoch_of(topic_id: str, partition: int) -> int:
@@ -190,28 +249,27 @@ class Place:
     number: int
 
 
-def places(admin: AdminClient, topics: Iterable[str]) -> dict[int, Place]:
+def places(admin: Asker[AdminClient], topics: Iterable[str]) -> dict[int, Place]:
     """Return the partitions that topics have now, by their epochs; a topic that is not there has none. Raises Away."""
     from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
     found: dict[int, Place] = {}
     wanted = sorted(set(topics))
-    asked = admin.describe_topics(TopicCollection(wanted), request_timeout=KAFKA_CALL_S_MAX)
-    for topic in wanted:
-        try:
-            known = asked[topic].result(KAFKA_CALL_S_MAX + 1)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                continue
-            raise away(error) from error
-        except TimeoutError as error:
-            raise Away("the brokers do not answer") from error
-        for partition in known.partitions:
-            found[epoch_of(str(known.topic_id), partition.id)] = Place(topic, partition.id)
+    with admin.asking() as client:
+        asked = client.describe_topics(TopicCollection(wanted), request_timeout=KAFKA_CALL_S_MAX)
+        for topic in wanted:
+            try:
+                known = asked[topic].result(KAFKA_CALL_S_MAX + 1)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise
+            for partition in known.partitions:
+                found[epoch_of(str(known.topic_id), partition.id)] = Place(topic, partition.id)
     return found
 
 
-def offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[int, int]:
+def offsets(admin: Asker[AdminClient], wanted: Mapping[int, Place], spec: Any) -> dict[int, int]:
     """Return an offset of each partition: the one that ``spec`` (an OffsetSpec) means, -1 for none. Raises Away.
 
     While the leader of a partition moves it is asked again, for KAFKA_CALL_S_MAX.
@@ -219,15 +277,15 @@ def offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[
     from confluent_kafka import KafkaException
 
     deadline = time.monotonic() + KAFKA_CALL_S_MAX
-    while True:
-        try:
-            return _offsets(admin, wanted, spec) if wanted else {}
-        except KafkaException as error:
-            if not error.args[0].retriable() or time.monotonic() > deadline:
-                raise away(error) from error
-        except TimeoutError as error:
-            raise Away("the brokers do not answer") from error
-        time.sleep(_AGAIN_S)
+    with admin.asking() as client:
+        while wanted:
+            try:
+                return _offsets(client, wanted, spec)
+            except KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > deadline:
+                    raise
+            time.sleep(_AGAIN_S)
+    return {}
 
 
 def _offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[int, int]:
@@ -242,27 +300,17 @@ def _offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict
     return {e: answers[one.topic, one.number].result(KAFKA_CALL_S_MAX + 1).offset for e, one in wanted.items()}
 
 
-def committed(admin: AdminClient, group: str, wanted: Mapping[int, Place]) -> dict[int, int]:
-    """Return how far a consumer group has committed each partition, without being part of it. Raises Away.
+def committed(onlooker: Asker[Consumer], wanted: Mapping[int, Place]) -> dict[int, int]:
+    """Return how far the group of an onlooker has committed each partition. Raises Away.
 
     A partition that it has not come to is left out.
     """
-    from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+    from confluent_kafka import TopicPartition
 
     if not wanted:
         return {}
-    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(one.topic, one.number) for one in wanted.values()])
-    try:
-        (answer,) = admin.list_consumer_group_offsets([asked], request_timeout=KAFKA_CALL_S_MAX).values()
-        known = answer.result(KAFKA_CALL_S_MAX + 1).topic_partitions
-    except KafkaException as error:
-        raise away(error) from error
-    except TimeoutError as error:
-        raise Away("the brokers do not answer") from error
+    asked = [TopicPartition(one.topic, one.number) for one in wanted.values()]
+    with onlooker.asking() as client:
+        known = client.committed(asked, timeout=KAFKA_CALL_S_MAX)
     found = {Place(one.topic, one.partition): one.offset for one in known if one.error is None and one.offset >= 0}
     return {epoch: found[place] for epoch, place in wanted.items() if place in found}
-
-
-def away(error: Any) -> Away:
-    """Return what a failed call means for people."""
-    return Away(f"Kafka: {sentence(error)}", cure="It is tried again and again; check kafka.brokers and the brokers.")

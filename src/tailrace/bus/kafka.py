@@ -74,13 +74,13 @@ class KafkaLog:
         self._following: Following | None = None
         self._readers: list[Reader] = []
         self._readers_made = 0
-        self._admin = brokers.admin(self.say)
+        self._admin = brokers.admin()
         self._topics_looked = 0.0
         self._missing: set[int] = set()
         try:
             self._look()
         except Away as error:
-            self.error = error.message
+            self.say(error.message.removeprefix("Kafka: "))
         self._looking = threading.Thread(target=self._look_again, name="kafka look", daemon=True)
         self._looking.start()
 
@@ -215,7 +215,7 @@ class KafkaLog:
                 if not self._closing:
                     self._look()
             except Away as error:
-                self.error = error.message
+                self.say(error.message.removeprefix("Kafka: "))
 
     def _look(self, *, again: bool = False) -> None:
         """Ask how far the partitions go, and now and then, or ``again``, which there are. Raises Away."""

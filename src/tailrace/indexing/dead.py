@@ -106,17 +106,17 @@ class DeadLetters:
         """Make the topic for the letters of ``topic``, unless it is there."""
         if topic in self._made:
             return
-        admin = self._brokers.admin(lambda _: None)
         resource = ConfigResource("topic", topic)
-        found = admin.describe_configs([resource], request_timeout=KAFKA_CALL_S_MAX)[resource].result()
-        largest = int(found["max.message.bytes"].value or 0) + _HEADERS_BYTES
-        config = {"max.message.bytes": str(largest)}
-        new = NewTopic(topic + SUFFIX, 1, self._replication, config=config)
-        try:
-            admin.create_topics([new], request_timeout=KAFKA_CALL_S_MAX)[topic + SUFFIX].result()
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
+        with self._brokers.admin().asking() as client:
+            found = client.describe_configs([resource], request_timeout=KAFKA_CALL_S_MAX)[resource].result()
+            largest = int(found["max.message.bytes"].value or 0) + _HEADERS_BYTES
+            config = {"max.message.bytes": str(largest)}
+            new = NewTopic(topic + SUFFIX, 1, self._replication, config=config)
+            try:
+                client.create_topics([new], request_timeout=KAFKA_CALL_S_MAX)[topic + SUFFIX].result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
         self._made.add(topic)
 
 

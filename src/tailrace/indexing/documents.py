@@ -66,7 +66,7 @@ class Documents:
         return self._epochs.get((topic, partition)) or self._ask(topic, partition)
 
     def _ask(self, topic: str, partition: int) -> int:
-        for epoch, place in places(self._brokers.admin(lambda _: None), [topic]).items():
+        for epoch, place in places(self._brokers.admin(), [topic]).items():
             self._epochs[topic, place.number] = epoch
         if (topic, partition) not in self._epochs:
             raise Away(f"Kafka does not know partition {partition} of {topic!r}", cure="It is asked again.")

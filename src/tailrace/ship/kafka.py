@@ -442,19 +442,17 @@ class KafkaOutput:
             raise _refusal(known.error)
         server = self.server
         made = NewTopic(topic, server.partitions, server.replication)
+        cure = "Make it, or let this user make topics; kafka.replication must not exceed the brokers."
         try:
-            admin = server.brokers.admin(self._say)
-            admin.create_topics([made], request_timeout=KAFKA_CALL_S_MAX)[topic].result(KAFKA_CALL_S_MAX + 1)
+            with server.brokers.admin().asking() as client:
+                try:
+                    client.create_topics([made], request_timeout=KAFKA_CALL_S_MAX)[topic].result(KAFKA_CALL_S_MAX + 1)
+                except KafkaException as error:
+                    if error.args[0].code() != _TOPIC_IS_THERE:
+                        why = f"there is no topic {topic}, and it cannot be made: {sentence(error)}"
+                        raise Failed(why, cure=cure) from error
         except TailraceError as error:
             raise Failed(error.message, cure=error.cure) from error
-        except TimeoutError as error:
-            raise Failed("Kafka does not answer", cure="It is tried again and again.") from error
-        except KafkaException as error:
-            if error.args[0].code() != _TOPIC_IS_THERE:
-                raise Failed(
-                    f"there is no topic {topic}, and it cannot be made: {sentence(error)}",
-                    cure="Make it, or let this user make topics; kafka.replication must not exceed the brokers.",
-                ) from error
         return server.partitions
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tailrace.bus.brokers import Brokers, Place, away, offsets, places
+from tailrace.bus.brokers import Brokers, Place, offsets, places
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import BadInput
 from tailrace.limits import KAFKA_CALL_S_MAX
@@ -72,7 +72,7 @@ class Catalog:
         """Take the brokers, and other names of topics. Raises ConfigError, Away."""
         self.brokers = brokers
         self._aliases = aliases
-        self._admin = brokers.admin(lambda _: None)  # what goes wrong is raised by the question that it concerns
+        self._admin = brokers.admin()
 
     def name(self, topic: str) -> str:
         """Return the topic that an alias means, or the name itself."""
@@ -80,12 +80,8 @@ class Catalog:
 
     def topics(self) -> list[Topic]:
         """Return all topics by name, those that brokers keep for themselves last."""
-        from confluent_kafka import KafkaException
-
-        try:
-            known = self._admin.list_topics(timeout=KAFKA_CALL_S_MAX).topics
-        except KafkaException as error:
-            raise away(error) from error
+        with self._admin.asking() as client:
+            known = client.list_topics(timeout=KAFKA_CALL_S_MAX).topics
         wanted = {
             number: Place(name, partition)
             for number, (name, partition) in enumerate((name, one) for name in known for one in known[name].partitions)
