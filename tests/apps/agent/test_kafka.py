@@ -9,8 +9,8 @@ from tailrace.bus.brokers import Brokers
 from tailrace.bus.kafka import KafkaLog
 from tailrace.pipeline.foreign import understand
 from tests.apps.agent.agents import logs, wait_for_lines, write
-from tests.apps.agent.tls import certificate
 from tests.apps.programs import until
+from tests.apps.secured import secured
 from tests.bus.topics import all_of, lines_on
 
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
@@ -65,27 +65,6 @@ def test_what_was_read_while_the_broker_was_away_is_there_when_it_is_back(start_
     until(lambda: newest(own.bootstrap, topic) == 2500, 60)
     assert numbers_on(own, topic) == list(range(2500))
     assert shipping.stop() == 0
-
-
-def secured(start_kafka, tmp_path, protocol, **more):
-    """Start a broker whose clients come through a listener of this protocol, with a certificate for 127.0.0.1."""
-    key, made = certificate(tmp_path, "broker")
-    store = tmp_path / "broker.pem"
-    store.write_text(key.read_text() + made.read_text())
-    properties = {
-        "listener.security.protocol.map": f"PLAINTEXT:PLAINTEXT,PROXIED:{protocol},CONTROLLER:PLAINTEXT",
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": store,
-        **more,
-    }
-    return start_kafka(proxied=True, properties=properties), made
-
-
-class Past:
-    """The way to a cluster that needs no credentials."""
-
-    def __init__(self, cluster):
-        self.bootstrap = cluster.direct
 
 
 def test_brokers_are_reached_with_tls_and_verified(start_kafka, tmp_path, agent, log):
