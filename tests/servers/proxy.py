@@ -62,6 +62,11 @@ class Proxy:
         if before == "refuse" and mode != "refuse" and not self._closed:
             self._listen()
 
+    def mend(self):
+        """Behind a hole, go on with what is open: the cable is back in."""
+        self.mode = "pass"
+        self._through.set()
+
     def close(self):
         self._closed = True
         self._stop_listening()

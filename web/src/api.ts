@@ -821,9 +821,10 @@ export interface components {
         };
         /**
          * Frames
-         * @description Frames, each with its ``event``, and the checkpoint to send as ``after`` next time.
+         * @description Frames, each with its ``event``, where they begin, and the checkpoint to send as ``after`` next time.
          */
         Frames: {
+            from: string;
             frames: Record<string, unknown>[];
             next: string;
         };

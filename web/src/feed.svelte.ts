@@ -15,7 +15,8 @@ Rules
 import { get } from "./client";
 import { Counts } from "./counts";
 import { behind, type Frame, type Question, type Rows, type Start } from "./frames";
-import { compare, type Line, line, offset, type Row } from "./line";
+import { compare, type Line, line, type Row } from "./line";
+import { between, places } from "./position";
 import { Reading } from "./reading.svelte";
 import { Replay } from "./replay.svelte";
 import type { Session } from "./session.svelte";
@@ -78,6 +79,8 @@ export class Feed {
   #tally = new Tally();
   #counting = false;
   #arrived = 0;
+  /** What a jump to now left out, until it is known where the stream goes on. */
+  #jumped: Gap | undefined;
   /** When the stream was opened, as the beginning of the text of a time: what was observed later has arrived live. */
   #opened = "";
 
@@ -104,7 +107,7 @@ export class Feed {
       this.#startReplay();
       return;
     }
-    const stretch = offset(this.#newest) - offset(this.#origin);
+    const stretch = between(places(this.#origin), places(this.#newest));
     if (!this.#origin) this.#open({ last: TAIL_LAST });
     else if (stretch <= STRETCH_MAX) this.#open({ after: this.#origin });
     else this.#open({ last: STRETCH_LAST });
@@ -131,6 +134,7 @@ export class Feed {
     this.#stored = "";
     this.#newestAt = 0;
     this.#arrived = 0;
+    this.#jumped = undefined;
   }
 
   close(): void {
@@ -235,7 +239,8 @@ export class Feed {
     const { rows } = this.#session;
     this.close();
     this.#session.makeRoom(rows.next);
-    this.#pushGap({ from: this.#stored, to: "", count: null, why: "jumped" });
+    this.#jumped = { from: this.#stored, to: "", count: null, why: "jumped" };
+    this.#pushGap(this.#jumped);
     this.#tally.begin("");
     this.held = false;
     this.following = true;
@@ -309,6 +314,8 @@ export class Feed {
   /** Note where a stream begins, and how far it has come. */
   #reach(from: string, checkpoint: string): void {
     this.first ||= from;
+    if (this.#jumped) this.#jumped.to = from;
+    this.#jumped = undefined;
     if (!this.#tally.from) this.#tally.begin(from);
     this.#origin ||= from;
     this.#newest = checkpoint;

@@ -28,7 +28,7 @@ export type Frame =
   | ({ event: "ping" } & Ping)
   | ({ event: "progress" } & Progress)
   | ({ event: "end" } & End)
-  /** Nothing but the position: an answer to a poll that found nothing. */
+  /** Nothing but the position: where an answer to a poll begins and ends. */
   | { event: "at"; next: string };
 
 /** The position behind a frame. */
@@ -37,8 +37,12 @@ export function behind(frame: Frame): string {
   return frame.event === "gap" ? (frame.next ?? frame.to) : (frame.checkpoint ?? "");
 }
 
-/** One answer of the long-poll: at once what there is, else what comes within so many seconds. */
+/** One answer of the long-poll: at once what there is, else what comes within so many seconds; and where it began. */
 export async function poll(opening: Opening, wait: number, signal: AbortSignal): Promise<Frame[]> {
-  const { frames, next } = await get("tail_poll", { ...opening, wait } as Parameters<"tail_poll">, signal);
-  return [...(frames as unknown as Frame[]), { event: "at", next }];
+  const { from, frames, next } = await get(
+    "tail_poll",
+    { ...opening, wait } as Parameters<"tail_poll">,
+    signal,
+  );
+  return [{ event: "at", next: from }, ...(frames as unknown as Frame[]), { event: "at", next }];
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { before, compare, line, type Row } from "./line";
+import { compare, line, type Row } from "./line";
 import type { LogRecord } from "./types";
 
 const record = (time: string, at: number): LogRecord => ({
@@ -32,6 +32,10 @@ test("a gap stands behind the line it came after, in both orders", () => {
   expect(sorted([two, gap, one], "arrival")).toEqual(["3", "gap", "9"]);
 });
 
-test("positions of a log are told apart by how far they are", () => {
-  expect([before("a-9", "a-10"), before("a-10", "a-9"), before("a-9", "a-9")]).toEqual([true, false, false]);
+test("as they arrived, lines of a log stand by how far they are, and those of different logs by time", () => {
+  const one = line({ ...record("2026-11-20T08:00:02Z", 0), cursor: "a-9" });
+  const late = line({ ...record("2026-11-20T08:00:01Z", 0), cursor: "a-10" });
+  const other = line({ ...record("2026-11-20T08:00:03Z", 0), cursor: "b-1" });
+  expect(compare(one, late, "arrival")).toBeLessThan(0);
+  expect(compare(one, other, "arrival")).toBeLessThan(0);
 });

@@ -10,8 +10,9 @@ Rules
 import { untrack } from "svelte";
 import { CallError, get, type Histogram, histogram, search } from "./client";
 import { Feed } from "./feed.svelte";
-import { behind, poll } from "./frames";
-import { before, line, type Row } from "./line";
+import { behind, type Frame, poll } from "./frames";
+import { line, type Row } from "./line";
+import { before, type Places, places, position, reached } from "./position";
 import { aggregates, split } from "./query";
 import { Rows } from "./rows";
 import { span } from "./time";
@@ -23,6 +24,7 @@ const ROWS_MAX = 65_536;
 const PAGE_ROWS = 500;
 const TABLE_ROWS = 1000;
 const HISTORY_MAX = 50;
+const FILL_S = 0.2;
 const BUCKETS = 120;
 const FIGURES_MS = 250;
 /** Ticks of the figures after which counts are shown again: more often they could not be read. */
@@ -246,7 +248,7 @@ export class Session {
       this.#older = page.next;
       const older = oldest
         ? page.records
-        : page.records.filter(({ cursor }) => before(cursor, this.feed.first));
+        : page.records.filter(({ cursor }) => before(cursor, places(this.feed.first)));
       this.#prepend(this.#fresh(older));
     });
   }
@@ -301,27 +303,26 @@ export class Session {
   /** Fetch the lines of a gap from the live log and put them in its place, as far as there is room and they are there. */
   async fill(id: number): Promise<void> {
     const row = this.rows.get(id);
-    if (row?.kind !== "gap" || !row.gap.from || this.busy) return;
-    const { gap } = row;
-    const following = this.rows.get(id + 1);
-    const stop = following?.kind === "line" ? following.record.cursor : gap.to;
+    if (row?.kind !== "gap" || !row.gap.from || !row.gap.to || this.busy) return;
+    const [first, stop] = [places(row.gap.from), places(row.gap.to)];
     await this.#do("newer", async () => {
-      const found: LogRecord[] = [];
-      let at = gap.from ?? "";
-      let room = this.rows.free;
-      while (before(at, stop) && found.length < room) {
-        const frames = await poll({ q: this.view.query, after: at }, 0.2, this.#abort.signal);
-        const records = frames.flatMap((frame) => (frame.event === "rows" ? frame.records : []));
-        found.push(...records.filter((record) => before(record.cursor, stop)));
-        const next = frames.at(-1);
-        if (!next || behind(next) === at) break;
-        at = behind(next);
-        room = this.rows.free;
+      // What a gap does not name is of no interest: it is read from where it ends now.
+      const now = await poll({ q: this.view.query }, 0, this.#abort.signal);
+      let at = new Map([...places(behind(now.at(-1) as Frame)), ...first]);
+      const found: Row[] = [];
+      while (!reached(at, stop) && found.length < this.rows.free) {
+        const asked = { q: this.view.query, after: position(at) };
+        const frames = await poll(asked, FILL_S, this.#abort.signal);
+        found.push(...frames.flatMap((frame) => within(frame, first, stop)));
+        const next = places(behind(frames.at(-1) as Frame));
+        if (reached(at, next)) break;
+        at = next;
       }
-      const shown = found.slice(0, room);
-      const from = found[shown.length]?.cursor ?? at;
-      const rest: Row[] = before(from, stop) ? [{ ...row, gap: { ...gap, from, count: null } }] : [];
-      if (this.rows.get(id) === row) this.rows.replace(id, [...shown.map((record) => line(record)), ...rest]);
+      if (this.rows.get(id) !== row) return;
+      const shown = found.slice(0, this.rows.free);
+      const left = restOf(found.slice(shown.length), at, stop);
+      const rest: Row[] = left ? [{ ...row, gap: { ...row.gap, from: left, count: null } }] : [];
+      this.rows.replace(id, [...shown, ...rest]);
       if (this.view.order === "event") this.feed.sort();
     });
   }
@@ -405,4 +406,24 @@ export class Session {
 /** The range that a zoom into the histogram asks for. */
 export function between(from: number, to: number): Range {
   return { kind: "between", from: Math.floor(from), to: Math.ceil(to) };
+}
+
+/** The rows of a frame that stand in [first, stop). */
+function within(frame: Frame, first: Places, stop: Places): Row[] {
+  const wanted = (cursor: string) => before(cursor, stop) && !before(cursor, first);
+  if (frame.event === "rows")
+    return frame.records.filter(({ cursor }) => wanted(cursor)).map((record) => line(record));
+  if (frame.event !== "gap" || !frame.from || !wanted(frame.from)) return [];
+  return [{ kind: "gap", gap: frame, at: 0 }];
+}
+
+/** Where what is left of a stretch begins, which was read up to `at`, when `rows` did not fit; "" when nothing is. */
+function restOf(rows: readonly Row[], at: Places, stop: Places): string {
+  const left = new Map([...stop.keys()].map((log) => [log, at.get(log) ?? 0]));
+  // In each log rows stand in order: the first of them that did not fit is where it goes on.
+  for (const row of rows.toReversed()) {
+    const cursor = row.kind === "line" ? row.record.cursor : (row.gap.from ?? "");
+    for (const [log, offset] of places(cursor)) left.set(log, offset);
+  }
+  return reached(left, stop) ? "" : position(left);
 }

@@ -5,7 +5,7 @@ Rules
   hold      The tab that has the lock named after the question holds the stream, and passes every frame on, with the
             position before it. So each frame says what it covers: [from, behind).
   join      Another tab reads by itself, in polls, up to a position P. Of a frame it takes what lies behind P; when one
-            begins behind P it reads on first. So nothing comes twice and nothing is left out.
+            begins behind P it reads on first. So nothing comes twice and nothing is left out. In each of several logs.
   succeed   When the holder closes, its lock goes to the next, whose stream begins at its own P. A holder that has
             said nothing for so long that it must be asleep loses the lock.
   slots     A browser has six connections for a server without HTTP/2. Four questions at most use one each; the
@@ -14,7 +14,7 @@ Rules
 */
 import { CallError } from "./client";
 import { behind, type Frame, poll, type Question, type Start } from "./frames";
-import { before } from "./line";
+import { before, furthest, log, places, position, reached } from "./position";
 import { type Connection, type Listener, Stream } from "./stream";
 import { events, polls, socket } from "./transport";
 import type { End } from "./types";
@@ -174,19 +174,23 @@ export class Tail {
       void this.#read();
       return;
     }
-    const known = this.#position;
+    const [known, end] = [places(this.#position), places(behind(frame))];
+    const next = position(furthest(known, end));
     if (frame.event === "rows") {
+      const began = places(from);
       // Lines around a match may stand before what the frame covers: only what was seen already is left out.
-      const seen = (cursor: string) => before(from, known) && before(cursor, known);
+      const seen = (cursor: string) =>
+        (began.get(log(cursor)) ?? 0) < (known.get(log(cursor)) ?? 0) && before(cursor, known);
       const records = frame.records.filter(({ cursor }) => !seen(cursor));
-      if (before(known, frame.next)) this.#deliver({ ...frame, records }, known);
-    } else if (!before(behind(frame), known)) this.#deliver(frame, known);
+      if (!reached(known, end)) this.#deliver({ ...frame, records, next }, this.#position);
+    } else if (frame.event === "gap") {
+      if (!reached(known, places(frame.to))) this.#deliver({ ...frame, next }, this.#position);
+    } else if (reached(end, known)) this.#deliver(frame, this.#position);
   }
 
   /** Whether there is something between what this tab has and a position. */
   #misses(from: string): boolean {
-    const log = (position: string) => position.split("-")[0];
-    return from !== "" && (before(this.#position, from) || log(this.#position) !== log(from));
+    return !reached(places(this.#position), places(from));
   }
 
   /** Read up to where the pending frames begin, then take those. */

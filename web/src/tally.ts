@@ -6,7 +6,7 @@ Digest of a set of records: for each, n = offset of its cursor, c = CRC-32 of it
 h = (n * 0x9E3779B97F4A7C15 + c * 0xC2B2AE3D27D4EB4F) mod 2^64, h ^= h >> 32; the sum of all h mod 2^64. 64 bits are
 two halves of 32 here: whole numbers of any size cost ten times as much, and this runs for every line.
 */
-import { offset } from "./line";
+import { offset } from "./position";
 import type { Gap, LogRecord, Ping } from "./types";
 
 const TWO32 = 2 ** 32;

@@ -2,7 +2,8 @@
 
 Each call is a tail of its own that begins at ``after`` and ends with its answer: what there is at once, else what comes
 within ``wait`` seconds, else nothing. What is there already is read first, so that an answer without frames has got on,
-or stands at the end. ``next`` is where the following call begins; nothing is kept in between.
+or stands at the end. ``from`` is where this call began, ``next`` where the following one begins; nothing is kept in
+between.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def encode(frame: Frame) -> bytes:
 
 
 async def answer(viewer: Viewer, wait_s: float) -> bytes:
-    """Return the answer of one call: ``{"frames":[...],"next":"..."}``."""
+    """Return the answer of one call: ``{"from":"...","frames":[...],"next":"..."}``."""
     subscription, news = viewer.subscription, asyncio.Event()
     viewer.listen(news.set)
     await _while(lambda: not viewer.located, news, None)
@@ -35,7 +36,8 @@ async def answer(viewer: Viewer, wait_s: float) -> bytes:
     await _while(lambda: _unread(subscription, start), news, POLL_WAIT_S_MAX)
     await _while(lambda: not subscription.queued_bytes, news, wait_s)
     frames = viewer.take_frames()
-    return b'{"frames":[%b],"next":%b}' % (b",".join(frames), orjson.dumps(str(viewer.checkpoint)))
+    began, here = orjson.dumps(str(subscription.counted_from)), orjson.dumps(str(viewer.checkpoint))
+    return b'{"from":%b,"frames":[%b],"next":%b}' % (began, b",".join(frames), here)
 
 
 def _unread(subscription: Subscription, start: Position) -> bool:

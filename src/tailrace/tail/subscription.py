@@ -96,7 +96,7 @@ def resume(after: Checkpoint, end: Position) -> tuple[Position, list[Gap]]:
 class Subscription:
     """See the head of this module. Not thread-safe: one thread owns it."""
 
-    __slots__ = ("_counted_from", "_encode", "_has_past", "_held", "_held_bytes", "_missing", "_queue", "_start",
+    __slots__ = ("_encode", "_has_past", "_held", "_held_bytes", "_missing", "_queue", "_start", "counted_from",
                  "joined_at", "matched", "observed_ns", "position", "queued_bytes", "sent", "state", "token",
                  "was_live")  # fmt: skip
 
@@ -110,7 +110,7 @@ class Subscription:
         self.sent = self.matched = NOTHING
         self.observed_ns = 0
         self.queued_bytes = 0
-        self._start = self._counted_from = position
+        self._start = self.counted_from = position
         self._has_past = False
         self._missing = 0
         self._encode = encode
@@ -132,7 +132,7 @@ class Subscription:
         self.sent = self.matched = NOTHING
         self._missing = 0
         self.position = self._start = position
-        self._counted_from = counted_from or position
+        self.counted_from = counted_from or position
         self._has_past = counted_from is not None
 
     def replayed(self, frame: Frame) -> None:
@@ -210,19 +210,19 @@ class Subscription:
         if self._queue or self.state not in (State.LIVE, State.ASTRAY):
             return None
         return Standing(
-            self.position, self._start, self._counted_from, self._missing, self.sent, self.matched, self.observed_ns
+            self.position, self._start, self.counted_from, self._missing, self.sent, self.matched, self.observed_ns
         )
 
     def restore(self, standing: Standing) -> None:
         """Count on from where a tail stood elsewhere; this one begins at its position, and was live."""
         self.was_live = True
-        self._start, self._counted_from, self._missing = standing.start, standing.counted_from, standing.missing
+        self._start, self.counted_from, self._missing = standing.start, standing.counted_from, standing.missing
         self.sent, self.matched, self.observed_ns = standing.sent, standing.matched, standing.observed_ns
 
     def ping(self, lag_ms: float) -> None:
         """Queue a sign of life."""
         if self.state is not State.ENDED:
-            ping = Ping(self.position, lag_ms, self.taken, self._counted_from, self.sent, self.matched)
+            ping = Ping(self.position, lag_ms, self.taken, self.counted_from, self.sent, self.matched)
             self._put(self._encode(ping))
 
     def end(self, why: str, retry_s: float | None = None, limit: str | None = None, *, done: bool = False) -> None:
@@ -266,7 +266,7 @@ class Subscription:
         if chunk.start is not self.position and chunk.start != self.position:
             raise ValueError(f"a chunk from {chunk.start} does not follow {self.position}")
         # Comparing cursors costs more than all the rest, for each delivery: only who has a past has to.
-        self._has_past = self._has_past and chunk.start < self._counted_from
+        self._has_past = self._has_past and chunk.start < self.counted_from
         if chunk.left_out:
             self._put(chunk.declared(self._encode))
         if chunk.has_frame:

@@ -74,8 +74,9 @@ class ReplayParameters(Struct, forbid_unknown_fields=True):
 
 
 class Frames(Struct):
-    """Frames, each with its ``event``, and the checkpoint to send as ``after`` next time."""
+    """Frames, each with its ``event``, where they begin, and the checkpoint to send as ``after`` next time."""
 
+    begin: str = field(name="from")
     frames: list[dict[str, Any]]
     next: str
 

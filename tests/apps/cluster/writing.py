@@ -33,8 +33,8 @@ class Writer:
         self._partitions = partitions
         self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "log_level": 0})
 
-    def write(self, count: int, now_ns: int) -> None:
-        """Write so many more lines of each file, and wait until the brokers have them."""
+    def write(self, count: int, now_ns: int, *, wide: int = 0) -> None:
+        """Write so many more lines of each file, ``wide`` bytes beside each, and wait until the brokers have them."""
         failed: list[object] = []
         for place, name in enumerate(FILES):
             first = place * FILE + len(self.written[name])
@@ -45,6 +45,7 @@ class Writer:
                 level=[3] * count,
                 stream=Stream.of({"service": name, "path": f"/var/log/{name}.log"}),
                 message=[f"line {number}" for number in numbers],
+                fields=[f'{{"wide":"{"x" * wide}"}}' if wide else None] * count,
                 origins=[Origin(f"file:{name}", first, first + count, count)],
             )
             encoded = encode(batch)

@@ -147,9 +147,15 @@ def test_a_poll_answers_at_once_when_there_is_something(serving: Serving) -> Non
     assert answer["next"] == str(serving.history.at(2))
 
 
+def test_a_poll_says_where_what_it_answers_begins(serving: Serving) -> None:
+    serving.history.append("one", "two", "three")
+    _, answer = serving.json("/tail/poll?last=2")
+    assert answer["from"] == str(serving.history.at(1))
+
+
 def test_a_poll_without_news_is_empty_and_says_where_to_go_on(serving: Serving) -> None:
     end = serving.history.append("one")
-    assert serving.json("/tail/poll?wait=0") == (200, {"frames": [], "next": str(end)})
+    assert serving.json("/tail/poll?wait=0") == (200, {"from": str(end), "frames": [], "next": str(end)})
 
 
 def test_polls_that_do_not_wait_get_all_that_is_there(serving: Serving) -> None:
@@ -165,7 +171,7 @@ def test_polls_that_do_not_wait_get_all_that_is_there(serving: Serving) -> None:
 
 def test_a_poll_that_does_not_wait_answers_from_the_end_at_once(serving: Serving) -> None:
     end = serving.history.append("one")
-    assert serving.json(f"/tail/poll?after={end}&wait=0") == (200, {"frames": [], "next": str(end)})
+    assert serving.json(f"/tail/poll?after={end}&wait=0") == (200, {"from": str(end), "frames": [], "next": str(end)})
 
 
 def test_a_poll_waits_for_what_comes(serving: Serving) -> None:
