@@ -526,8 +526,9 @@ REPLAY_COALESCE_S = 0.025
 """Records that are due within this time are shown together: nobody sees the difference, and a frame costs as much."""
 REPLAY_PING_S = 1.0
 """How often a replay says where its clock stands: a pause goes back by so much at most."""
-REPLAY_TOKEN_BYTES_MAX = 512
-"""The longest token of a replay that is looked at: ten numbers as JSON in base64."""
+REPLAY_TOKEN_BYTES_MAX = 16 * KIB
+"""The longest token of a replay that is looked at: four numbers for each log, so those of 350 partitions at least. What
+passes heads of requests (64 KiB here, often 32 in proxies)."""
 TOPIC_VIEWERS_MAX = 16
 """Viewers of topics that read at once: each has a connection to the brokers, a thread, and what is fetched ahead."""
 TOPIC_MESSAGES = 10_000

@@ -21,9 +21,7 @@ def writer(kafka):
 
 @pytest.fixture
 def server(kafka, writer, tmp_path):
-    server = Server(
-        tmp_path / "data", TAILRACE_KAFKA__BROKERS=kafka.bootstrap, TAILRACE_KAFKA__TOPICS=writer.topic
-    )
+    server = Server(tmp_path / "data", TAILRACE_KAFKA__BROKERS=kafka.bootstrap, TAILRACE_KAFKA__TOPICS=writer.topic)
     yield server
     server.stop()
 

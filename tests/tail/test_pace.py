@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tailrace.cursor import Cursor
+from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import BadInput
 from tailrace.frame import Frame, Gap, Rows
 from tailrace.tail.pace import PLACE, Pace, Page, Place, Span, State, resume
 
 EPOCH = 0x7F
+EPOCHS = (EPOCH, 2**64 - 1, 0x11)
 ROOM = 1 << 20
 SECOND = 1_000_000_000
 FROM = 1_000 * SECOND
@@ -29,26 +30,49 @@ def at(seconds: float) -> int:
 
 
 class Log:
-    """The times of records, by their offsets."""
+    """The times of records, by their numbers: those of a log, or of several that take turns."""
 
-    def __init__(self, *times: int) -> None:
+    def __init__(self, *times: int, logs: int = 1) -> None:
         self.times = list(times)
+        self.epochs = EPOCHS[:logs]
+
+    def cursor(self, number: int) -> Cursor:
+        return Cursor(self.epochs[number % len(self.epochs)], number // len(self.epochs))
 
     @property
-    def next(self) -> Cursor:
-        return Cursor(EPOCH, len(self.times))
+    def next(self) -> Checkpoint:
+        count, logs = len(self.times), len(self.epochs)
+        return Checkpoint.of(
+            Cursor(epoch, (count - place + logs - 1) // logs) for place, epoch in enumerate(self.epochs)
+        )
+
+    def in_order(self, numbers: Iterable[int]) -> list[int]:
+        """Return records as a replay shows them: by time, and then by cursor."""
+        return sorted(numbers, key=lambda n: (self.times[n], self.cursor(n).epoch, self.cursor(n).offset))
 
     def page(self, span: Span, rows: int = 100, lost: Iterable[tuple[int, int]] = ()) -> Page:
-        found = sorted(
-            (time, offset)
-            for offset, time in enumerate(self.times)
-            if span.start <= offset < span.stop and span.first_ns <= time <= span.last_ns
+        def place(position: Checkpoint, n: int) -> int:
+            return (position.get(self.cursor(n).epoch) or Cursor(1, 0)).offset
+
+        after = span.after and (span.after[0], span.after[1].epoch, span.after[1].offset)
+        found = [
+            (time, self.cursor(n).epoch, self.cursor(n).offset, n)
+            for n, time in enumerate(self.times)
+            if place(span.start, n) <= self.cursor(n).offset < place(span.stop, n)
+            and span.first_ns <= time <= span.last_ns
+        ]
+        found = sorted(key for key in found if after is None or key[:3] > after)
+        ends, found = len(found) < rows, found[:rows]
+        last = (found[-1][0], Cursor(*found[-1][1:3])) if found else None
+        return Page(
+            np.array([key[0] for key in found], np.int64),
+            np.array([key[1] for key in found], np.uint64),
+            np.array([key[2] for key in found], np.int64),
+            [b"%d" % key[3] for key in found],
+            last,
+            ends,
+            [(Cursor(EPOCH, first), Cursor(EPOCH, behind)) for first, behind in lost],
         )
-        found = [key for key in found if span.after is None or key > span.after]
-        keys = np.array(found[:rows], np.int64).reshape(-1, 2)
-        shown = [b"%d" % offset for offset in keys[:, 1].tolist()]
-        last = found[:rows][-1] if found else None
-        return Page(keys[:, 0], keys[:, 1], shown, last, len(found) < rows, list(lost), 0)
 
 
 class Show:
@@ -70,7 +94,7 @@ class Show:
             while (span := self.pace.wanted()) is not None:
                 self.pace.read(self.log.page(span, rows))
                 read = True
-            frames = self.pace.step(self.now_ns, len(self.log.times), room)
+            frames = self.pace.step(self.now_ns, self.log.next, room)
             self.frames += frames
             shown += offsets(frames)
             if not frames and not read and self.pace.wanted() is None:
@@ -82,6 +106,13 @@ class Show:
         assert wake_ns is not None
         self.now_ns = wake_ns
         return self.step()
+
+    def to_the_end(self) -> list[int]:
+        """Let the clock go until there is nothing more to show."""
+        shown = self.step()
+        while self.pace.state is State.SHOWING:
+            shown += self.wait()
+        return shown
 
     @property
     def token(self) -> Place:
@@ -126,7 +157,7 @@ def test_without_pace_everything_is_shown_at_once_and_then_it_is_live() -> None:
     show = Show(Log(at(20), at(10), at(5000)), None, at(1000))
     assert show.step() == [1, 0, 2]
     assert show.pace.state is State.LIVE
-    assert show.pace.place.stop == 3
+    assert show.pace.place.stop == show.log.next
 
 
 def test_a_window_with_an_end_ends_when_the_clock_has_passed_it() -> None:
@@ -157,7 +188,7 @@ def test_what_arrives_meanwhile_is_shown_in_the_next_phase_and_then_it_is_live()
     while show.pace.state is State.SHOWING:
         assert show.wait() == []
     assert at(200) <= show.now_ns < at(201), "the clock has come to now"
-    assert show.pace.place.stop == 3
+    assert show.pace.place.stop == show.log.next
 
 
 def test_what_claims_to_be_of_the_future_is_shown_when_the_clock_has_come_to_now() -> None:
@@ -200,7 +231,7 @@ def test_a_speed_after_none_goes_on_at_the_moment_of_the_last_record() -> None:
     span = pace.wanted()
     assert span is not None
     pace.read(log.page(span, 2))
-    (frame,) = pace.step(at(1000), 3, ROOM)
+    (frame,) = pace.step(at(1000), log.next, ROOM)
     show = Show(log, 10, at(1000), place=Place.of(str(frame.next)))
     assert show.step() == []
     assert show.wait() == [2]
@@ -240,36 +271,58 @@ def test_no_more_than_two_pages_are_asked_for() -> None:
 def test_what_was_removed_is_a_gap_in_front_of_the_page_that_found_it() -> None:
     log = Log(at(0), at(1), at(2))
     pace = Pace(Place.begin(FROM, None, log.next), None, at(1000))
-    for lost, oldest in (([], 0), ([(7, 9)], 9)):
+    for lost, oldest in (([], Checkpoint()), ([(7, 9)], Checkpoint((Cursor(EPOCH, 9),)))):
         span = pace.wanted()
         assert span is not None
         pace.read(replace(log.page(span, 2, lost), oldest=oldest))
-    before, gap, behind = pace.step(at(1000), 3, ROOM)
+    before, gap, behind = pace.step(at(1000), log.next, ROOM)
     assert offsets([before, behind]) == [0, 1, 2]
     assert isinstance(gap, Gap)
     assert (gap.start, gap.end, gap.count, gap.why) == (Cursor(EPOCH, 7), Cursor(EPOCH, 9), 2, "expired")
-    assert Place.of(str(gap.next)).oldest == 9
+    assert Place.of(str(gap.next)).oldest == Checkpoint((Cursor(EPOCH, 9),))
 
 
 def test_in_another_log_a_replay_shows_the_window_from_its_beginning_and_says_so() -> None:
-    place = replace(Place.begin(FROM, None, Cursor(0x11, 50)), clock_ns=at(10), after=(at(10), 7))
-    again, gap = resume(place, Log(at(0), at(5)).next)
-    assert gap is not None
+    old = Cursor(0x11, 50)
+    place = replace(Place.begin(FROM, None, Checkpoint((old,))), clock_ns=at(10), after=(at(10), Cursor(0x11, 7)))
+    again, (gap,) = resume(place, Log(at(0), at(5)).next)
     assert (gap.start, gap.end, gap.count, gap.why) == (Cursor(0x11, 50), Cursor(EPOCH, 0), None, "reset")
     assert Show(Log(at(0), at(5)), 10, at(1000), place=again).step() == [0, 1]
 
 
 def test_in_an_older_copy_of_the_log_a_replay_goes_on_with_what_is_left() -> None:
     log = Log(at(0), at(5))
-    place = replace(Place.begin(FROM, None, Cursor(EPOCH, 50)), clock_ns=at(3), after=(at(3), 40))
-    again, gap = resume(place, log.next)
-    assert gap is not None
-    assert (gap.count, gap.why, again.stop) == (None, "reset", 2)
+    old = Checkpoint((Cursor(EPOCH, 50),))
+    place = replace(Place.begin(FROM, None, old), clock_ns=at(3), after=(at(3), Cursor(EPOCH, 40)))
+    again, (gap,) = resume(place, log.next)
+    assert (gap.count, gap.why, again.stop) == (None, "reset", log.next)
     assert Show(log, None, at(1000), place=again).step() == [1]
 
 
+def test_of_several_logs_those_that_are_there_no_more_are_said_and_the_others_go_on() -> None:
+    log = Log(at(0), at(1), at(5), at(6), logs=2)
+    gone = Checkpoint((Cursor(EPOCH, 1), Cursor(0x99, 50)))
+    place = replace(Place.begin(FROM, None, gone), clock_ns=at(3), after=(at(0), Cursor(EPOCH, 0)))
+    again, (gap,) = resume(place, log.next)
+    assert (gap.start, gap.end, gap.why) == (Cursor(0x99, 50), Cursor(EPOCHS[1], 0), "reset")
+    assert str(again.stop) == f"{EPOCH:x}-1"
+    assert Show(log, 1000, at(1000), place=again).to_the_end() == [1, 2, 3]
+
+
+def test_a_log_that_was_added_is_shown_from_its_beginning_and_nothing_is_declared() -> None:
+    place = replace(Place.begin(FROM, None, Log(at(0)).next), clock_ns=at(3), after=(at(0), Cursor(EPOCH, 0)))
+    log = Log(at(0), at(1), at(5), at(6), logs=2)
+    assert resume(place, log.next) == (place, [])
+    assert Show(log, 1000, at(1000), place=place).to_the_end() == [1, 2, 3]
+
+
+def test_the_order_over_several_logs_is_that_of_time_and_then_of_cursors() -> None:
+    log = Log(at(2), at(1), at(2), at(3), at(1), at(2), logs=3)
+    assert Show(log, None, at(1000)).step() == log.in_order(range(6))
+
+
 def token_of(*plain: object) -> str:
-    return PLACE + base64.urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
+    return PLACE + base64.urlsafe_b64encode(msgspec.msgpack.encode(plain)).decode().rstrip("=")
 
 
 @pytest.mark.parametrize(
@@ -278,13 +331,13 @@ def token_of(*plain: object) -> str:
         "",
         PLACE,
         PLACE + "%%%",
-        PLACE + "A" * 1000,
+        PLACE + "A" * 100_000,
         token_of("now"),
-        token_of(0, None, 0, EPOCH, 5, 0, 6, 0, None),
-        token_of(0, None, 0, EPOCH, -5, 0, 0, 0, None),
-        token_of(0, None, 2**70, EPOCH, 5, 0, 0, 0, None),
-        token_of(0, None, 0, 0, 5, 0, 0, 0, None),
-        token_of(0, None, 0, EPOCH, 5, 0, 0, 0, [0, 10**20]),
+        token_of(0, None, 0, 0, [(EPOCH, 5, 6, 0)], None),
+        token_of(0, None, 0, 0, [(EPOCH, -5, 0, 0)], None),
+        token_of(0, None, 2**63, 0, [(EPOCH, 5, 0, 0)], None),
+        token_of(0, None, 0, 0, [(0, 5, 0, 0)], None),
+        token_of(0, None, 0, 0, [(EPOCH, 5, 0, 0)], [0, EPOCH, 2 * 10**18]),
     ],
 )
 def test_what_is_not_a_token_is_refused(token: str) -> None:
@@ -292,24 +345,32 @@ def test_what_is_not_a_token_is_refused(token: str) -> None:
         Place.of(token)
 
 
-PLACES = st.builds(
-    Place,
-    first_ns=st.integers(-(2**63), 2**63 - 1),
-    last_ns=st.none() | st.integers(-(2**63), 2**63 - 1),
-    clock_ns=st.integers(-(2**63), 2**63 - 1),
-    epoch=st.integers(1, 2**64 - 1),
-    stop=st.integers(10**17, 10**18),
-    oldest=st.integers(0, 10**18),
-    low=st.integers(0, 10**17),
-    shown_ns=st.integers(-(2**63), 2**63 - 1),
-    after=st.none() | st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 10**18)),
-)
+TIMES = st.integers(-(2**63), 2**63 - 1)
+LOGS = st.lists(st.integers(1, 2**64 - 1), unique=True, max_size=5)
 
 
-@given(PLACES)
-@example(Place(-(2**63), -(2**63), -(2**63), 2**64 - 1, 10**18, 10**18, 10**18, -(2**63), (-(2**63), 10**18)))
+@st.composite
+def places(draw: st.DrawFn) -> Place:
+    """Return any place: of no log, of one, of several."""
+
+    def position(first: int, last: int) -> Checkpoint:
+        return Checkpoint.of(Cursor(epoch, draw(st.integers(first, last))) for epoch in epochs)
+
+    epochs = draw(LOGS)
+    stop, low, oldest = position(10**17, 10**18), position(0, 10**17), position(0, 10**18)
+    cursors = st.builds(Cursor, st.integers(1, 2**64 - 1), st.integers(0, 10**18))
+    after = draw(st.none() | st.tuples(TIMES, cursors))
+    return Place(draw(TIMES), draw(st.none() | TIMES), draw(TIMES), stop, oldest, low, draw(TIMES), after)
+
+
+@given(places())
 def test_a_token_is_read_back_as_the_place_it_was(place: Place) -> None:
     assert Place.of(place.token()) == place
+
+
+def test_the_token_of_a_hundred_partitions_fits_into_an_address() -> None:
+    logs = Checkpoint.of(Cursor(2**64 - 1 - number, 10**9) for number in range(100))
+    assert len(replace(Place.begin(FROM, None, logs, logs), low=logs).token()) < 4_000
 
 
 MOMENTS = st.integers(-5, 60)
@@ -322,13 +383,19 @@ ACTIONS = st.one_of(
 )
 
 
-@example([60], None, None, [("step", 1), ("cut", 0, 0, 10), ("wait", 30), ("step", 1)])
-@given(st.lists(MOMENTS, max_size=12), SPEEDS, st.none() | st.integers(0, 40), st.lists(ACTIONS, max_size=25))
+@example(1, [60], None, None, [("step", 1), ("cut", 0, 0, 10), ("wait", 30), ("step", 1)])
+@given(
+    st.integers(1, len(EPOCHS)),
+    st.lists(MOMENTS, max_size=12),
+    SPEEDS,
+    st.none() | st.integers(0, 40),
+    st.lists(ACTIONS, max_size=25),
+)
 def test_whatever_happens_each_record_of_the_window_is_shown_once(
-    moments: list[int], speed: int | None, to: int | None, actions: list[tuple]
+    logs: int, moments: list[int], speed: int | None, to: int | None, actions: list[tuple]
 ) -> None:
     """Of the frames of a connection that is cut some were on their way: they are lost, and the last token counts."""
-    log = Log(*map(at, moments))
+    log = Log(*map(at, moments), logs=logs)
     place = Place.begin(FROM, None if to is None else at(to), log.next)
     show = Show(log, speed, at(40), place=place)
     got: list[int] = []
@@ -350,7 +417,7 @@ def test_whatever_happens_each_record_of_the_window_is_shown_once(
         show = Show(log, None, show.now_ns, place=show.token if show.frames else place)
         _step(show, 100)
     got += offsets(show.frames)
-    end = show.pace.place.stop
+    end = sum(cursor.offset for cursor in show.pace.place.stop.cursors)
     assert show.pace.state is (State.LIVE if to is None else State.OVER)
     wanted = [n for n, time in enumerate(log.times[:end]) if time >= FROM and (to is None or time <= at(to))]
     assert sorted(got) == wanted
@@ -363,10 +430,13 @@ def _step(show: Show, rows: int) -> None:
     show.step(rows=rows)
     live = show.pace.state is not State.SHOWING or show.pace._last_phase or not show.pace.paced
     for frame in show.frames[begun:]:
-        shown = [(show.log.times[offset], offset) for offset in offsets([frame])]
-        assert shown == sorted(shown)
-        assert live or all(time <= clock_ns for time, _ in shown)
+        numbers = offsets([frame])
+        assert numbers == show.log.in_order(numbers)
+        assert live or all(show.log.times[number] <= clock_ns for number in numbers)
         now = Place.of(str(frame.next))
         if place.after and now.after and (now.low, now.stop) == (place.low, place.stop):
-            assert place.after <= (shown or [now.after])[0]
+            first = (show.log.times[numbers[0]], show.log.cursor(numbers[0])) if numbers else now.after
+            assert [(t, c.epoch, c.offset) for t, c in (place.after, first)] == sorted(
+                (t, c.epoch, c.offset) for t, c in (place.after, first)
+            )
         place = now

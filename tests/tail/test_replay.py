@@ -72,7 +72,7 @@ class Past:
     def show(self, query: str, place: Place, speed: int | None) -> Watcher:
         viewer = self.replays.open(View(parse(query, 0)), place, speed, encode)
         viewer.ping()
-        return Watcher(viewer, last_id=place.token(), oldest=place.oldest)
+        return Watcher(viewer, last_id=place.token(), oldest=place.oldest.cursors[0].offset)
 
     def again(self, query: str, client: Watcher, speed: int | None) -> Watcher:
         """Cut a client with all that is queued, and come back with the last id that it saw."""

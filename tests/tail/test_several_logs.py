@@ -7,8 +7,10 @@ with a store that has the beginning of each partition.
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from unittest import mock
 
 import pytest
@@ -17,11 +19,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tailrace.cursor import Checkpoint, Cursor
-from tailrace.errors import BadInput
+from tailrace.limits import SECOND_NS
 from tailrace.query import parse
 from tailrace.store.search import History
 from tailrace.tail.hub import Hub
+from tailrace.tail.pace import PLACE, Place
 from tailrace.tail.replay import Replays
+from tailrace.tail.sse import encode
 from tailrace.tail.start import After, Last, Now, Since, Start
 from tailrace.tail.subscription import State
 from tailrace.tail.view import View
@@ -338,11 +342,179 @@ def test_nobody_is_called_by_the_bus_while_nobody_watches(topic: Topic) -> None:
     play(script)
 
 
-def test_a_replay_of_several_logs_is_refused(topic: Topic) -> None:
+@dataclass
+class Replay:
+    """One client of a replay: the query, what it was sent at whichever server, and where it went live in each log."""
+
+    query: str
+    client: Client
+    server: int
+    token: str
+    live_from: Checkpoint | None = None
+    cursors: list[Cursor] = field(default_factory=list)
+
+    def gather(self) -> None:
+        """Note what one connection was sent."""
+        live = [ping["from"] for ping, _, _ in self.client.pinged if not ping["checkpoint"].startswith(PLACE)]
+        self.live_from = self.live_from or (Checkpoint.parse(live[0]) if live else None)
+        assert self.client.gaps == []
+        self.token = self.client.last_id or self.token
+        self.cursors += self.client.cursors
+
+
+class Replaying:
+    """A topic, two servers that read it, and clients that replay the last twenty seconds of it at either."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.topic = Topic(chance.randint(1, 3))
+        self.servers = [Server(self.topic) for _ in range(2)]
+        self.replays = [Replays(server.hub) for server in self.servers]
+        self.first_ns = time.time_ns() - 20 * SECOND_NS
+        self.shown: list[Replay] = []
+
+    def append(self) -> None:
+        words = [self.chance.choice(WORDS) for _ in range(self.chance.randint(1, 6))]
+        moment = self.chance.choice((-1, 0, 5, 5, self.chance.uniform(0, 20), 25))
+        at = self.first_ns + int(moment * SECOND_NS)
+        self.topic.append(self.partition(), *words, time=at, hole=self.chance.randint(0, 2))
+
+    def partition(self) -> int:
+        return self.chance.choice(list(self.topic.batches))
+
+    def index(self) -> None:
+        epoch = self.partition()
+        stored = self.topic.stored[epoch]
+        self.topic.stored[epoch] = max(stored, self.chance.randint(0, self.topic.end(epoch).offset))
+        if self.chance.random() < 0.3:
+            self.topic.first[epoch] = self.topic.stored[epoch]
+
+    def begin(self) -> None:
+        server = self.chance.randrange(2)
+        token = self.replays[server].begin(self.first_ns, None).token()
+        self.shown.append(self.open(self.chance.choice(QUERIES), server, token))
+
+    def open(self, query: str, server: int, token: str, speeds: tuple[int | None, ...] = (20, 1000, None)) -> Replay:
+        speed = self.chance.choice(speeds)
+        place = Place.of(token) if token.startswith(PLACE) else After(Checkpoint.parse(token))
+        viewer = self.replays[server].open(View(parse(query, 0)), place, speed, encode)
+        viewer.ping()
+        return Replay(query, Client(viewer), server, token)
+
+    def go_on(self, number: int, server: int, *speeds: int | None) -> None:
+        """Cut a client with all that is queued, and come back with the last id that it saw."""
+        one = self.shown[number]
+        one.client.viewer.close()
+        one.gather()
+        again = self.open(one.query, server, one.token, speeds)
+        self.shown[number] = replace(again, live_from=one.live_from, cursors=one.cursors)
+
+    async def anything(self) -> None:
+        """Do one thing that may happen at any time."""
+        chance = self.chance
+        what = chance.choices(("append", "index", "fetch", "add", "begin", "take", "go on"), (10, 3, 5, 1, 2, 8, 3))[0]
+        if what == "append":
+            self.append()
+        elif what == "index":
+            self.index()
+        elif what == "fetch":
+            chance.choice(self.servers).bus.fetch(self.partition(), 3)
+        elif what == "add" and len(self.topic.batches) < 5:
+            self.topic.add_partition()
+        elif what == "begin":
+            self.begin()
+        elif self.shown:
+            number = chance.randrange(len(self.shown))
+            for _ in range(chance.randint(1, 4)):
+                self.shown[number].client.take()
+            if what == "go on":
+                self.go_on(number, chance.randrange(2), 20, 1000, None)
+        for _ in range(chance.randint(0, 20)):
+            await asyncio.sleep(0.0001)
+
+    def wanted(self, one: Replay) -> list[Cursor]:
+        """Return what the window has, and from where it went live everything."""
+        assert one.live_from is not None
+        found: list[Cursor] = []
+        for epoch, batches in self.topic.batches.items():
+            live = (one.live_from.get(epoch) or Cursor(epoch, 0)).offset
+            for batch in batches:
+                assert batch.offsets is not None
+                mask = parse(one.query, 0).filter.matches(batch)
+                mask &= (batch.numpy("time") >= self.first_ns) | (batch.offsets >= live)
+                found += [Cursor(epoch, offset) for offset in batch.offsets[mask].tolist()]
+        return found
+
+    async def compare(self) -> None:
+        for number in range(len(self.shown)):
+            self.go_on(number, self.chance.randrange(2), 1000, None)
+        for one in self.shown:
+            server = self.servers[one.server]
+            await one.client.until(lambda one=one: one.client.viewer.located)
+            await until_now(self.topic, server, one.client)
+            one.client.viewer.ping()
+            await one.client.until(lambda one=one: not one.client.viewer.subscription.queued_bytes)
+            one.gather()
+            assert sorted(map(str, one.cursors)) == sorted(map(str, self.wanted(one))), one.query
+        for server in self.servers:
+            await server.hub.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_replay_shows_each_record_of_all_logs_once_at_whichever_server_and_goes_on_live(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    for name, value in {
+        "replay.REPLAY_PAGE_ROWS_FIRST": 4,
+        "replay.REPLAY_PAGE_ROWS_MAX": 12,
+        "replay.TAIL_QUEUE_BYTES_MAX": 1_500,
+        "replay.REPLAY_COALESCE_S": 0.001,
+        "pace.TAIL_FRAME_BYTES_MAX": 600,
+    }.items():
+        monkeypatch.setattr(f"tailrace.tail.{name}", value)
+
+    async def script() -> None:
+        replaying = Replaying(random.Random(seed))
+        for _ in range(80):
+            await replaying.anything()
+        await replaying.compare()
+
+    play(script)
+
+
+def test_a_replay_of_several_logs_is_in_the_order_of_time_over_all_of_them(topic: Topic) -> None:
+    topic.stored = dict.fromkeys(topic.batches, 3)
+
     async def script() -> None:
         server = Server(topic)
-        with pytest.raises(BadInput, match="several logs"):
-            Replays(server.hub).begin(0, None)
+        replays = Replays(server.hub)
+        client = Client(replays.open(View(parse("error", 0)), replays.begin(3, 9), None, encode))
+        await client.until(lambda: client.ended is not None)
+        first, second = topic.batches
+        assert client.cursors == [Cursor(second if at % 2 else first, at // 2) for at in range(3, 10)]
+        await server.hub.close()
+
+    play(script)
+
+
+def test_of_a_log_that_is_removed_while_it_is_replayed_the_rest_is_a_gap(topic: Topic) -> None:
+    async def script() -> None:
+        server = Server(topic)
+        replays = Replays(server.hub)
+        first, second = topic.batches
+        with mock.patch("tailrace.tail.replay.REPLAY_PAGE_ROWS_FIRST", 1):
+            client = Client(replays.open(View(parse("error", 0)), replays.begin(0, 50), 1000, encode))
+            await client.until(lambda: len(client.cursors) > 0)
+            for known in (topic.batches, topic.first, topic.stored):
+                del known[first]
+            server.bus.newest()
+            await client.until(lambda: client.ended is not None)
+        (gap,) = client.gaps
+        assert gap["why"] == "expired"
+        lost = range(Cursor.parse(gap["from"]).offset, Cursor.parse(gap["to"]).offset)
+        shown = [cursor.offset for cursor in client.cursors if cursor.epoch == first]
+        assert {*shown, *lost} == set(range(6))
+        assert by_log(topic, client.cursors) == [[0, 1, 2, 3, 4, 5]], second
         await server.hub.close()
 
     play(script)

@@ -210,4 +210,7 @@ class TopicSnapshot:
                 ]
         by_time = search.order in ("newest", "oldest")
         rows.sort(key=lambda row: row[:3] if by_time else row[1:3], reverse=(search.order or "").endswith("newest"))
+        if search.after is not None and search.order == "oldest":
+            time, cursor = search.after
+            rows = [row for row in rows if row[:3] > (time, cursor.epoch, cursor.offset)]
         yield from (batch for *_, batch in rows[: search.limit])

@@ -76,10 +76,10 @@ class ListHistory:
         everything = Batch.concat(self.batches)
         times, offsets = everything.numpy("time"), everything.offsets
         assert offsets is not None
-        assert search.start
-        assert search.stop
-        mask = search.filter.matches(everything) & (offsets >= max(self.first, search.start.offset))
-        mask &= (offsets < search.stop.offset) & (times >= search.first_ns) & (times <= search.last_ns)
+        within = search.within(everything.epoch)
+        assert within
+        mask = search.filter.matches(everything) & (offsets >= max(self.first, within[0]))
+        mask &= (offsets < within[1]) & (times >= search.first_ns) & (times <= search.last_ns)
         if search.after:
             time, offset = search.after[0], search.after[1].offset
             mask &= (times > time) | ((times == time) & (offsets > offset))

@@ -117,7 +117,7 @@ class Tails:
     async def replay(self, request: Request) -> Any:
         """Answer with a stream of what was, at the speed that is asked for."""
         given = parameters(ReplayParameters, request.query_params.multi_items())
-        view, place = View(_query(given.q)), _place(self._replays, given, request.headers.get("last-event-id"))
+        view, place = View(_query(given.q)), await _place(self._replays, given, request.headers.get("last-event-id"))
         speed = None if given.speed == "max" else given.speed
         return await self._stream(
             request, place, lambda encode, who: self._replays.open(view, place, speed, encode, who)
@@ -194,7 +194,7 @@ def routes(hub: Hub, connections: Connections, quota: Quota | None = None) -> li
     ]
 
 
-def _place(replays: Replays, given: ReplayParameters, last_event_id: str | None) -> Place | After:
+async def _place(replays: Replays, given: ReplayParameters, last_event_id: str | None) -> Place | After:
     """Return where to go on, or to begin. Past the window, an id is the checkpoint of a tail."""
     token = last_event_id or given.after
     if token:
@@ -202,7 +202,8 @@ def _place(replays: Replays, given: ReplayParameters, last_event_id: str | None)
     if given.from_ is None:
         raise BadInput("where to begin is missing", cure="Give `from`, like 10m or 2026-11-20T08:00.")
     now_ns = time.time_ns()
-    return replays.begin(parse_time(given.from_, now_ns), parse_span(given.to, now_ns)[1] if given.to else None)
+    last_ns = parse_span(given.to, now_ns)[1] if given.to else None
+    return await asyncio.to_thread(replays.begin, parse_time(given.from_, now_ns), last_ns)
 
 
 def _refusal(over: OverQuota, start: Start | Place) -> End:

@@ -6,11 +6,11 @@ A replay shows what happened from ``first_ns`` on in the order of event time (ti
 
 Phases. The log grows while it is replayed, and what arrives may have happened at any time. So a phase shows exactly
 the records before ``stop`` (the end of the log when it began) that happened until ``until`` (the moment when it began)
-and that no phase before has shown. Those are known by two numbers: a record before the cursor ``low`` that happened at
+and that no phase before has shown. Those are known by a position and a time: a record before ``low`` that happened at
 ``shown_ns`` or earlier was shown. Hence a phase has two halves, each in the order of time, each read in pages:
 
-    late    cursors [low, stop), times [first_ns, shown_ns]     came while the clock had passed them: shown at once
-    ahead   cursors [0, stop),   times (shown_ns, until]        shown when they are due
+    late    positions [low, stop), times [first_ns, shown_ns]   came while the clock had passed them: shown at once
+    ahead   positions [0, stop),   times (shown_ns, until]      shown when they are due
 
     phase ends when      and then
     clock >= until       the next phase begins: low = stop, shown_ns = until, stop = the end of the log, until = now
@@ -19,6 +19,9 @@ and that no phase before has shown. Those are known by two numbers: a record bef
     ... or past last_ns  one last phase for what came late. Then OVER
 
 Speed ``None`` waits for nothing: its first phase is the last one, or the last but one when the window has an end.
+
+Of several logs (partitions) ``low`` and ``stop`` are a place in each, and the order is that of time over all of them. A
+log that is added while they are replayed is not before any ``low``: what it has is shown in the next phase.
 
 ``Place`` is all there is to remember. It goes out with every frame, as a token, and whoever comes back with it goes on
 behind that frame, at any speed: a pause, a change of speed and a restart of the server are the same thing.
@@ -37,7 +40,7 @@ from enum import Enum
 import msgspec
 import numpy as np
 
-from tailrace.cursor import Cursor
+from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import BadInput
 from tailrace.frame import Frame, Gap, Rows
 from tailrace.limits import REPLAY_PAGES, REPLAY_TOKEN_BYTES_MAX, TAIL_FRAME_BYTES_MAX
@@ -45,47 +48,56 @@ from tailrace.query.times import TIME_MAX_NS, TIME_MIN_NS
 
 PLACE = "replay."
 """What the token of a place begins with, and no cursor."""
-_Plain = tuple[int, int | None, int, int, int, int, int, int, tuple[int, int] | None]
+_Plain = tuple[int, int | None, int, int, list[tuple[int, int, int, int]], tuple[int, int, int] | None]
+"""Times, then each log: epoch, stop, low, oldest; then time, epoch and offset of the last record."""
 OFFSET_MAX = 10**18
 """No log is so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a replay is; see the head of this module. Times in ns, offsets of the log ``epoch``.
+    """How far a replay is; see the head of this module. Times in ns, positions over all logs that are replayed.
 
-    ``last_ns`` ends the window (included), None: goes on into live. ``after`` is the (time, offset) of the last record
+    ``last_ns`` ends the window (included), None: goes on into live. ``after`` is the (time, cursor) of the last record
     that was looked at in this phase. Nothing before ``oldest`` is needed any more.
     """
 
     first_ns: int
     last_ns: int | None
     clock_ns: int
-    epoch: int
-    stop: int
-    oldest: int = 0
-    low: int = 0
+    stop: Checkpoint
+    oldest: Checkpoint = field(default=Checkpoint())
+    low: Checkpoint = field(default=Checkpoint())
     shown_ns: int = TIME_MIN_NS
-    after: tuple[int, int] | None = None
+    after: tuple[int, Cursor] | None = None
 
     @staticmethod
-    def begin(first_ns: int, last_ns: int | None, log_next: Cursor, oldest: int = 0) -> Place:
+    def begin(first_ns: int, last_ns: int | None, log_next: Checkpoint, oldest: Checkpoint | None = None) -> Place:
         """Return the place of a replay that begins now; before ``oldest`` there is nothing of the window any more."""
-        return Place(
-            first_ns,
-            last_ns,
-            first_ns,
-            log_next.epoch,
-            log_next.offset,
-            oldest,
-            shown_ns=max(TIME_MIN_NS, first_ns - 1),
+        before_ns = max(TIME_MIN_NS, first_ns - 1)
+        return Place(first_ns, last_ns, first_ns, log_next, oldest or Checkpoint(), shown_ns=before_ns)
+
+    def within(self, logs: Checkpoint) -> Place:
+        """Return this place without the logs that are not among these."""
+        stop, oldest, low = (
+            Checkpoint(tuple(cursor for cursor in position.cursors if logs.get(cursor.epoch)))
+            for position in (self.stop, self.oldest, self.low)
         )
+        return replace(self, stop=stop, oldest=oldest, low=low)
 
     def token(self) -> str:
         """Return it as text for an address."""
-        plain = (self.first_ns, self.last_ns, self.clock_ns, self.epoch, self.stop,
-                 self.oldest, self.low, self.shown_ns, self.after)  # fmt: skip
-        return PLACE + base64.urlsafe_b64encode(msgspec.json.encode(plain)).rstrip(b"=").decode()
+        logs = [
+            (
+                last.epoch,
+                last.offset,
+                *((one.get(last.epoch) or last.beginning).offset for one in (self.low, self.oldest)),
+            )
+            for last in self.stop.cursors
+        ]
+        after = self.after and (self.after[0], self.after[1].epoch, self.after[1].offset)
+        plain = (self.first_ns, self.last_ns, self.clock_ns, self.shown_ns, logs, after)
+        return PLACE + base64.urlsafe_b64encode(msgspec.msgpack.encode(plain)).rstrip(b"=").decode()
 
     @staticmethod
     def of(token: str) -> Place:
@@ -94,66 +106,78 @@ class Place:
             if len(token) > REPLAY_TOKEN_BYTES_MAX:
                 raise ValueError(token)
             text = token.removeprefix(PLACE)
-            plain = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-            place = Place(*msgspec.json.decode(plain, type=_Plain))
+            bytes_ = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+            plain = msgspec.msgpack.decode(bytes_, type=_Plain)
         except (ValueError, msgspec.DecodeError) as error:
             raise BadInput("after is not the token of a replay", cure="Send the id of a frame of one.") from error
-        times = [place.first_ns, place.clock_ns, place.shown_ns, place.last_ns, place.after and place.after[0]]
-        offsets = [0, place.low, place.stop, OFFSET_MAX]
-        others = [place.oldest, place.after[1] if place.after else 0]
+        first_ns, last_ns, clock_ns, shown_ns, logs, after = plain
+        times = (first_ns, clock_ns, shown_ns, last_ns, after and after[0])
+        cursors = [(epoch, offset) for epoch, *offsets in logs for offset in offsets]
+        cursors += [after[1:]] if after else []
         if (
             not all(TIME_MIN_NS <= time <= TIME_MAX_NS for time in times if time is not None)
-            or not 0 < place.epoch < 2**64
-            or offsets != sorted(offsets)
-            or not all(0 <= offset <= OFFSET_MAX for offset in others)
+            or not all(0 < epoch < 2**64 and 0 <= offset <= OFFSET_MAX for epoch, offset in cursors)
+            or not all(low <= stop for _, stop, low, _ in logs)
         ):
             raise BadInput("the token of a replay makes no sense", cure="Send the id of a frame of one.")
-        return place
+        stop, low, oldest = (Checkpoint.of(Cursor(log[0], log[one]) for log in logs) for one in (1, 2, 3))
+        last = (after[0], Cursor(after[1], after[2])) if after else None
+        return Place(first_ns, last_ns, clock_ns, stop, oldest, low, shown_ns, last)
 
 
-def resume(place: Place, log_next: Cursor) -> tuple[Place, Gap | None]:
-    """Return where a client that has seen ``place`` goes on, and the gap to declare before: as a tail does.
+def resume(place: Place, log_next: Checkpoint) -> tuple[Place, list[Gap]]:
+    """Return where a client that has seen ``place`` goes on, and the gaps to declare before: as a tail does.
 
-    In another log (the data was made anew) everything of the window is shown that this one has; a place beyond the end
-    (the data was put back from an older copy) goes on with what is left. Both are a gap of unknown count, ``reset``.
+    A log that the place knows nothing of is shown from its beginning, as a partition that was added since. But when it
+    knows logs that are there no more (the data was made anew) that is a gap of unknown count, ``reset``; when it knows
+    none that is there, everything of the window is shown. A place beyond the end of a log (the data was put back from
+    an older copy) is such a gap, too: there it goes on with what is left.
     """
-    if place.epoch == log_next.epoch and place.stop <= log_next.offset:
-        return place, None
-    if place.epoch != log_next.epoch:
+    gaps: list[Gap] = []
+    known = [last for last in log_next.cursors if place.stop.get(last.epoch)]
+    unknown = [last.beginning for last in log_next.cursors if last not in known]
+    gone = [seen for seen in place.stop.cursors if log_next.get(seen.epoch) is None]
+    again = place.within(log_next) if gone else place
+    if unknown and gone:
+        gaps.append(Gap(gone[0], unknown[0], None, "reset"))
+    if gone and not known:
         again = replace(Place.begin(place.first_ns, place.last_ns, log_next), clock_ns=place.clock_ns)
-        return again, Gap(
-            Cursor(place.epoch, place.stop), Cursor(log_next.epoch, 0), None, "reset", token=again.token()
-        )
-    again = replace(place, low=min(place.low, log_next.offset), stop=log_next.offset)
-    return again, Gap(Cursor(place.epoch, place.stop), log_next, None, "reset", token=again.token())
+    for last in known:
+        seen = place.stop.get(last.epoch)
+        if seen is not None and last < seen:
+            gaps.append(Gap(seen, last, None, "reset"))
+            low = again.low.get(last.epoch) or last.beginning
+            again = replace(again, low=again.low.with_cursor(min(low, last)), stop=again.stop.with_cursor(last))
+    return again, [replace(gap, token=again.token()) for gap in gaps]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What to read next: offsets [start, stop), times [first_ns, last_ns], behind the (time, offset) ``after``."""
+    """What to read next: positions [start, stop), times [first_ns, last_ns], behind the (time, cursor) ``after``."""
 
-    start: int
-    stop: int
+    start: Checkpoint
+    stop: Checkpoint
     first_ns: int
     last_ns: int
-    after: tuple[int, int] | None
+    after: tuple[int, Cursor] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The next records of a span, in the order (time, offset): times and offsets (int64) and JSON, row by row.
+    """The next records of a span, in the order (time, cursor): times, epochs (uint64), offsets and JSON, row by row.
 
-    ``last`` is the last record that was looked at, and ``ends`` whether there is nothing behind it. ``lost`` are ranges
-    of offsets that were removed since the page before was read; of the rest, nothing before ``oldest`` is needed here.
+    ``last`` is the last record that was looked at, and ``ends`` whether there is nothing behind it. ``lost`` are
+    stretches that were removed since the page before was read; of the rest, nothing before ``oldest`` is needed here.
     """
 
     times: np.ndarray
+    epochs: np.ndarray
     offsets: np.ndarray
     rows: list[bytes]
-    last: tuple[int, int] | None
+    last: tuple[int, Cursor] | None
     ends: bool
-    lost: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    oldest: int = 0
+    lost: list[tuple[Cursor, Cursor]] = field(default_factory=list[tuple[Cursor, Cursor]])
+    oldest: Checkpoint = field(default=Checkpoint())
 
 
 class State(Enum):
@@ -205,7 +229,7 @@ class Pace:
         else:
             self._spans[0] = replace(self._spans[0], after=page.last)
 
-    def step(self, now_ns: int, log_next: int, room_bytes: int) -> list[Frame]:
+    def step(self, now_ns: int, log_next: Checkpoint, room_bytes: int) -> list[Frame]:
         """Return the frames that are due, about ``room_bytes`` of them at most; ``state`` and ``wake_ns`` follow."""
         frames: list[Frame] = []
         clock_ns = self.clock(now_ns)
@@ -246,13 +270,13 @@ class Pace:
         self._until = last_ns if self._speed is None or self._last_phase else min(last_ns, now_ns)
         if place.after is not None:
             self._until = max(self._until, place.after[0])
-        spans = [Span(0, place.stop, max(place.first_ns, place.shown_ns + 1), self._until, place.after)]
+        spans = [Span(Checkpoint(), place.stop, max(place.first_ns, place.shown_ns + 1), self._until, place.after)]
         if place.after is None or place.after[0] <= place.shown_ns:
             late_ns = min(place.shown_ns, last_ns)
             spans.insert(0, Span(place.low, place.stop, place.first_ns, late_ns, place.after))
-        self._spans = deque(span for span in spans if span.first_ns <= span.last_ns and span.start < span.stop)
+        self._spans = deque(span for span in spans if span.first_ns <= span.last_ns and not span.stop <= span.start)
 
-    def _end_phase(self, now_ns: int, clock_ns: int, log_next: int) -> bool:
+    def _end_phase(self, now_ns: int, clock_ns: int, log_next: Checkpoint) -> bool:
         """Begin the next phase when the clock has passed this one, or end; False: the clock has not."""
         place = self.place
         if self._last_phase:
@@ -275,7 +299,8 @@ class Pace:
         if at > self._at:
             time_ns = int(page.times[at - 1])
             clock_ns = self.place.clock_ns if self.paced else max(self.place.clock_ns, time_ns)
-            self.place = replace(self.place, after=(time_ns, int(page.offsets[at - 1])), clock_ns=clock_ns)
+            last = Cursor(int(page.epochs[at - 1]), int(page.offsets[at - 1]))
+            self.place = replace(self.place, after=(time_ns, last), clock_ns=clock_ns)
             frames.append(Rows(tuple(page.rows[self._at : at]), self.place.token()))
             self.shown += at - self._at
             self._at = at
@@ -284,11 +309,8 @@ class Pace:
     def _lost(self, page: Page) -> list[Frame]:
         """Return the gaps in front of a page that comes to be shown."""
         self.place = replace(self.place, oldest=page.oldest)
-        epoch, token = self.place.epoch, self.place.token()
-        gaps: list[Frame] = [
-            Gap(Cursor(epoch, first), Cursor(epoch, behind), behind - first, "expired", token=token)
-            for first, behind in page.lost
-        ]
+        token = self.place.token()
+        gaps: list[Frame] = [Gap(first, end, end - first, "expired", token=token) for first, end in page.lost]
         page.lost.clear()
         return gaps
 

@@ -16,7 +16,8 @@ Rules.
   slow     Nothing is added to a queue that is full; the clock goes on, and what is overdue is sent when there is room.
   gone     A client that has left, or an end of the server, is noticed within REPLAY_PING_S.
   crash    Nothing is kept here that a client could need: the place is with the client, as the token of each frame.
-  several  Of several logs (partitions) nothing is replayed: a place is one in one log. Whoever asks is told.
+  several  Of several logs (partitions) a page is in the order of time over all of them. What was needed of one that is
+           there no more is a gap up to where it is known to have been.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from contextlib import closing
 import numpy as np
 
 from tailrace.access.quota import Account
-from tailrace.cursor import Cursor
+from tailrace.cursor import Checkpoint, Cursor, Position
 from tailrace.errors import BadInput, Busy, Damaged, Gone, TailraceError
 from tailrace.frame import Frame, Gap, Ping, Rows
 from tailrace.limits import (
@@ -59,7 +60,7 @@ Ranges = list[tuple[int, int]]
 
 
 class Replays:
-    """All replays of one hub. Everything is called on its event loop."""
+    """All replays of one hub. All but ``begin`` is called on its event loop."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -67,25 +68,16 @@ class Replays:
         self._count = 0
 
     def begin(self, first_ns: int, last_ns: int | None) -> Place:
-        """Return where a replay of this window begins; an end that is still to come is now. Raises BadInput."""
+        """Return where a replay of this window begins; an end that is still to come is now. In any thread.
+
+        Raises BadInput, and Away when it is not known how far the log goes.
+        """
         if last_ns is not None:
             last_ns = min(last_ns, time.time_ns())
             if last_ns < first_ns:
                 raise BadInput("`to` is before `from`", cure="Leave out `to` to go on into live.")
-        log_next = self._log_next
-        held = self._hub.history.stretches(first_ns)
-        return Place.begin(first_ns, last_ns, log_next, min(first.offset for first, _ in held))
-
-    @property
-    def _log_next(self) -> Cursor:
-        """The end of the log. Raises BadInput when there are several."""
-        end = self._hub.bus.next
-        if not isinstance(end, Cursor):
-            raise BadInput(
-                "this server reads several logs, of which nothing can be replayed",
-                cure="Tail with `since`, or search the time.",
-            )
-        return end
+        log_next = Checkpoint(self._hub.bus.newest().cursors)
+        return Place.begin(first_ns, last_ns, log_next, _oldest(_by_log(self._hub.history.stretches(first_ns))))
 
     def open(
         self, view: View, start: Place | After, speed: int | None, encode: Encode, account: Account | None = None
@@ -102,11 +94,11 @@ class Replays:
                 retry_s=5.0,
                 cure="Close one, or search the time instead.",
             )
-        place, gap = resume(start, self._log_next)
 
-        async def play(viewer: Viewer) -> Cursor:
+        async def play(viewer: Viewer) -> Position:
             try:
-                return await _Replay(self._hub, viewer, place, speed, self._reads).play(gap)
+                place, gaps = resume(start, await self._newest(start))
+                return await _Replay(self._hub, viewer, place, speed, self._reads).play(gaps)
             except TailraceError as error:
                 viewer.subscription.end(str(error))
                 viewer.on_news()
@@ -118,6 +110,13 @@ class Replays:
         self._count += 1
         return viewer
 
+    async def _newest(self, place: Place) -> Checkpoint:
+        """Return the end of the log; who knows more of it than this server has been at another one."""
+        known = _end(self._hub)
+        if not all((last := known.get(seen.epoch)) and seen <= last for seen in place.stop.cursors):
+            known = Checkpoint((await asyncio.to_thread(self._hub.bus.newest, place.stop)).cursors)
+        return known
+
 
 class _Replay:
     """One replay: the event loop's side of a ``Pace``; see the head of this module."""
@@ -125,7 +124,7 @@ class _Replay:
     def __init__(self, hub: Hub, viewer: Viewer, place: Place, speed: int | None, reads: asyncio.Semaphore) -> None:
         # The clock of the machine may be set while a replay runs: only its beginning is taken from it.
         self._ahead_ns = time.time_ns() - time.monotonic_ns()
-        self._bus = hub.bus
+        self._hub = hub
         self._viewer = viewer
         self._progress = viewer.reader.progress
         self._pace = Pace(place, speed, self._now())
@@ -134,25 +133,24 @@ class _Replay:
         self._reading: asyncio.Task[Page] | None = None
         self._ping_ns = 0
 
-    async def play(self, gap: Gap | None) -> Cursor:
+    async def play(self, gaps: list[Gap]) -> Position:
         """Show everything that is to be shown, and return where the tail goes on. Raises Cancelled when it does not."""
         subscription, pace = self._viewer.subscription, self._pace
-        if gap is not None:
+        for gap in gaps:
             subscription.replayed(gap)
         try:
             while subscription.state is not Tail.ENDED:
                 self._progress.check()
                 self._take_page()
                 now_ns = self._now()
-                (end,) = self._bus.next.cursors
-                frames = pace.step(now_ns, end.offset, TAIL_QUEUE_BYTES_MAX - subscription.queued_bytes)
+                frames = pace.step(now_ns, _end(self._hub), TAIL_QUEUE_BYTES_MAX - subscription.queued_bytes)
                 for frame in frames:
                     self._queue(frame)
                 self._have_read()
                 self._ping(now_ns)
                 self._viewer.on_news()
                 if pace.state is State.LIVE:
-                    return Cursor(pace.place.epoch, pace.place.stop)
+                    return self._live(pace.place.stop)
                 if pace.state is State.OVER:
                     subscription.end("The replay is over.", done=True)
                     self._viewer.on_news()
@@ -172,6 +170,13 @@ class _Replay:
                 viewer.on_news()
                 raise Cancelled
         viewer.subscription.replayed(frame)
+
+    def _live(self, stop: Checkpoint) -> Position:
+        """Return where the tail goes on: of each log that is there behind what was looked at."""
+        position = self._hub.bus.next.beginning
+        for cursor in stop.cursors:
+            position = position.with_cursor(cursor) if position.get(cursor.epoch) else position
+        return position
 
     def _now(self) -> int:
         return time.monotonic_ns() + self._ahead_ns
@@ -218,10 +223,9 @@ class _Replay:
         place = self._pace.place
         clock = rfc3339(np.array([place.clock_ns], np.int64))[0]
         lag_ms = max(0.0, round((now_ns - place.clock_ns) / 1e6, 1))
-        position = Cursor(place.epoch, place.stop)
         subscription = self._viewer.subscription
         subscription.replayed(
-            Ping(place.token(), lag_ms, self._pace.shown, position, subscription.sent, subscription.matched, clock)
+            Ping(place.token(), lag_ms, self._pace.shown, place.stop, subscription.sent, subscription.matched, clock)
         )
 
 
@@ -231,11 +235,10 @@ class _Reader:
     def __init__(self, history: History, query: Query, place: Place, progress: Progress) -> None:
         self._history = history
         self._query = query
-        self._epoch = place.epoch
         self._progress = progress
         self._rows = REPLAY_PAGE_ROWS_FIRST
         self._place = place
-        self._needed: Ranges | None = None
+        self._needed: dict[int, Ranges] | None = None
 
     def read(self, span: Span) -> Page:
         """Return the next page of a span. Raises Cancelled, and what the store raises when asking again is no use."""
@@ -243,41 +246,52 @@ class _Reader:
             self._needed = self._at_first(span)
         needed = self._needed
         batches = self._scan(span)
-        last = (int(batches[-1].numpy("time")[-1]), batches[-1].next.offset - 1) if batches else None
+        last = _last(batches[-1]) if batches else None
         lost = self._compare(span, last[0] if last else span.last_ns)
-        oldest = min(first for first, _ in without(needed, lost))
+        oldest = _oldest({epoch: without(ranges, lost.get(epoch, [])) for epoch, ranges in needed.items()})
+        gone = [(Cursor(epoch, a), Cursor(epoch, b)) for epoch, ranges in lost.items() for a, b in ranges]
         looked_at = sum(map(len, batches))
         ends = looked_at < self._rows
         if last is None:
-            return Page(np.zeros(0, np.int64), np.zeros(0, np.int64), [], None, ends, lost, oldest)
-        times, offsets, rows = self._shown(Batch.concat(batches))
+            nothing = np.zeros(0, np.int64)
+            return Page(nothing, nothing, nothing, [], None, ends, gone, oldest)
+        times, epochs, offsets, rows = self._shown(batches)
         size = sum(map(len, rows)) or 1
         self._rows = max(1, min(REPLAY_PAGE_ROWS_MAX, 4 * self._rows, looked_at * REPLAY_PAGE_BYTES // size))
-        return Page(times, offsets, rows, last, ends, lost, oldest)
+        return Page(times, epochs, offsets, rows, last, ends, gone, oldest)
 
     def _scan(self, span: Span) -> list[Batch]:
-        search = Search(
-            self._query.filter,
-            span.first_ns,
-            span.last_ns,
-            Cursor(self._epoch, span.start),
-            Cursor(self._epoch, span.stop),
-            "oldest",
-            self._rows,
-            None if span.after is None else (span.after[0], Cursor(self._epoch, span.after[1])),
-        )
+        # What happened before the last record was looked at: where Kafka alone has it, it need not be read again.
+        first_ns = span.first_ns if span.after is None else max(span.first_ns, span.after[0])
+        start = span.start if span.start.cursors else None
+        search = Search(self._query.filter, first_ns, span.last_ns, start, span.stop, "oldest", self._rows, span.after)
         for tries in range(1, REPLAY_TRIES_MAX + 1):
             try:
                 with closing(self._history.scan(search, self._progress)) as scan:
-                    return list(scan)
+                    return [batch for batch in scan if len(batch)]
             except (Gone, Damaged):
                 # Retention or a damaged part came between; asked again, the store knows what is left.
                 if tries == REPLAY_TRIES_MAX:
                     raise
         raise AssertionError("the last try returns or raises")
 
-    def _shown(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, list[bytes]]:
-        """Return times, offsets and JSON of what the pipes leave of records that the filter has let through."""
+    def _shown(self, batches: list[Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bytes]]:
+        """Return times, epochs, offsets and JSON of what the pipes leave of records that the filter has let through."""
+        columns: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        rows: list[bytes] = []
+        for epoch in sorted({batch.epoch for batch in batches}):
+            batch = Batch.concat([batch for batch in batches if batch.epoch == epoch])
+            times, offsets, found = self._left(batch)
+            columns.append((times, np.full(len(times), epoch, np.uint64), offsets))
+            rows += found
+        times, epochs, offsets = map(np.concatenate, zip(*columns, strict=True))
+        if len(columns) > 1:
+            order = np.lexsort((offsets, epochs, times))
+            times, epochs, offsets, rows = times[order], epochs[order], offsets[order], [rows[at] for at in order]
+        return times, epochs, offsets, rows
+
+    def _left(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, list[bytes]]:
+        """Return times, offsets and JSON of what the pipes leave of the records of one log."""
         times, offsets = batch.numpy("time"), batch.offsets
         for rows in self._query.run(iter([batch])):
             if offsets is not None and rows.offsets is not None and len(rows) < len(batch):
@@ -286,30 +300,65 @@ class _Reader:
             return times, np.asarray(offsets), rows.json_rows()
         raise AssertionError("pipes that can be live give something for each batch")
 
-    def _at_first(self, span: Span) -> Ranges:
+    def _at_first(self, span: Span) -> dict[int, Ranges]:
         """Return the ranges that this replay needs; who comes back needs them from where the token says."""
-        needed, oldest = self._behind(span.first_ns, span.stop), self._place.oldest
-        first = min(first for first, _ in self._held(TIME_MIN_NS))
-        return [(oldest, first), *needed] if oldest < first else needed
+        needed, held = self._behind(span.first_ns, span.stop), self._held(TIME_MIN_NS)
+        for log in self._place.oldest.cursors:
+            first = held[log.epoch][0][0] if log.epoch in held else OFFSET_MAX
+            if log.offset < first:
+                needed[log.epoch] = [(log.offset, first), *needed.get(log.epoch, [])]
+        return needed
 
-    def _compare(self, span: Span, last_ns: int) -> Ranges:
+    def _compare(self, span: Span, last_ns: int) -> dict[int, Ranges]:
         """Return what was needed and is no longer held, and note what is needed behind ``last_ns``."""
         # What goes between these two is in the first only, so it is missed now or the next time, but never overlooked.
         needed = self._behind(last_ns, span.stop)
-        lost = without(self._needed or [], self._held(TIME_MIN_NS))
-        self._needed = without(needed, lost)
+        held = self._held(TIME_MIN_NS)
+        lost: dict[int, Ranges] = {}
+        for epoch, ranges in (self._needed or {}).items():
+            # Of a log that is there no more, as much as was known of it.
+            known = [] if epoch in held else [((span.stop.get(epoch) or Cursor(epoch, 0)).offset, OFFSET_MAX)]
+            if gone := without(ranges, held.get(epoch, known)):
+                lost[epoch] = gone
+        self._needed = {epoch: without(ranges, lost.get(epoch, [])) for epoch, ranges in needed.items()}
         return lost
 
-    def _behind(self, since_ns: int, stop: int) -> Ranges:
+    def _behind(self, since_ns: int, stop: Checkpoint) -> dict[int, Ranges]:
         """Return the ranges with what is still to be shown: since then, and whatever has come since ``stop``."""
-        ahead = self._held(since_ns)
-        late = [(max(first, stop), behind) for first, behind in self._held(self._place.first_ns) if stop < behind]
-        return sorted([*ahead, *without(late, ahead)])
+        ahead, needed = self._held(since_ns), dict[int, Ranges]()
+        for epoch, ranges in self._held(self._place.first_ns).items():
+            end, soon = (stop.get(epoch) or Cursor(epoch, 0)).offset, ahead.get(epoch, [])
+            late = [(max(first, end), behind) for first, behind in ranges if end < behind]
+            needed[epoch] = sorted([*soon, *without(late, soon)])
+        return needed
 
-    def _held(self, since_ns: int) -> Ranges:
+    def _held(self, since_ns: int) -> dict[int, Ranges]:
         """Return the ranges that are held; the last goes on: what is appended may be removed before we look again."""
-        *stored, (first, _) = self._history.stretches(since_ns)
-        return [*((first.offset, behind.offset) for first, behind in stored), (first.offset, OFFSET_MAX)]
+        held = _by_log(self._history.stretches(since_ns))
+        return {epoch: [*ranges[:-1], (ranges[-1][0], OFFSET_MAX)] for epoch, ranges in held.items()}
+
+
+def _end(hub: Hub) -> Checkpoint:
+    return Checkpoint(hub.bus.next.cursors)
+
+
+def _last(batch: Batch) -> tuple[int, Cursor]:
+    """Return the (time, cursor) of the last row."""
+    assert batch.offsets is not None
+    return int(batch.numpy("time")[-1]), Cursor(batch.epoch, int(batch.offsets[-1]))
+
+
+def _by_log(stretches: list[tuple[Cursor, Cursor]]) -> dict[int, Ranges]:
+    """Return stretches as ranges of offsets of each log, in its order."""
+    found: dict[int, Ranges] = {}
+    for first, behind in stretches:
+        found.setdefault(first.epoch, []).append((first.offset, behind.offset))
+    return found
+
+
+def _oldest(needed: dict[int, Ranges]) -> Checkpoint:
+    """Return where what is needed of each log begins."""
+    return Checkpoint.of(Cursor(epoch, min(a for a, _ in ranges)) for epoch, ranges in needed.items() if ranges)
 
 
 def without(ranges: Ranges, others: Ranges) -> Ranges:

@@ -43,7 +43,7 @@ from tailrace.limits import (
 from tailrace.query.filters import Filter
 from tailrace.query.pipes.stats import Counted, Key
 from tailrace.record import Batch, rfc3339
-from tailrace.store import TIME_MIN_NS, Progress, Search
+from tailrace.store import TIME_MAX_NS, TIME_MIN_NS, Progress, Search
 from tailrace.store.elastic import document, groups, mapping
 from tailrace.store.elastic.client import AnswerTooLarge, Client, NotThere, Rejected
 from tailrace.store.elastic.compile import ALL, NONE, Dsl, all_of, compiled, none_of, some_of, times
@@ -94,28 +94,20 @@ class ElasticStore:
         return self._flushed().last if self._committed is None else self._committed()
 
     def held(self, since_ns: int = TIME_MIN_NS) -> list[tuple[Cursor, Cursor]]:
-        """Return for each log the range from its first record here to the checkpoint; see the contract."""
+        """Return for each log the range from its first record here since then to the checkpoint; see the contract."""
         ends = self._visible()[1]
         grouped = {
             "logs": {
                 "terms": {"field": "tailrace.epoch", "size": ELASTIC_LOGS_MAX},
-                "aggs": {
-                    "first": {"min": {"field": "tailrace.offset"}},
-                    "last": {"max": {"field": "tailrace.time"}},
-                },
+                "aggs": {"first": {"min": {"field": "tailrace.offset"}}},
             }
         }
-        body = {"size": 0, "aggs": grouped}
+        body = {"size": 0, "query": times("time", since_ns, TIME_MAX_NS), "aggs": grouped}
         try:
             found = self._client.search(body, index=f"{self.prefix}-*").get("aggregations", {"logs": {"buckets": []}})
         except NotThere:
             return []
-        # The cluster calculates in float64: the last time is right to a microsecond.
-        firsts = {
-            int(one["key"], 16): int(one["first"]["value"])
-            for one in found["logs"]["buckets"]
-            if one["last"]["value"] + 1_000 >= since_ns
-        }
+        firsts = {int(one["key"], 16): int(one["first"]["value"]) for one in found["logs"]["buckets"]}
         return [
             (Cursor(epoch, firsts[epoch]), Cursor(epoch, ends[epoch]))
             for epoch in sorted(firsts.keys() & ends.keys())
