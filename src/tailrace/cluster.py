@@ -1,9 +1,9 @@
 """Where many machines keep their records: topics of Kafka, and Elasticsearch or OpenSearch, which indexers fill.
 
 A server has nothing of its own: any number of them read the same topics and search the same indices, and a client goes
-on at any of them. What is pushed here goes to the first topic, where agents ship to. How far the indexers have come is
-what their consumer group has committed; it is looked up, never joined. Without a search cluster everything is looked
-for on Kafka itself.
+on at any of them. What is pushed here goes to the first topic that is named, where agents ship to; topics that a
+pattern means are read as well, whenever they are made. How far the indexers have come is what their consumer group has
+committed; it is looked up, never joined. Without a search cluster everything is looked for on Kafka itself.
 
 One thread looks every CLUSTER_LOOK_S how it is. Brokers or a search cluster that are away are a problem that is shown,
 and tried again; what needs them says so meanwhile.
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 from tailrace.bus.brokers import Place, check_extra, committed
 from tailrace.bus.topic import KafkaBus
+from tailrace.bus.wanted import Wanted
 from tailrace.config import Config, seconds
 from tailrace.cursor import Checkpoint, Cursor, Position
 from tailrace.errors import ConfigError, TailraceError
@@ -41,15 +42,19 @@ class Cluster:
     def __init__(self, config: Config) -> None:
         """Look which topics there are. Raises ConfigError, and Away when the brokers do not answer."""
         check_extra()
-        if not config.kafka.topics:
-            raise ConfigError("kafka.topics is empty", cure='Name a topic at least, like ["tailrace"].')
-        topic, *others = config.kafka.topics
+        topics = config.kafka.topics
+        topic = next(iter(Wanted(topics).names), None)
+        if topic is None:
+            raise ConfigError(
+                "kafka.topics names no topic, and what is pushed has to go to one",
+                cure='Name one at least, like ["tailrace"] or ["tailrace", "^logs-"].',
+            )
         brokers = config.kafka.cluster
-        self.bus = KafkaBus(brokers, topic, understand, also=others)
+        self.bus = KafkaBus(brokers, topic, understand, also=topics)
         self._indexers = brokers.onlooker(group_of(config.elastic.index))
         self._elastic: Client | None = None
         self.store: ElasticStore | EmptyStore = EmptyStore()
-        self.name = f"{brokers.name}/{','.join(config.kafka.topics)}"
+        self.name = f"{brokers.name}/{','.join(topics)}"
         if config.elastic.urls:
             self._elastic = Client(config.elastic.access)
             self.store = ElasticStore(

@@ -100,9 +100,10 @@ class Kafka(Struct, forbid_unknown_fields=True):
     """The Kafka that agents ship to, and that servers and indexers read."""
 
     brokers: Annotated[list[str], Meta(description="HOST:PORT of some of its brokers. Empty: there is no Kafka.")] = []
-    topics: Annotated[list[str], Meta(description="The topics that servers and indexers read.")] = msgspec.field(
-        default_factory=lambda: ["tailrace"]
-    )
+    topics: Annotated[
+        list[str],
+        Meta(description="The topics that servers and indexers read: names, and patterns that begin with `^` (RE2)."),
+    ] = msgspec.field(default_factory=lambda: ["tailrace"])
     tls: Annotated[bool, Meta(description="Reach the brokers with TLS.")] = False
     ca_file: Annotated[str, Meta(description="The authorities (PEM) they are verified with. Empty: the system's.")] = ""
     cert_file: Annotated[str, Meta(description="The certificate that is shown to them (PEM). Empty: none.")] = ""

@@ -1,6 +1,7 @@
 """Topics of a real Kafka are a log that anybody reads, from anywhere."""
 
 import threading
+import uuid
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -188,3 +189,21 @@ def test_a_bus_puts_a_batch_into_one_partition(kafka):
         assert bus.newest() == bus.next
     finally:
         bus.close()
+
+
+def test_topics_that_a_pattern_means_are_read_from_their_beginning_when_they_are_made(kafka, opened, monkeypatch):
+    monkeypatch.setattr("tailrace.bus.kafka.KAFKA_TOPICS_LOOK_S", 0.1)
+    prefix = f"logs-{uuid.uuid4().hex}"
+    first = kafka.topic(name=f"{prefix}-a")
+    send(kafka, first, "a")
+    log = opened(f"^{prefix}")
+    before = log.newest()
+    took_back = log.on_commit(lambda: None)
+    second = kafka.topic(2, name=f"{prefix}-b")
+    kafka.topic(name=f"{prefix}-b-dead")
+    send(kafka, second, "b", partition=1)
+    until(lambda: len(log.newest().cursors) == 3, 30)
+    assert before.get(before.cursors[0].epoch) == log.next.get(before.cursors[0].epoch)
+    until(lambda: "b" in messages_of(log.recent(before, ALL)), 30)
+    assert sorted(messages_of(all_of(log))) == ["a", "b"]
+    took_back()

@@ -249,6 +249,12 @@ class Place:
     number: int
 
 
+def topic_names(admin: Asker[AdminClient]) -> list[str]:
+    """Return all topics that there are, as far as we may see them. Raises Away."""
+    with admin.asking() as client:
+        return list(client.list_topics(timeout=KAFKA_CALL_S_MAX).topics)
+
+
 def places(admin: Asker[AdminClient], topics: Iterable[str]) -> dict[int, Place]:
     """Return the partitions that topics have now, by their epochs; a topic that is not there has none. Raises Away."""
     from confluent_kafka import KafkaError, KafkaException, TopicCollection

@@ -7,8 +7,9 @@ Positions. A partition is a log (``brokers.epoch_of``), an offset of Kafka is th
 checkpoints over all partitions of the topics; with ``only`` they are cursors of the partition of that number (of one
 topic), as those of a disk's log are.
 
-Looking. One thread asks every KAFKA_LOOK_S how far the partitions go, and now and then whether there are others, so
-that ``next`` is never older than that. What nobody watches costs these calls and nothing else.
+Looking. One thread asks every KAFKA_LOOK_S how far the partitions go, and now and then (KAFKA_TOPICS_LOOK_S) whether
+there are others, of the topics that are named and of those that a pattern means (``wanted.py``), so that ``next`` is
+never older than that. What nobody watches costs these calls and nothing else.
 
 Following. While somebody wants to be called (``on_commit``), and KAFKA_IDLE_S longer, one thread reads all partitions
 from ``next`` on with one client, decodes each message once, keeps the newest batches (KAFKA_RING_BYTES_MAX over all
@@ -31,10 +32,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from tailrace.bus.brokers import Brokers, offsets, places
+from tailrace.bus.brokers import Brokers, offsets, places, topic_names
 from tailrace.bus.follow import Following
 from tailrace.bus.message import Understand
 from tailrace.bus.partition import Partition, Reader
+from tailrace.bus.wanted import Wanted
 from tailrace.cursor import Checkpoint, Cursor, Position
 from tailrace.errors import Away, Busy, Closed, Gone, TailraceError
 from tailrace.limits import (
@@ -63,7 +65,7 @@ class KafkaLog:
         """
         self.error = ""
         self._brokers = brokers
-        self._topics = tuple(topics)
+        self._wanted = Wanted(topics)
         self._understand = understand
         self._only = only
         self._changed = threading.Condition()
@@ -225,7 +227,8 @@ class KafkaLog:
         thorough = again or not known or time.monotonic() - self._topics_looked > KAFKA_TOPICS_LOOK_S
         first: dict[int, int] = {}
         if thorough:
-            found = places(self._admin, self._topics)
+            there = topic_names(self._admin) if self._wanted.patterns else ()
+            found = places(self._admin, self._wanted.among(there))
             known = {e: one for e, one in found.items() if self._only is None or one.number == self._only}
             first = offsets(self._admin, known, OffsetSpec.earliest())
         newest = offsets(self._admin, known, OffsetSpec.latest())
@@ -244,9 +247,7 @@ class KafkaLog:
                 if one:
                     one.first = max(one.first, first.get(epoch, 0))
                     one.next = max(one.next, offset)
-            self.error = (
-                "" if self._partitions.keys() - self._missing else f"Kafka has no topic {' '.join(self._topics)}"
-            )
+            self.error = "" if self._partitions.keys() - self._missing else f"Kafka has no topic {self._wanted}"
             self._changed.notify_all()
 
     def partitions(self) -> list[Partition]:

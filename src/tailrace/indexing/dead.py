@@ -25,10 +25,10 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from tailrace.bus.brokers import Brokers, sentence
+from tailrace.bus.wanted import DEAD
 from tailrace.errors import TailraceError
 from tailrace.limits import BULK_RETRY_S_MAX, BULK_RETRY_S_MIN, KAFKA_CALL_S_MAX, KIB
 
-SUFFIX = "-dead"
 _PREFIX = "tailrace-dead-"
 _HEADERS_BYTES = 16 * KIB
 _POLL_S = 0.1
@@ -111,9 +111,9 @@ class DeadLetters:
             found = client.describe_configs([resource], request_timeout=KAFKA_CALL_S_MAX)[resource].result()
             largest = int(found["max.message.bytes"].value or 0) + _HEADERS_BYTES
             config = {"max.message.bytes": str(largest)}
-            new = NewTopic(topic + SUFFIX, 1, self._replication, config=config)
+            new = NewTopic(topic + DEAD, 1, self._replication, config=config)
             try:
-                client.create_topics([new], request_timeout=KAFKA_CALL_S_MAX)[topic + SUFFIX].result()
+                client.create_topics([new], request_timeout=KAFKA_CALL_S_MAX)[topic + DEAD].result()
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
@@ -128,7 +128,7 @@ def _record(message: Any, why: str, cut: bool) -> dict[str, Any]:
         said["cut"] = len(value or b"")
     headers = [*(message.headers() or []), *((_PREFIX + name, str(text).encode()) for name, text in said.items())]
     return {
-        "topic": message.topic() + SUFFIX,
+        "topic": message.topic() + DEAD,
         "key": message.key(),
         "value": None if cut else value,
         "headers": headers,

@@ -20,6 +20,7 @@ from typing import Protocol
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tailrace.bus.brokers import Brokers, sentence
+from tailrace.bus.wanted import LEFT_OUT, Wanted
 from tailrace.errors import TailraceError
 from tailrace.indexing.counts import Counts
 from tailrace.indexing.progress import Progress
@@ -48,7 +49,7 @@ Place = tuple[str, int]
 _CONSUMER = {
     "auto.offset.reset": "error",  # so that it is seen, and counted
     "partition.assignment.strategy": "cooperative-sticky",
-    "topic.blacklist": r"^.*-dead$",  # a topic may be a pattern (^logs-), and what was refused stays refused
+    "topic.blacklist": ",".join(LEFT_OUT),
     "session.timeout.ms": int(INDEXING_SESSION_S * 1000),
     "heartbeat.interval.ms": int(INDEXING_SESSION_S * 1000 / 4),
     "fetch.max.bytes": INDEXING_FETCH_BYTES,
@@ -87,6 +88,7 @@ class Member:
         counts: Counts,
     ) -> None:
         """Connect. Raises ConfigError, Away."""
+        Wanted(topics)  # the client would take what is no pattern for one that nothing matches
         self._topics = list(topics)
         self._documents = documents
         self._writing = writing

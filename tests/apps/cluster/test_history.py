@@ -11,12 +11,14 @@ from tailrace.bus.brokers import Brokers
 from tailrace.bus.kafka import KafkaLog
 from tailrace.cursor import Cursor
 from tailrace.indexing.indexing import group_of
+from tailrace.limits import SECOND_NS
 from tailrace.pipeline.foreign import understand
 from tailrace.store.elastic.client import Access, Client
 from tailrace.store.elastic.store import ElasticStore
 from tests.apps.cluster.writing import by_file
 from tests.apps.programs import until
 from tests.apps.tail.reading import tailing
+from tests.apps.tail.test_replay import cursors, found, replay
 from tests.servers.kafka import Kafka
 
 
@@ -93,3 +95,35 @@ def test_what_is_indexed_and_what_is_not_yet_are_one_history_and_go_on_live(made
         tail.until(lambda: set(numbers(tail.messages)) >= newest)
     assert server.get("/api/v1/verify", to=stop)["count"] == 210
     assert server.get("/api/v1/status")["problems"] == []
+
+
+def test_a_replay_over_the_cluster_is_what_a_search_finds_in_its_order_cut_at_any_frame_and_goes_on_live(made):
+    writer, indexer, server = made
+    first_ns = time.time_ns() - 60 * SECOND_NS
+    writer.write(200, first_ns)
+    ends = {one.place.number: one.next for one in indexer.log.newest() and indexer.log.partitions()}
+    for number, end in ends.items():
+        indexer.index(number, end * (number + 2) // 4, end * (number + 1) // 4)
+    last_ns = time.time_ns()
+    until(lambda: len(found(server, first_ns, last_ns)) == 600)
+    shown, token, frames_seen = [], "", 0
+    while not shown or frames_seen:
+        frames_seen = 0
+        with replay(server, token, from_=str(first_ns), to=str(last_ns), speed="max") as frames:
+            for event, token, data in frames:  # noqa: B007
+                shown += cursors(data)
+                frames_seen += event == "rows"
+                if frames_seen:
+                    break
+    assert shown == found(server, first_ns, last_ns)
+    with replay(server, from_=str(first_ns), speed="max") as frames:
+        lines: list[str] = []
+        for event, _, data in frames:
+            lines += [record["message"] for record in data.get("records", ())]
+            if event == "ping" and "clock" not in data:
+                break
+        writer.write(10, time.time_ns())
+        while len(lines) < 630:
+            _, _, data = next(frames)
+            lines += [record["message"] for record in data.get("records", ())]
+    assert by_file(numbers(lines)) == writer.written

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
+from tailrace.cursor import Checkpoint
 from tests.apps.cluster.conftest import PARTITIONS
 from tests.apps.cluster.writing import Writer, by_file, groups
 from tests.apps.collection.test_applications import connects, free_port
-from tests.apps.programs import Server, until
+from tests.apps.programs import Server, tailrace, until
 from tests.apps.tail.reading import tailing
 from tests.apps.tail.test_proxy import documented
 from tests.apps.tail.ways import WAYS, Way
@@ -112,3 +114,30 @@ def test_a_partition_that_is_added_is_read_from_its_beginning_here_and_at_a_serv
         producer.flush(30)
         assert tail.until_count(1).messages == ["and another"]
         assert tail.gaps == []
+
+
+def test_who_watches_a_pattern_sees_a_topic_that_is_made_meanwhile_from_its_beginning(
+    serve: Callable[..., Server], writer: Writer, kafka
+) -> None:
+    server = serve(TAILRACE_KAFKA__TOPICS=f"{writer.topic},^{writer.topic}-more")
+    with tailing(server) as tail:
+        writer.write(2, time.time_ns())
+        tail.until_count(6)
+        seen = tail.last_id
+        more = kafka.topic(2, name=f"{writer.topic}-more")
+        producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
+        producer.produce(more, b"in another topic", partition=1)
+        producer.flush(30)
+        assert tail.until_count(7).messages[-1] == "in another topic"
+        assert len(Checkpoint.parse(tail.last_id).cursors) > PARTITIONS
+    with tailing(serve(TAILRACE_KAFKA__TOPICS=f"{writer.topic},^{writer.topic}-more"), after=seen) as tail:
+        assert tail.until_count(1).messages == ["in another topic"]
+        assert tail.gaps == []
+
+
+@pytest.mark.parametrize("topics", ["^logs-", "logs,^("])
+def test_a_server_refuses_patterns_alone_and_what_is_no_pattern(kafka, tmp_path: Path, topics: str) -> None:
+    settings = {"TAILRACE_KAFKA__BROKERS": kafka.bootstrap, "TAILRACE_KAFKA__TOPICS": topics}
+    ended = tailrace("serve", "--data", tmp_path, "--listen", "127.0.0.1:0", **settings)
+    assert ended.returncode
+    assert b"kafka.topics" in ended.stderr
