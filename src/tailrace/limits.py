@@ -587,6 +587,8 @@ SEARCH_CHUNK_ROWS = 1_000
 FACET_VALUES_MAX = 1_000
 """Values of a field that one answer lists."""
 LOGIN_BYTES_MAX = 4 * KIB
+SESSION_S = 30 * 86_400
+"""Who has logged in is asked again after so long."""
 QUOTA_FLOW_BURST_S = 5.0
 """Lines and bytes of tails may come so many seconds' worth at once: a page that is opened asks for a past first."""
 QUOTA_SEARCH_BURST_S = 60.0

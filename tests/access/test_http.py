@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tailrace.access.tokens import Tokens
+from tailrace.limits import SESSION_S
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:7800", "localhost.evil.example", ""])
@@ -60,6 +61,8 @@ def test_a_login_makes_a_session_that_ends_with_its_token(guarded):
     assert status == 303
     assert "HttpOnly" in cookie
     assert "samesite=strict" in cookie.lower()
+    assert f"Max-Age={SESSION_S}" in cookie
+    assert token not in cookie
     session = cookie.partition(";")[0]
     assert server.call("GET", "/api/v1/status", Cookie=session)[0] == 200
     tokens.remove("anna")
@@ -77,7 +80,9 @@ def test_who_has_logged_in_at_one_server_is_let_in_by_each_that_has_the_same_tok
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     cookie = server.call("POST", "/login", body=urlencode({"token": token}), **form)[1]["set-cookie"].partition(";")[0]
     assert start(name="other").call("GET", "/api/v1/status", Cookie=cookie)[0] == 200
-    assert server.call("GET", "/api/v1/status", Cookie="tailrace_session=tr_wrong")[0] == 401
+    # What was a cookie once is none any more: who has it logs in again.
+    assert server.call("GET", "/api/v1/status", Cookie=f"tailrace_session={token}")[0] == 401
+    assert server.call("GET", "/", Cookie=f"tailrace_session={token}", Accept="text/html")[1]["location"] == "/login"
 
 
 def test_only_hashes_are_kept(guarded, tmp_path):

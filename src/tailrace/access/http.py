@@ -10,14 +10,15 @@ Rules, in this order:
 Who it is (the name of the token, or nothing where none is needed) goes on in the scope: quotas are by name.
 Every answer carries a policy that lets the page load nothing but its own files. There is no CORS at all.
 
-The cookie is the token itself, for this session of the browser, and no script of a page can read it: so whoever has
-logged in at one server is let in by each that has the same tokens, also after a restart, and the removal of the token
-ends it everywhere.
+The cookie is a session (``tokens.py``), which says who it is and until when, signed with what only servers with that
+token know; no script of a page can read it. So whoever has logged in at one server is let in by each that has the same
+tokens, also after a restart, and the removal of the token ends it everywhere.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
@@ -35,7 +36,7 @@ from tailrace.access.tokens import Tokens
 from tailrace.api import PROBLEM, Problem
 from tailrace.config import Config, address
 from tailrace.errors import ConfigError
-from tailrace.limits import LOGIN_BYTES_MAX
+from tailrace.limits import LOGIN_BYTES_MAX, SESSION_S
 
 COOKIE = "tailrace_session"
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login"})
@@ -93,11 +94,11 @@ class Access:
             cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
             return None
-        return self._tokens.name_of(cookie.value) if cookie is not None else None
+        return self._tokens.name_of_session(cookie.value, time.time()) if cookie is not None else None
 
-    def is_good(self, token: str) -> bool:
-        """Tell whether somebody has this token."""
-        return self._tokens.name_of(token) is not None
+    def session(self, token: str) -> str | None:
+        """Return a session of who has this token; None when nobody has."""
+        return self._tokens.session(token, time.time())
 
 
 class Guard:
@@ -206,11 +207,12 @@ def routes(access: Access) -> list[BaseRoute]:
             if len(body) > LOGIN_BYTES_MAX:
                 return HTMLResponse(_LOGIN.format(note="That is not a token."), 413)
         token = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
-        if not access.is_good(token):
+        session = access.session(token)
+        if session is None:
             return HTMLResponse(_LOGIN.format(note="That token is not known here."), 401)
         answer = RedirectResponse("/", 303)
         secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure)
+        answer.set_cookie(COOKIE, session, SESSION_S, httponly=True, samesite="strict", secure=secure)
         return answer
 
     return [Route("/login", form), Route("/login", log_in, methods=["POST"])]

@@ -5,10 +5,17 @@ new file, fsync, rename), so a crash leaves the old or the new one. A token is 2
 good as a slow one: there is nothing to guess.
 
 A running server looks at the file's time of change once per second, so a token that is removed stops working then.
+
+Sessions. Who has logged in with a token is given ``NAME.END.MAC`` (the name in base64url, the end in seconds since
+1970, HMAC-SHA-256 of both in base64url) and not the token back. Its key is derived from the hash of the token, so it is
+good at every server that has the same tokens and nothing is kept for it; it ends SESSION_S later, or with the token,
+also when another one of that name is made. Who can read the hashes can make a session, but no token: the file is for
+its owner.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import os
@@ -19,6 +26,7 @@ from pathlib import Path
 import msgspec
 
 from tailrace.errors import BadInput, Damaged, DataError
+from tailrace.limits import SESSION_S
 
 PREFIX = "tr_"
 """So that scanners for leaked secrets can know one."""
@@ -63,6 +71,32 @@ class Tokens:
                 found = name
         return found
 
+    def session(self, token: str, now_s: float) -> str | None:
+        """Return a session of who has this token, from ``now_s`` (seconds since 1970) on; None when nobody has."""
+        name = self.name_of(token)
+        if name is None:
+            return None
+        end = str(int(now_s) + SESSION_S)
+        return f"{_text(name.encode())}.{end}.{_text(self._mac(name, end))}"
+
+    def name_of_session(self, session: str, now_s: float) -> str | None:
+        """Return whose session this is, or None when it is none, is over, or its token was removed."""
+        self._refresh()
+        try:
+            name_text, end, mac = session.encode("ascii").split(b".")
+            name = base64.urlsafe_b64decode(name_text + b"=" * (-len(name_text) % 4)).decode()
+            over = int(end) <= now_s
+        except ValueError:
+            return None
+        if name not in self._hashes or over:
+            return None
+        good = hmac.compare_digest(mac, _text(self._mac(name, end.decode())).encode())
+        return name if good else None
+
+    def _mac(self, name: str, end: str) -> bytes:
+        key = hmac.digest(self._hashes[name].encode(), b"tailrace session", "sha256")
+        return hmac.digest(key, f"{end} {name}".encode(), "sha256")
+
     def _refresh(self) -> None:
         now = time.monotonic()
         if now - self._looked < _FRESH_S:
@@ -90,6 +124,10 @@ class Tokens:
         except OSError as error:
             raise DataError(f"cannot write {self._path}: {error.strerror}", cure="Check --data.") from error
         self._looked = float("-inf")
+
+
+def _text(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
 def _hash(token: str) -> str:
