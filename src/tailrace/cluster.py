@@ -46,8 +46,7 @@ class Cluster:
         topic, *others = config.kafka.topics
         brokers = config.kafka.cluster
         self.bus = KafkaBus(brokers, topic, understand, also=others)
-        self._admin = brokers.admin(self.bus.say)
-        self._group = group_of(config.elastic.index)
+        self._group = brokers.member(self.bus.say, group_of(config.elastic.index), {})
         self._elastic: Client | None = None
         self.store: ElasticStore | EmptyStore = EmptyStore()
         self.name = f"{brokers.name}/{','.join(config.kafka.topics)}"
@@ -78,6 +77,7 @@ class Cluster:
         if self._thread.is_alive():
             self._thread.join()
         self.store.close()
+        self._group.close()
         self.bus.close()
 
     @property
@@ -122,5 +122,5 @@ class Cluster:
     def _committed(self) -> Position | None:
         """Return how far the indexers have written everything; None when they have begun with nothing. Raises Away."""
         wanted: dict[int, Place] = {one.epoch: one.place for one in self.bus.partitions()}
-        found = committed(self._admin, self._group, wanted)
+        found = committed(self._group, wanted)
         return Checkpoint.of(Cursor(epoch, offset) for epoch, offset in found.items()) if found else None

@@ -4,9 +4,10 @@ import hashlib
 from contextlib import suppress
 
 import pytest
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from tailrace.bus.brokers import Brokers, Place, epoch_of, offsets, places
+from tailrace.bus.brokers import Brokers, Place, committed, epoch_of, offsets, places
 from tailrace.errors import Away, ConfigError
 from tests.apps.programs import until
 from tests.bus.topics import brokers_of
@@ -76,3 +77,32 @@ def test_the_partitions_of_topics_and_their_ends_are_told(kafka):
             return offsets(admin, found, OffsetSpec.latest())
 
     assert set(until(ends).values()) == {0}
+
+
+def test_a_group_that_brokers_do_not_know_yet_has_committed_nothing_and_nobody_joins_it(start_kafka):
+    """The broker makes where it keeps offsets meanwhile: who asked before that is told to ask another one."""
+    cluster = start_kafka()
+    topic = cluster.topic()
+    brokers = brokers_of(cluster)
+    found = places(brokers.admin(ignore), [topic])
+    for number in range(5):
+        asking = brokers.member(ignore, f"group-{number}", {})
+        assert committed(asking, found) == {}
+        asking.close()
+    member = brokers.member(ignore, "group-5", {})
+    member.commit(offsets=[TopicPartition(topic, 0, 7)], asynchronous=False)
+    assert list(committed(member, found).values()) == [7]
+    member.close()
+    assert [one.group_id for one in cluster.admin.list_consumer_groups().result(30).valid] == ["group-5"]
+
+
+def test_a_partition_without_a_leader_has_no_offset_and_that_is_said(start_kafka, monkeypatch):
+    monkeypatch.setattr("tailrace.bus.brokers.KAFKA_CALL_S_MAX", 3.0)
+    cluster = start_kafka(3)
+    topic = cluster.topic(3)
+    found = places(brokers_of(cluster).admin(ignore), [topic])
+    led_by = {one.id: one.leader for one in cluster.admin.list_topics(topic, timeout=20).topics[topic].partitions.values()}
+    cluster.brokers[led_by[0] - 1].kill()
+    with pytest.raises(Away):
+        offsets(brokers_of(cluster).admin(ignore), found, OffsetSpec.earliest())
+    cluster.brokers[led_by[0] - 1].start()

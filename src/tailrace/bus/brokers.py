@@ -128,7 +128,7 @@ class Brokers:
         )
 
     def member(self, said: Callable[[str], None], group: str, settings: Mapping[str, Any]) -> Consumer:
-        """Return a client that reads as a member of a consumer group; it commits nothing by itself.
+        """Return a client that reads as a member of a consumer group once it subscribes; it commits nothing by itself.
 
         ``settings`` are more of librdkafka's. Raises ConfigError, Away.
         """
@@ -216,12 +216,17 @@ def offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[
 
     While the leader of a partition moves it is asked again, for KAFKA_CALL_S_MAX.
     """
-    from confluent_kafka import KafkaException
+    from confluent_kafka import OFFSET_INVALID, KafkaException
 
     deadline = time.monotonic() + KAFKA_CALL_S_MAX
     while True:
         try:
-            return _offsets(admin, wanted, spec) if wanted else {}
+            found = _offsets(admin, wanted, spec) if wanted else {}
+            unknown = [place for epoch, place in wanted.items() if found[epoch] == OFFSET_INVALID]
+            if not unknown:  # the client has no error for a partition without a leader, and no offset either
+                return found
+            if time.monotonic() > deadline:
+                raise Away(f"Kafka: partition {unknown[0].number} of {unknown[0].topic} has no leader", cure="It is tried again and again.")
         except KafkaException as error:
             if not error.args[0].retriable() or time.monotonic() > deadline:
                 raise away(error) from error
@@ -242,24 +247,28 @@ def _offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict
     return {e: answers[one.topic, one.number].result(KAFKA_CALL_S_MAX + 1).offset for e, one in wanted.items()}
 
 
-def committed(admin: AdminClient, group: str, wanted: Mapping[int, Place]) -> dict[int, int]:
-    """Return how far a consumer group has committed each partition, without being part of it. Raises Away.
+def committed(group: Consumer, wanted: Mapping[int, Place]) -> dict[int, int]:
+    """Return how far a consumer group has committed each partition. Raises Away.
 
-    A partition that it has not come to is left out.
+    ``group`` is a ``member`` that has subscribed to nothing, so it never becomes part of the group. An AdminClient
+    cannot be asked: it dereferences the group that it does not have, and so ends the process, when the broker that
+    knew the offsets has handed them on (seen with librdkafka 2.16). A partition that was not come to is left out.
     """
-    from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+    from confluent_kafka import KafkaException, TopicPartition
 
     if not wanted:
         return {}
-    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(one.topic, one.number) for one in wanted.values()])
+    group.poll(0)  # what the client has to say must not pile up
     try:
-        (answer,) = admin.list_consumer_group_offsets([asked], request_timeout=KAFKA_CALL_S_MAX).values()
-        known = answer.result(KAFKA_CALL_S_MAX + 1).topic_partitions
+        known = group.committed(
+            [TopicPartition(one.topic, one.number) for one in wanted.values()], timeout=KAFKA_CALL_S_MAX
+        )
     except KafkaException as error:
         raise away(error) from error
-    except TimeoutError as error:
-        raise Away("the brokers do not answer") from error
-    found = {Place(one.topic, one.partition): one.offset for one in known if one.error is None and one.offset >= 0}
+    failed = [one.error for one in known if one.error is not None]
+    if failed:
+        raise away(failed[0])
+    found = {Place(one.topic, one.partition): one.offset for one in known if one.offset >= 0}
     return {epoch: found[place] for epoch, place in wanted.items() if place in found}
 
 
