@@ -79,30 +79,26 @@ def test_the_partitions_of_topics_and_their_ends_are_told(kafka):
     assert set(until(ends).values()) == {0}
 
 
-def test_a_group_that_brokers_do_not_know_yet_has_committed_nothing_and_nobody_joins_it(start_kafka):
-    """The broker makes where it keeps offsets meanwhile: who asked before that is told to ask another one."""
-    cluster = start_kafka()
-    topic = cluster.topic()
+@pytest.fixture
+def cluster(start_kafka):
+    return start_kafka(3, proxied=True)
+
+
+def test_while_brokers_go_no_offset_is_made_up_and_who_asks_for_those_of_a_group_lives_and_never_joins(cluster):
+    topic = cluster.topic(6, 3)
     brokers = brokers_of(cluster)
     found = places(brokers.admin(ignore), [topic])
-    for number in range(5):
-        asking = brokers.member(ignore, f"group-{number}", {})
-        assert committed(asking, found) == {}
-        asking.close()
-    member = brokers.member(ignore, "group-5", {})
-    member.commit(offsets=[TopicPartition(topic, 0, 7)], asynchronous=False)
-    assert list(committed(member, found).values()) == [7]
+    member = brokers.member(ignore, "ours", {})
+
+    def known():
+        with suppress(Away):
+            return committed(member, found), offsets(brokers.admin(ignore), found, OffsetSpec.earliest())
+
+    assert until(known) == ({}, dict.fromkeys(found, 0))
+    member.commit(offsets=[TopicPartition(topic, place.number, 0) for place in found.values()], asynchronous=False)
+    for end in (cluster.brokers[0].stop, cluster.brokers[0].start, cluster.brokers[2].kill):
+        end()
+        assert until(known) == (dict.fromkeys(found, 0), dict.fromkeys(found, 0))
+    (ours,) = cluster.admin.describe_consumer_groups(["ours"]).values()
+    assert ours.result(30).members == []
     member.close()
-    assert [one.group_id for one in cluster.admin.list_consumer_groups().result(30).valid] == ["group-5"]
-
-
-def test_a_partition_without_a_leader_has_no_offset_and_that_is_said(start_kafka, monkeypatch):
-    monkeypatch.setattr("tailrace.bus.brokers.KAFKA_CALL_S_MAX", 3.0)
-    cluster = start_kafka(3)
-    topic = cluster.topic(3)
-    found = places(brokers_of(cluster).admin(ignore), [topic])
-    led_by = {one.id: one.leader for one in cluster.admin.list_topics(topic, timeout=20).topics[topic].partitions.values()}
-    cluster.brokers[led_by[0] - 1].kill()
-    with pytest.raises(Away):
-        offsets(brokers_of(cluster).admin(ignore), found, OffsetSpec.earliest())
-    cluster.brokers[led_by[0] - 1].start()

@@ -33,6 +33,9 @@ class OpenSearch(Program, SearchServer):
         )
         java = [*not_root(), JAVA, *options, "-cp", f"{home / 'lib'}/*", "org.opensearch.bootstrap.OpenSearch"]
         Program.__init__(self, run, "OpenSearch", directory, [*java, *words(run, directory, port)], folder=home)
+
+    def start(self):
+        super().start()
         self.until(lambda: answers(self))
 
 

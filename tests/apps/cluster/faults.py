@@ -54,7 +54,7 @@ def leaders(deployment: Deployment, chance: random.Random) -> tuple[str, End]:
 
     def elect() -> None:
         try:
-            deployment.admin.elect_leaders(ElectionType.PREFERRED, None, operation_timeout=30).result(40)
+            deployment.admin.elect_leaders(ElectionType.PREFERRED).result(40)
         except KafkaException:
             pass  # what cannot be led by its first replica now is led by another
 
