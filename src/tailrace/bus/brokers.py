@@ -226,7 +226,10 @@ def offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict[
             if not unknown:  # the client has no error for a partition without a leader, and no offset either
                 return found
             if time.monotonic() > deadline:
-                raise Away(f"Kafka: partition {unknown[0].number} of {unknown[0].topic} has no leader", cure="It is tried again and again.")
+                raise Away(
+                    f"Kafka: partition {unknown[0].number} of {unknown[0].topic} has no leader",
+                    cure="It is tried again and again.",
+                )
         except KafkaException as error:
             if not error.args[0].retriable() or time.monotonic() > deadline:
                 raise away(error) from error

@@ -48,7 +48,7 @@ def by_log(numbers: Iterable[int]) -> list[list[int]]:
 
 
 class Ledger(threading.Thread):
-    """Appends numbered lines to logs, some at a time, in halves, and rotates them by renaming. ``written`` are whole."""
+    """Appends numbered lines to logs, in halves, and rotates them by renaming. ``written`` counts whole ones."""
 
     def __init__(self, paths: list[Path], seed: int) -> None:
         super().__init__(daemon=True)
@@ -77,7 +77,9 @@ class Ledger(threading.Thread):
                     file.write(line[:half])
                     file.write(line[half:])
                     self.written[log] += 1
-            if self.written[log] // ROTATE_LINES > len(list(self._paths[log].parent.glob(f"{self._paths[log].name}.*"))):
+            if self.written[log] // ROTATE_LINES > len(
+                list(self._paths[log].parent.glob(f"{self._paths[log].name}.*"))
+            ):
                 _rotate(self._paths[log])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,9 @@ def _answer(status: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-_BUSY = _answer("429 Too Many Requests", b'{"error":{"type":"rejected_execution_exception","reason":"busy"},"status":429}')
+_BUSY = _answer(
+    "429 Too Many Requests", b'{"error":{"type":"rejected_execution_exception","reason":"busy"},"status":429}'
+)
 _UNAVAILABLE = _answer("503 Service Unavailable", b"<html>no backend</html>")
 _READ_ONLY = "index.blocks.read_only_allow_delete"
 
@@ -53,10 +56,8 @@ def leaders(deployment: Deployment, chance: random.Random) -> tuple[str, End]:
     one.start()
 
     def elect() -> None:
-        try:
+        with contextlib.suppress(KafkaException):  # what its first replica cannot lead now is led by another
             deployment.admin.elect_leaders(ElectionType.PREFERRED).result(40)
-        except KafkaException:
-            pass  # what cannot be led by its first replica now is led by another
 
     return f"leaders away from and back to {one.name}", elect
 

@@ -1,7 +1,7 @@
 """Everything at once: a deployment whose parts and networks fail at random while lines are written and watched.
 
-``SEED=7`` repeats the draw of a run, ``ROUNDS=20`` is the promise as it is written: the suite has time for a few, and for
-an OpenSearch of its own, which may then be killed as well, only in long runs.
+``SEED=7`` repeats the draw of a run, ``ROUNDS=20`` is the promise as it is written: the suite has time for a few. Long
+runs have an OpenSearch of their own, which is killed as well. What was done when is written to ``story`` beside its logs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import random
 import re
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def verdict(numbers: list[int], lines: list[list[int]]) -> list[dict[str, object
     for found, wanted in zip(by_log(numbers), lines, strict=True):
         if found != wanted:
             times = Counter(found)
-            disorder = [after for before, after in zip(found, found[1:], strict=False) if after != before + 1]
+            disorder = [after for before, after in pairwise(found) if after != before + 1]
             doubled = [n for n, many in times.items() if many > 1]
             missing = [n for n in wanted if not times[n]]
             wrong.append({"missing": missing[:9], "twice": doubled[:9], "order": disorder[:9], "of": len(wanted)})
@@ -100,15 +101,14 @@ def seen(tail: Tail, wanted: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS_MAX)
 def test_whatever_fails_each_line_is_in_the_index_once_and_each_tail_has_it_once_in_order(
-    deployment: Deployment, capsys
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     chance = random.Random(SEED)
     story = [f"SEED={SEED} ROUNDS={ROUNDS}"]
 
     def say(what: str) -> None:
-        story.append(f"{sum(deployment.ledger.written)} {what}")
-        with capsys.disabled():
-            print(f"\n{time.strftime('%X')} {story[-1]}", end="", flush=True)
+        story.append(f"{time.strftime('%X')} {sum(deployment.ledger.written)} {what}")
+        (tmp_path / "story").write_text("\n".join(story))
 
     deployment.begin()
     for number in range(ROUNDS):
