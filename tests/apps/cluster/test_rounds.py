@@ -1,7 +1,7 @@
 """Everything at once: a deployment whose parts and networks fail at random while lines are written and watched.
 
 ``SEED=7`` repeats the draw of a run, ``ROUNDS=20`` is the promise as it is written: the suite has time for a few. Long
-runs have an OpenSearch of their own, which is killed as well. What was done when is written to ``story`` beside its logs.
+runs have an OpenSearch of their own, which is killed as well. What was done when stands in ``story``, beside the logs.
 """
 
 from __future__ import annotations
