@@ -164,12 +164,12 @@ class Following:
                 self._log.say(sentence(error))
         news = False
         for epoch, end in ends.items():
-            before, groups[epoch] = split(groups.get(epoch, []), self._end[epoch])
+            before, fresh = split(groups.get(epoch, []), self._end[epoch])
             if before:
                 self._repeats.setdefault(epoch, Repeats()).learn(before)
             if end > self._end[epoch]:
                 partition = self._assigned.get(epoch) or next(one for one in by_place.values() if one.epoch == epoch)
-                news = self._keep(partition, groups[epoch], end) or news
+                news = self._keep(partition, fresh, end) or news
         if news:
             self._log.tell()
 
