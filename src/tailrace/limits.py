@@ -236,6 +236,8 @@ KAFKA_IDLE_S = 30.0
 """Following goes on for so long when the last one who wanted it has gone: long-polls come and go."""
 KAFKA_SOURCES_MAX = 20_000
 """Sources of a partition of which is known how far they are: about 200 bytes each; the longest silent is forgotten."""
+KAFKA_REPEATS_MESSAGES = 2_000
+"""Whose places are looked at before reading begins: a second of a partition that is busy, 20 ms to read."""
 KAFKA_LEDGER_MESSAGES = 20_000
 """So many of the newest messages of each partition tell, at the start, which places are taken."""
 KAFKA_CLOCK_S = 300.0

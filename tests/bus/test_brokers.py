@@ -92,3 +92,29 @@ def test_how_far_a_group_has_committed_is_told_to_who_is_not_part_of_it(kafka):
 def test_what_a_client_says_again_and_again_is_one_sentence(more):
     said = "kafka:9092/1: Connect to ipv4#10.0.0.1:9092 failed: Connection refused"
     assert sentence(f"{said} (after 12ms in state CONNECT{more})") == said
+
+
+@pytest.fixture
+def cluster(start_kafka):
+    return start_kafka(3, proxied=True)
+
+
+def test_while_brokers_go_no_offset_is_made_up_and_who_asks_for_those_of_a_group_lives_and_never_joins(cluster):
+    topic = cluster.topic(6, 3)
+    brokers = brokers_of(cluster)
+    found = places(brokers.admin(), [topic])
+    onlooker = brokers.onlooker("ours")
+
+    def known():
+        with suppress(Away):
+            return committed(onlooker, found), offsets(brokers.admin(), found, OffsetSpec.earliest())
+
+    assert until(known) == ({}, dict.fromkeys(found, 0))
+    member = brokers.member(print, "ours", {})
+    member.commit(offsets=[TopicPartition(topic, place.number, 0) for place in found.values()], asynchronous=False)
+    member.close()
+    for end in (cluster.brokers[0].stop, cluster.brokers[0].start, cluster.brokers[2].kill):
+        end()
+        assert until(known) == (dict.fromkeys(found, 0), dict.fromkeys(found, 0))
+    (ours,) = cluster.admin.describe_consumer_groups(["ours"]).values()
+    assert ours.result(30).members == []

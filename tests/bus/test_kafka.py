@@ -66,6 +66,19 @@ def test_reading_goes_on_where_it_was_and_covers_what_was_left_out(kafka, opened
     assert (first[0].first, first[-1].next, rest[-1].next) == (end.beginning, end, end + 60)
 
 
+def test_who_begins_in_the_middle_leaves_out_what_an_agent_that_died_sends_again(kafka, opened):
+    topic = kafka.topic()
+    send(kafka, topic, *(f"{n}" for n in range(50)))
+    following, reading = opened(topic), opened(topic)
+    (middle,) = following.newest().cursors
+    following.on_commit(lambda: None)
+    send(kafka, topic, *(f"{n}" for n in range(30, 60)), first=30)
+    until(lambda: reading.newest().cursors[0].offset == 80 and following.next.cursors[0].offset == 80)
+    wanted = [f"{n}" for n in range(50, 60)]
+    until(lambda: messages_of(following.recent(middle, ALL)) == wanted)
+    assert messages_of(reading.read(middle, ALL)) == wanted
+
+
 def test_what_lies_before_retention_or_in_another_log_is_gone(kafka, opened):
     topic = kafka.topic()
     send(kafka, topic, "a", "b", "c")

@@ -2,7 +2,7 @@
 
     kafka  etcd  redis  opensearch  elasticsearch       shared: use topics, keys and indices that nobody else has
     search_server                                       the test runs with OpenSearch, and with Elasticsearch
-    start_kafka  start_etcd  start_redis                start one of the test's own, which may be killed
+    start_kafka  start_etcd  start_redis  start_opensearch  start one of the test's own, which may be killed
     proxy                                               proxies before servers (proxy.py)
 
 A shared server is started when the first test asks for it, once for all workers of a run (run.py). Where it cannot be
@@ -117,6 +117,11 @@ def start_kafka(request, tmp_path):
 @pytest.fixture
 def start_etcd(request, tmp_path):
     yield from _of_its_own(request, tmp_path, "etcd", "Etcd")
+
+
+@pytest.fixture
+def start_opensearch(request, tmp_path):
+    yield from _of_its_own(request, tmp_path, "opensearch", "OpenSearch")
 
 
 @pytest.fixture

@@ -114,7 +114,8 @@ class Brokers:
     def onlooker(self, group: str) -> Asker[Consumer]:
         """Return who asks how far a consumer group is, without being part of it. Raises ConfigError, Away.
 
-        An admin could ask that, too, and ends the process when the connection breaks meanwhile (librdkafka #5397).
+        An admin could ask that, too, and ends the process when the broker that knew it hands the group on: it
+        dereferences the group that only a consumer has (seen with librdkafka 2.16; its issue 5397).
         """
         from confluent_kafka import Consumer
 
@@ -147,7 +148,7 @@ class Brokers:
         )
 
     def member(self, said: Callable[[str], None], group: str, settings: Mapping[str, Any]) -> Consumer:
-        """Return a client that reads as a member of a consumer group; it commits nothing by itself.
+        """Return a client that reads as a member of a consumer group once it subscribes; it commits nothing by itself.
 
         ``settings`` are more of librdkafka's. Raises ConfigError, Away.
         """
@@ -280,16 +281,25 @@ def offsets(admin: Asker[AdminClient], wanted: Mapping[int, Place], spec: Any) -
 
     While the leader of a partition moves it is asked again, for KAFKA_CALL_S_MAX.
     """
-    from confluent_kafka import KafkaException
+    from confluent_kafka import OFFSET_INVALID, KafkaException
 
     deadline = time.monotonic() + KAFKA_CALL_S_MAX
     with admin.asking() as client:
         while wanted:
             try:
-                return _offsets(client, wanted, spec)
+                found = _offsets(client, wanted, spec)
             except KafkaException as error:
                 if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise
+            else:
+                unknown = [place for epoch, place in wanted.items() if found[epoch] == OFFSET_INVALID]
+                if not unknown:  # the client has no error for a partition without a leader, and no offset either
+                    return found
+                if time.monotonic() > deadline:
+                    raise Away(
+                        f"Kafka: partition {unknown[0].number} of {unknown[0].topic} has no leader",
+                        cure="It is tried again and again.",
+                    )
             time.sleep(_AGAIN_S)
     return {}
 
@@ -309,14 +319,17 @@ def _offsets(admin: AdminClient, wanted: Mapping[int, Place], spec: Any) -> dict
 def committed(onlooker: Asker[Consumer], wanted: Mapping[int, Place]) -> dict[int, int]:
     """Return how far the group of an onlooker has committed each partition. Raises Away.
 
-    A partition that it has not come to is left out.
+    A partition that was not come to is left out.
     """
-    from confluent_kafka import TopicPartition
+    from confluent_kafka import KafkaException, TopicPartition
 
     if not wanted:
         return {}
     asked = [TopicPartition(one.topic, one.number) for one in wanted.values()]
     with onlooker.asking() as client:
         known = client.committed(asked, timeout=KAFKA_CALL_S_MAX)
-    found = {Place(one.topic, one.partition): one.offset for one in known if one.error is None and one.offset >= 0}
+        failed = [one.error for one in known if one.error is not None]
+        if failed:
+            raise KafkaException(failed[0])
+    found = {Place(one.topic, one.partition): one.offset for one in known if one.offset >= 0}
     return {epoch: found[place] for epoch, place in wanted.items() if place in found}

@@ -1,9 +1,10 @@
 """Following partitions as they grow: one thread, one client, and the newest batches of all of them.
 
-It begins at what is known to be the end of each partition, and at the beginning of one that is found later. What
-arrives is decoded once, kept (KAFKA_RING_BYTES_MAX over all partitions, the oldest goes first) and told. A partition
-that retention has cut before it was read goes on where it begins now, and nothing before that is kept. One that is no
-longer there (its topic was made anew) is let go with all that was kept of it.
+It begins at what is known to be the end of each partition, and at the beginning of one that is found later; of what
+lies before it learns the places, so that repeats are known (``partition.py``). What arrives is decoded once, kept
+(KAFKA_RING_BYTES_MAX over all partitions, the oldest goes first) and told. A partition that retention has cut before it
+was read goes on where it begins now, and nothing before that is kept. One that is no longer there (its topic was made
+anew) is let go with all that was kept of it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from tailrace.bus.brokers import Brokers, Place, sentence
 from tailrace.bus.message import Understand
-from tailrace.bus.partition import CUT_OFF, PARTITION_EOF, Partition, Repeats, batch_of, nothing, received, where
+from tailrace.bus.partition import CUT_OFF, PARTITION_EOF, Partition, Repeats, batch_of, nothing, received, split, where
 from tailrace.cursor import Cursor, Position
 from tailrace.errors import Gone, TailraceError
-from tailrace.limits import BATCH_BYTES_MIN, KAFKA_RING_BYTES_MAX
+from tailrace.limits import BATCH_BYTES_MIN, KAFKA_REPEATS_MESSAGES, KAFKA_RING_BYTES_MAX
 from tailrace.record import Batch
 
 if TYPE_CHECKING:
@@ -127,7 +128,12 @@ class Following:
                     self._forget(epoch)
                     self._begin[epoch] = self._end[epoch] = one.first
         self._assigned = present
-        consumer.assign([where(one.place, self._end[epoch]) for epoch, one in present.items()])
+        consumer.assign([where(one.place, self._from(one)) for one in present.values()])
+
+    def _from(self, one: Partition) -> int:
+        """Return where to read on: the first time a little before what is kept."""
+        end = self._end[one.epoch]
+        return end if one.epoch in self._repeats else max(one.first, end - KAFKA_REPEATS_MESSAGES)
 
     def _forget(self, epoch: int) -> None:
         kept = [one for one in self._ring if one.epoch != epoch]
@@ -153,13 +159,17 @@ class Following:
                 ends[partition.epoch] = max(ends.get(partition.epoch, 0), problem.offset() or 0)
             elif partition and error and error.code() in CUT_OFF:
                 self._assigned.pop(partition.epoch, None)  # it is assigned again, where it begins by then
+                self._repeats.setdefault(partition.epoch, Repeats())  # and no more is learned of what lies before
             else:
                 self._log.say(sentence(error))
         news = False
         for epoch, end in ends.items():
+            before, fresh = split(groups.get(epoch, []), self._end[epoch])
+            if before:
+                self._repeats.setdefault(epoch, Repeats()).learn(before)
             if end > self._end[epoch]:
                 partition = self._assigned.get(epoch) or next(one for one in by_place.values() if one.epoch == epoch)
-                news = self._keep(partition, groups.get(epoch, []), end) or news
+                news = self._keep(partition, fresh, end) or news
         if news:
             self._log.tell()
 

@@ -2,7 +2,8 @@
 
 Repeats. Places of a source rise within a partition (``message.py``). Who reads on remembers the highest of each source
 (KAFKA_SOURCES_MAX of them, the longest silent goes first) and leaves out what is not beyond it. Who begins to read in
-the middle knows nothing yet: a repeat of what lies before that is shown. The store has each record once in any case.
+the middle looks at the places of the KAFKA_REPEATS_MESSAGES before first: an agent that died sends again what is about
+a second old. A repeat of what lies further back is shown. The store has each record once in any case.
 
 Holes. Kafka has offsets without records (marks of transactions, what compaction has removed, repeats). A batch covers
 all offsets from where the one before of the partition ended to where its reader is now, and may have no row.
@@ -11,8 +12,9 @@ all offsets from where the one before of the partition ended to where its reader
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,9 +23,10 @@ import pyarrow as pa
 
 from tailrace.bus.brokers import Brokers, Place, sentence
 from tailrace.bus.message import Decoded, Understand, decode
+from tailrace.bus.places import Places
 from tailrace.cursor import Cursor
 from tailrace.errors import Away, Gone
-from tailrace.limits import KAFKA_FETCH_ROWS, KAFKA_READ_S_MAX, KAFKA_SOURCES_MAX
+from tailrace.limits import KAFKA_FETCH_ROWS, KAFKA_READ_S_MAX, KAFKA_REPEATS_MESSAGES, KAFKA_SOURCES_MAX
 from tailrace.record import SCHEMA, Batch
 
 if TYPE_CHECKING:
@@ -60,20 +63,30 @@ class Repeats:
 
     def leave_out(self, decoded: Decoded) -> Batch:
         """Return the batch without what was there before, and remember the rest."""
-        placed = np.flatnonzero(decoded.source >= 0)
-        codes = decoded.source[placed]
         keep: np.ndarray | None = None
-        for code in np.unique(codes).tolist():
-            rows = placed[codes == code]
-            source = decoded.sources[code]
-            mark = self._marks.pop(source, (-1, -1))
-            fresh, self._marks[source] = _rising(decoded.first[rows], decoded.row[rows], mark)
+        for rows, fresh in self._rise(decoded):
             if fresh is not None:
                 keep = np.ones(len(decoded.batch), bool) if keep is None else keep
                 keep[rows[~fresh]] = False
+        return decoded.batch if keep is None else decoded.batch.filter(keep)
+
+    def learn(self, messages: Sequence[Message]) -> None:
+        """Remember the places of messages that lie before where reading begins."""
+        for _ in self._rise(Places([message.headers() for message in messages])):  # type: ignore[misc]
+            pass
+
+    def _rise(self, places: Decoded | Places) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Move the marks; yield the rows of each source and which of them are beyond its mark, None for all."""
+        placed = np.flatnonzero(places.source >= 0)
+        codes = places.source[placed]
+        for code in np.unique(codes).tolist():
+            rows = placed[codes == code]
+            source = places.sources[code]
+            mark = self._marks.pop(source, (-1, -1))
+            fresh, self._marks[source] = _rising(places.first[rows], places.row[rows], mark)
+            yield rows, fresh
         while len(self._marks) > KAFKA_SOURCES_MAX:
             self._marks.popitem(last=False)
-        return decoded.batch if keep is None else decoded.batch.filter(keep)
 
 
 def _rising(first: np.ndarray, row: np.ndarray, mark: tuple[int, int]) -> tuple[np.ndarray | None, tuple[int, int]]:
@@ -87,6 +100,12 @@ def _rising(first: np.ndarray, row: np.ndarray, mark: tuple[int, int]) -> tuple[
         if place > mark:
             fresh[at], mark = True, place
     return fresh, mark
+
+
+def split(messages: Sequence[Message], offset: int) -> tuple[Sequence[Message], Sequence[Message]]:
+    """Return the messages of one partition that lie before an offset, and the others."""
+    at = bisect_left(messages, offset, key=lambda message: message.offset() or 0)
+    return messages[:at], messages[at:]
 
 
 def batch_of(
@@ -134,15 +153,29 @@ class Reader:
 
     def read(self, partition: Partition, start: Cursor, bytes_max: int) -> list[Batch]:
         """Return what follows, as far as is known to be there. Raises Gone, Away."""
-        if self.at != start:
+        learning = self.at != start
+        if learning:
             self._repeats = Repeats()
-            self._consumer.assign([where(partition.place, start.offset)])
+            back = max(partition.first, start.offset - KAFKA_REPEATS_MESSAGES)
+            self._consumer.assign([where(partition.place, back)])
         self.at = None  # until this has gone well
         found: list[Batch] = []
         at, size = start.offset, 0
         deadline = time.monotonic() + KAFKA_READ_S_MAX
         while at < partition.next and size < bytes_max:
-            messages, at_end = self._receive(partition)
+            try:
+                messages, at_end = self._receive(partition)
+            except Gone:
+                if not learning:
+                    raise
+                learning = False  # retention has passed what lies before, and maybe nothing else
+                self._consumer.assign([where(partition.place, start.offset)])
+                continue
+            if learning and messages:
+                before, messages = split(messages, start.offset)
+                self._repeats.learn(before)
+                learning = not messages
+                deadline = time.monotonic() + KAFKA_READ_S_MAX
             if not messages and at_end <= at:
                 if time.monotonic() > deadline:
                     raise Away(f"Kafka: {self._said or 'the brokers do not answer'}", cure="It is tried again.")
@@ -159,7 +192,7 @@ class Reader:
         self.at = Cursor(partition.epoch, at)
         return found
 
-    def _receive(self, partition: Partition) -> tuple[list[Message], int]:
+    def _receive(self, partition: Partition) -> tuple[Sequence[Message], int]:
         """Return what is there, or comes in a moment, and where the end is if that was reached, else 0."""
         messages, problems = received(self._consumer, _WAIT_S)
         at_end = 0

@@ -27,7 +27,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tailrace.bus.brokers import Brokers, sentence
+from tailrace.bus.brokers import Brokers, Place, sentence
 from tailrace.bus.kafka import KafkaLog
 from tailrace.bus.ledger import Ledger
 from tailrace.bus.message import Understand, encode
@@ -271,27 +271,23 @@ class KafkaBus(KafkaLog):
 
     def _read_ledger(self, brokers: Brokers) -> None:
         """Read the newest messages of each partition back. Raises Away."""
-        waiting = {one.place: one for one in self.partitions() if one.next > one.first}
+        waiting = {one.place: one.next for one in self.partitions() if one.next > one.first}
         if not waiting:
             return
+        begin = {one.place: max(one.first, one.next - KAFKA_LEDGER_MESSAGES) for one in self.partitions()}
         consumer = brokers.consumer(self.say)
         try:
-            begin = {place: max(one.first, one.next - KAFKA_LEDGER_MESSAGES) for place, one in waiting.items()}
-            consumer.assign([where(place, at) for place, at in begin.items()])
+            consumer.assign([where(place, begin[place]) for place in waiting])
             deadline = time.monotonic() + KAFKA_READ_S_MAX
             while waiting:
                 messages, problems = received(consumer, _POLL_S)
                 self._take_origins(messages)
-                for problem in problems:
-                    error = problem.error()
-                    if error and error.code() == PARTITION_EOF:
-                        waiting = {
-                            p: one
-                            for p, one in waiting.items()
-                            if (p.topic, p.number) != (problem.topic(), problem.partition())
-                        }
-                if messages:
+                # Up to where they went at the beginning: what is written meanwhile must not make this last for ever.
+                ends = {_place(message): (message.offset() or 0) + 1 for message in messages}
+                ends |= {_place(one): one.offset() or 0 for one in problems if _code(one) == PARTITION_EOF}
+                if not waiting.keys().isdisjoint(ends):
                     deadline = time.monotonic() + KAFKA_READ_S_MAX
+                    waiting = {place: end for place, end in waiting.items() if ends.get(place, 0) < end}
                 elif time.monotonic() > deadline:
                     raise Away(f"Kafka: {self.error or 'the brokers do not answer'}", cure="It is tried again.")
         finally:
@@ -300,6 +296,15 @@ class KafkaBus(KafkaLog):
     def _take_origins(self, messages: Sequence[Message]) -> None:
         headers: list[Any] = [message.headers() for message in messages]
         self._ledger.take(Places(headers).ended(headers))
+
+
+def _place(message: Message) -> Place:
+    return Place(message.topic() or "", message.partition() or 0)
+
+
+def _code(message: Message) -> int:
+    error = message.error()
+    return error.code() if error is not None else 0
 
 
 class _Flight:
