@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tailrace.cursor import Checkpoint, Cursor
+from tailrace.errors import Away
 from tailrace.limits import SECOND_NS
 from tailrace.query import parse
 from tailrace.store.search import History
@@ -301,6 +302,30 @@ def test_a_viewer_that_knows_more_than_the_server_misses_nothing_and_sees_nothin
         await until_now(topic, server, client)
         assert by_log(topic, client.cursors) == [[8], [3, 4, 5, 6, 7]]
         assert client.gaps == []
+        await server.hub.close()
+
+    play(script)
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_who_cannot_be_told_where_it_begins_is_sent_back_to_where_it_was_or_to_ask_again(
+    topic: Topic, ahead: bool
+) -> None:
+    async def script() -> None:
+        server = Server(topic)
+        seen = topic.ends
+        _, second = topic.batches
+        topic.append(second, "error after", "error and later")
+        start: Start = After(topic.ends) if ahead else Last(3)
+        away = Away("nobody answers")
+        with (
+            mock.patch.object(server.bus, "newest", side_effect=away),
+            mock.patch.object(server.hub.history, "scan", side_effect=away),
+        ):
+            client = watch(server.hub, parse("error", 0), start)
+            await client.until(lambda: client.ended is not None)
+        assert client.last_id == (str(topic.ends) if ahead else "") != str(seen)
+        assert str(client.viewer.checkpoint) == client.last_id
         await server.hub.close()
 
     play(script)

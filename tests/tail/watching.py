@@ -131,7 +131,7 @@ class Client:
         data = self.viewer.take()
         for event in data.decode().split("\n\n")[:-1]:
             lines = dict(line.split(": ", 1) for line in event.split("\n"))
-            self.note(lines["event"], lines["id"], orjson.loads(lines["data"]))
+            self.note(lines["event"], lines.get("id", ""), orjson.loads(lines["data"]))
         return bool(data)
 
     def note(self, event: str, last_id: str, data: dict[str, Any]) -> None:

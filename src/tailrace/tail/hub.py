@@ -152,7 +152,10 @@ class Hub:
         viewer.bill(account)
         self._viewers[viewer] = None
         if not is_known(start, self.bus.next):
-            viewer.task = asyncio.get_running_loop().create_task(self._begin_later(viewer, viewer.reader, start))
+            now = viewer.subscription.position
+            # Whatever ends it before that is known sends the client back to where it is, or to ask again.
+            viewer.subscription.move(start.checkpoint if isinstance(start, After) else Checkpoint())
+            viewer.task = asyncio.get_running_loop().create_task(self._begin_later(viewer, start, now))
             viewer.task.add_done_callback(_loudly)
             return viewer
         if isinstance(start, After):
@@ -383,9 +386,9 @@ class Hub:
 
     # -- catching up -----------------------------------------------------------------------------------------------
 
-    async def _begin_later(self, viewer: Viewer, reader: CatchUp, start: Start) -> None:
+    async def _begin_later(self, viewer: Viewer, start: Start, now: Position) -> None:
         try:
-            await self._locate(viewer, reader, start)
+            await self._locate(viewer, viewer.reader, start, now)
         except Cancelled:
             return  # The hub closes, or the client left, or has all that it asked for.
         except TailraceError as error:
@@ -399,9 +402,9 @@ class Hub:
         viewer.begin()
         self.proceed(viewer)
 
-    async def _locate(self, viewer: Viewer, reader: CatchUp, start: Start) -> None:
-        """Set where a tail begins, when store or bus have to be asked."""
-        subscription, now = viewer.subscription, viewer.subscription.position
+    async def _locate(self, viewer: Viewer, reader: CatchUp, start: Start, now: Position) -> None:
+        """Set where a tail begins, when store or bus have to be asked; ``now`` is where the hub stood when it came."""
+        subscription = viewer.subscription
         if callable(start):
             subscription.move(await start(viewer))
             return
@@ -412,8 +415,9 @@ class Hub:
         elif isinstance(start, Last):
             subscription.move(await self._in_thread(reader.last, start.count, now))
         elif isinstance(start, Since):
+            oldest = await self._in_thread(reader.oldest, now)
             reader.since(start.time_ns, now)
-            subscription.move(await self._in_thread(reader.oldest, now), counted_from=now)
+            subscription.move(oldest, counted_from=now)
         else:
             subscription.move(now)
 
