@@ -92,8 +92,7 @@ class Hub:
         self._round.add_done_callback(_loudly)
 
     def _committed(self) -> None:
-        # The flag is only a hint between two threads: a signal too many is harmless, none is lost, because it is
-        # cleared before the bus is read.
+        # A hint between two threads: one too many is harmless, and none is lost, for it is cleared before reading.
         if not self._signalled and self._loop is not None:
             self._signalled = True
             try:
@@ -152,10 +151,7 @@ class Hub:
         viewer.bill(account)
         self._viewers[viewer] = None
         if not is_known(start, self.bus.next):
-            now = viewer.subscription.position
-            # Whatever ends it before that is known sends the client back to where it is, or to ask again.
-            viewer.subscription.move(start.checkpoint if isinstance(start, After) else Checkpoint())
-            viewer.task = asyncio.get_running_loop().create_task(self._begin_later(viewer, start, now))
+            viewer.task = asyncio.get_running_loop().create_task(self._begin_later(viewer, viewer.reader, start))
             viewer.task.add_done_callback(_loudly)
             return viewer
         if isinstance(start, After):
@@ -386,12 +382,14 @@ class Hub:
 
     # -- catching up -----------------------------------------------------------------------------------------------
 
-    async def _begin_later(self, viewer: Viewer, start: Start, now: Position) -> None:
+    async def _begin_later(self, viewer: Viewer, reader: CatchUp, start: Start) -> None:
         try:
-            await self._locate(viewer, viewer.reader, start, now)
+            await self._locate(viewer, reader, start)
         except Cancelled:
             return  # The hub closes, or the client left, or has all that it asked for.
         except TailraceError as error:
+            # The client comes back to where it is, or asks again; where the hub stands means nothing to it.
+            viewer.subscription.move(start.checkpoint if isinstance(start, After) else Checkpoint())
             viewer.subscription.end(str(error))
         except Exception:
             viewer.subscription.end(_FAILED)
@@ -402,9 +400,9 @@ class Hub:
         viewer.begin()
         self.proceed(viewer)
 
-    async def _locate(self, viewer: Viewer, reader: CatchUp, start: Start, now: Position) -> None:
-        """Set where a tail begins, when store or bus have to be asked; ``now`` is where the hub stood when it came."""
-        subscription = viewer.subscription
+    async def _locate(self, viewer: Viewer, reader: CatchUp, start: Start) -> None:
+        """Set where a tail begins, when store or bus have to be asked."""
+        subscription, now = viewer.subscription, viewer.subscription.position
         if callable(start):
             subscription.move(await start(viewer))
             return
@@ -415,9 +413,8 @@ class Hub:
         elif isinstance(start, Last):
             subscription.move(await self._in_thread(reader.last, start.count, now))
         elif isinstance(start, Since):
-            oldest = await self._in_thread(reader.oldest, now)
             reader.since(start.time_ns, now)
-            subscription.move(oldest, counted_from=now)
+            subscription.move(await self._in_thread(reader.oldest, now), counted_from=now)
         else:
             subscription.move(now)
 
