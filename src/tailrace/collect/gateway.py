@@ -192,9 +192,9 @@ class Gateway:
     # -- members and tokens ------------------------------------------------------------------------------------
 
     def _ask(self, path: str, body: bytes) -> BaseHTTPResponse:
-        """Return the good answer of a member, to be read; asks one after the other, and the only one twice.
+        """Return the good answer of a member, to be read; asks one after the other. Raises Away and Declined.
 
-        The first time may have met a connection that is dead. Raises Away and Declined.
+        The only one is asked once more when it did not answer: the connection that was kept may have been dead.
         """
         failed: dict[str, str] = {}
         renewed = False
@@ -206,6 +206,7 @@ class Gateway:
                 if answer.status == 200:
                     return answer
                 why, code = _refusal(_whole(answer))
+                attempts -= len(self._etcd.endpoints) == 1
             except (_urllib3().exceptions.HTTPError, OSError) as error:
                 why, code = _said(error), _UNAVAILABLE
             if _TOKEN_GONE.search(why) and self._etcd.user and not renewed:
