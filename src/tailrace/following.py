@@ -274,8 +274,6 @@ class Following:
         if needed and needed != state.restart_needed:
             self._say(f"a restart is needed for {', '.join(needed)}")
         state.error, state.restart_needed = "", needed
-        state.reloads += 1
-        state.loaded = _now()
         if wanted.collect.masks != self._config.collect.masks:
             self._say("the configuration has changed: what is masked")
         for pipeline in self._pipelines:
@@ -287,6 +285,8 @@ class Following:
         added, removed, changed = self._publish()
         if added or removed or changed:
             self._say(f"the configuration has changed: entries {_counts(added, removed, changed)}")
+        state.loaded = _now()
+        state.reloads += 1  # the last of all: who waits for it finds everything applied
 
     # -- etcd --------------------------------------------------------------------------------------------------
 
