@@ -249,7 +249,7 @@ def test_a_known_file_that_is_renamed_just_before_it_is_opened_is_not_read_again
             write(log, b"three\n")
         return opened(path, *arguments)
 
-    monkeypatch.setattr("tailrace.sources.file.os.open", rename_first)
+    monkeypatch.setattr("tailrace.sources.find.os.open", rename_first)
     reader.start()
     assert reader.until(3) == [b"one", b"two", b"three"]
 

@@ -45,6 +45,13 @@ def test_lines_that_were_given_back_come_again_as_ended_when_the_file_is_quiet(f
     assert (file.held, file.offset, file.lines) == (False, 8, 2)
 
 
+def test_lines_that_were_given_back_wait_longer_while_they_may_go_on_in_a_file_that_was_not_found_yet(file):
+    file.read(0.0, 1)
+    file.give_back(4, 1, 0.0)
+    assert file.read(EVENT_S_MAX - 0.1, 1, alone=False) is None
+    assert texts(file.read(EVENT_S_MAX, 1, alone=False)) == ([b"two"], [4], True)
+
+
 def test_lines_that_were_given_back_come_again_with_what_was_written_behind_them(file, log):
     file.read(0.0, 1)
     file.give_back(4, 1, 0.0)

@@ -344,8 +344,9 @@ class Overtaken(Plain):
 
 
 def test_a_copy_that_is_finished_and_its_original_emptied_while_they_are_compared_is_left_alone(
-    log, reader, monkeypatch
+    tmp_path, log, monkeypatch
 ):
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
     write(log, lines(0, 10))
     reader.until(10)
     copied = log.read_bytes()
@@ -361,9 +362,53 @@ def test_a_copy_that_is_finished_and_its_original_emptied_while_they_are_compare
 
     monkeypatch.setattr(file_module, "content_of", content_of)
     write(beside(log, ".1"), copied[:40])
-    reader.settle()
+    reader.wait_for(lambda: not writers)
     write(log, lines(10, 20))
     assert reader.until(20) == wanted(20)
+    reader.crash()
+
+
+def test_a_file_that_was_found_empty_and_is_renamed_before_its_first_read_is_read(tmp_path, log):
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
+    log.touch()
+    reader.wait_for(lambda: reader.source.files)
+    write(log, lines(0, 10))
+    log.rename(beside(log, ".1"))
+    write(log, lines(10, 20))
+    assert reader.until(20) == wanted(20)
+    reader.crash()
+
+
+def rotating(log, monkeypatch, call):
+    """Have a log rotated, each time with ten lines more, behind the first calls to a function of ``os``."""
+    real = getattr(os, call)
+    rotations = []
+
+    def turned(path, *arguments, **more):
+        found = real(path, *arguments, **more)
+        here = os.fspath(path)
+        if len(rotations) < 12 and here.startswith(str(log)):
+            rotations.append(here)
+            for number in range(12, 0, -1):
+                if os.path.lexists(beside(log, f".{number}")):
+                    beside(log, f".{number}").rename(beside(log, f".{number + 1}"))
+            log.rename(beside(log, ".1"))
+            write(log, lines(10 * len(rotations) + 10, 10 * len(rotations) + 20))
+        return found
+
+    monkeypatch.setattr(os, call, turned)
+    return rotations
+
+
+@pytest.mark.parametrize("call", ["stat", "open"])
+def test_generations_come_in_order_however_often_the_log_is_rotated_while_one_looks(log, reader, monkeypatch, call):
+    write(log, lines(0, 10))
+    reader.until(10)
+    log.rename(beside(log, ".1"))
+    rotations = rotating(log, monkeypatch, call)
+    write(log, lines(10, 20))
+    assert reader.until(140) == wanted(140)
+    assert len(rotations) == 12
 
 
 @pytest.mark.parametrize("at_first", [40, 100])

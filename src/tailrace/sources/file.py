@@ -50,7 +50,7 @@ from tailrace.lines import Lines
 from tailrace.record import Origin
 from tailrace.sources.content import Rewritten, Unpacking, content_of
 from tailrace.sources.entry import Entry, start_offset
-from tailrace.sources.find import Finder, Found
+from tailrace.sources.find import Finder, Found, open_found
 from tailrace.sources.followed import FollowedFile, found_file
 from tailrace.sources.generations import Generations, family, mtime_ns, older_first
 from tailrace.sources.globs import Fence
@@ -59,7 +59,7 @@ from tailrace.sources.known import Known
 from tailrace.sources.opened import Key, Opened
 from tailrace.sources.parked import Parked, dispensable, files_max
 from tailrace.sources.turns import Turns
-from tailrace.sources.twins import Twin, entry_of_log, has_family, in_order, twin_of, unread_beside
+from tailrace.sources.twins import Twin, entry_of_log, has_family, in_order, logs_of, twin_of, unread_beside
 
 _SCAN_SHARE = 50
 _ROOM_S = 0.1
@@ -190,23 +190,22 @@ class FileSource:
 
     def look(self) -> None:
         """Take what the kernel reported, and match the globs again when it is time."""
-        names = self._reported()
+        if self._reported():
+            self._scan_at = min(self._scan_at, max(time.monotonic(), self._scan_next_min))
         now = time.monotonic()
-        if names:
-            self._scan_at = min(self._scan_at, max(now, self._scan_next_min))
         if now >= self._scan_at:
-            # A rotation in the middle of a look shows the new file and hides the one before it: nothing is read until
-            # the names have been still for a whole look.
-            names_s = 0.0
+            # Nothing is read until names are still for a whole look: a rotation in its middle may hide a generation.
+            names_s, still = 0.0, False
             for _ in range(LOOKS_MAX):
                 names_s += self._scan(now)
-                if not self._reported():
+                if still := not self._reported():
                     break
             self._scan_next_min = now + _SCAN_SHARE * names_s
             if self._waiting:
                 self._scan_at = now + max(_ROOM_S, 2 * (time.monotonic() - now))
             else:
-                self._scan_at = now + max(SCAN_NOTIFIED_S if self._finder.told else SCAN_S, _SCAN_SHARE * names_s)
+                rest_s = (SCAN_NOTIFIED_S if self._finder.told else SCAN_S) if still else 0.0
+                self._scan_at = now + max(rest_s, _SCAN_SHARE * names_s)
 
     def _reported(self) -> bool:
         """Have the files looked at that were written to; tell whether names have changed too."""
@@ -255,7 +254,7 @@ class FileSource:
         try:
             if file.empty and file.content.pread(1, 0) and self._was_read_elsewhere(file, now):
                 return None
-            lines = file.read(now, time.time_ns())
+            lines = file.read(now, time.time_ns(), alone=self._names_are_known(file))
             self._fault(file, file.content.damage)
         except Rewritten:
             self._end(file.known())
@@ -277,6 +276,10 @@ class FileSource:
             elif file.content.packed:
                 self._rest_of_packed(file, quiet)
         return lines
+
+    def _names_are_known(self, file: FollowedFile) -> bool:
+        """Tell whether a newer generation than this would have been found."""
+        return self._dirty == set() and (self._finder.told or self._scan_at >= file.changed + SCAN_S)
 
     def _was_read_elsewhere(self, file: FollowedFile, now: float) -> bool:
         """Find out what a file is that was empty until now: tell whether it is a copy or may be; part with a copy."""
@@ -412,9 +415,7 @@ class FileSource:
         if late:
             late += new
         else:
-            paths = [one.path for one, _ in new]
-            paths += [os.path.realpath(path) for path in paths if os.path.islink(path)]
-            logs = dict.fromkeys(map(family, paths)) | suspects
+            logs = dict.fromkeys(logs_of(one.path for one, _ in new)) | suspects
             beside = unread_beside(logs, self._past, self._open, self._finder)
             new += [pair for pair in beside if self._parked.differs(pair[0], sweep=True)]
             self._suspects = {}
@@ -437,19 +438,18 @@ class FileSource:
         if not self._make_room():
             return False
         try:
-            fd = os.open(one.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            if (fd := open_found(one)) is None:
+                return True
         except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOENT):
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
                 self._refused[one.path] = str(error)
             return error.errno not in (errno.EMFILE, errno.ENFILE)
         try:
-            status = os.fstat(fd)
-            same = (status.st_dev, status.st_ino) == one.key and self._finder.allows(fd, status)
-            followed = self._identified(one, fd, status, only_known=only_known) if same else None
+            followed = self._identified(one, fd, only_known=only_known) if self._finder.allows(fd) else None
         except OSError as error:
             self._refused[one.path] = str(error)
             followed = None
-        if followed is None:  # replaced just now, or nothing to read in it
+        if followed is None:  # not what was found any more, or nothing to read in it
             os.close(fd)
             return True
         self._parked.take(one.key)
@@ -460,7 +460,7 @@ class FileSource:
         self._turns.put(followed, 0.0)
         return True
 
-    def _identified(self, one: Found, fd: int, status: os.stat_result, *, only_known: bool) -> FollowedFile | None:
+    def _identified(self, one: Found, fd: int, *, only_known: bool) -> FollowedFile | None:
         """Return the file at the place where its generation goes on; None when there is nothing to read in it."""
         content = content_of(fd, one.path)
         known = self._past.get(one.key)
@@ -481,6 +481,7 @@ class FileSource:
             self._past.take(known)
             file.resume(known)
         elif one.entry.start != "beginning" and one.key in self._finder.first:
+            status = os.fstat(fd)
             past = self._past.predates(family(one.path), status.st_mtime_ns)
             if past and content.packed:
                 self._parked.put(one.key, one.path, fd)

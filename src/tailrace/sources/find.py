@@ -5,6 +5,9 @@ of its names, or as long as its last change is so young (LISTING_YOUNG_S) that a
 scan where nothing has changed costs one ``stat`` a directory. Links are followed and looked at in every scan, for what
 they lead to changes elsewhere.
 
+What is found was there at one moment, in each directory: when a name leads to another file than it did in the listing,
+a rotation came in between, which shows the new file and may hide the one before it. Then one looks again.
+
 ``*`` and ``?`` stop at ``/`` and leave hidden names alone; ``**`` is any depth of directories, each once. What the
 fence refuses or ``exclude`` fits (globs.py), as it is named or as it really is, is never opened. What is no regular
 file is left out too; ``skipped`` says why, and ``failed`` what went wrong.
@@ -19,10 +22,11 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tailrace.limits import LISTING_YOUNG_S, SECOND_NS, SKIPPED_MAX
+from tailrace.limits import LISTING_YOUNG_S, LOOKS_MAX, SECOND_NS, SKIPPED_MAX
 from tailrace.sources.content import is_text
 from tailrace.sources.entry import UNREADABLE, Entry
 from tailrace.sources.globs import Fence, Index, fits
@@ -101,6 +105,7 @@ class Finder:
         self._turn = 0
         self._binary: dict[tuple[int, int], tuple[int, int]] = {}
         self.told = True
+        self._torn = False
         self.first: set[tuple[int, int]] = set()
         self.found: dict[tuple[int, int], Found] = {}
         self.set(entries)
@@ -127,9 +132,9 @@ class Finder:
         place = self._index.find(path)
         return None if place is None else self._wishes[place].entry
 
-    def allows(self, fd: int, status: os.stat_result) -> bool:
+    def allows(self, fd: int) -> bool:
         """Tell whether what was opened may be read: a link on its way may have been turned since it was found."""
-        return stat.S_ISREG(status.st_mode) and not self._fence.refuses(os.path.realpath(f"/proc/self/fd/{fd}"))
+        return stat.S_ISREG(os.fstat(fd).st_mode) and not self._fence.refuses(os.path.realpath(f"/proc/self/fd/{fd}"))
 
     def refuses(self, entry: Entry, path: str) -> bool:
         """Tell whether a path is excluded from an entry, or behind the fence."""
@@ -141,6 +146,17 @@ class Finder:
 
         ``dirty`` are directories whose names the kernel has reported to have changed; None for any.
         """
+        changed = self._scan(dirty)
+        for _ in range(LOOKS_MAX - 1):
+            if not self._torn:
+                break
+            changed |= self._scan(dirty)
+        for wish in self._wishes:
+            wish.looked = True
+        return changed
+
+    def _scan(self, dirty: set[str] | None) -> bool:
+        self._torn = False
         self._turn += 1
         self._dirty = dirty
         changed, self._changed = self._changed, False
@@ -151,7 +167,6 @@ class Finder:
             wish.visited, wish.skipped, wish.failed, wish.settled = {}, {}, {}, True
             wish.found = list(self._found(wish))
             if not wish.looked:
-                wish.looked = True
                 self.first |= {one.key for one in wish.found} - self.found.keys()
             changed |= wish.found != before
         if changed:
@@ -199,6 +214,7 @@ class Finder:
             full = os.stat(path)
         except OSError as error:
             wish.settled = False
+            self._torn |= kind == "f" and error.errno == errno.ENOENT
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 _note(wish.failed, path, str(error))
             elif kind == "l" and listing.names:
@@ -207,6 +223,7 @@ class Finder:
         stamp = full.st_size, full.st_mtime_ns
         status = _Status((full.st_dev, full.st_ino), full.st_mode, stamp, full.st_nlink)
         if kind == "f":
+            self._torn |= listing.names is not None and listing.names[name][1] != full.st_ino
             listing.statuses[name] = status
         return status
 
@@ -313,6 +330,34 @@ class Finder:
         except OSError:
             return False
         return self._watch.watch(directory, (status.st_dev, status.st_ino))
+
+
+def open_found(one: Found) -> int | None:
+    """Open a file that was found, under the name that rotation has given it meanwhile; None when it is gone.
+
+    Raises OSError when it may not be opened.
+    """
+    path: str | None = one.path
+    for _ in range(LOOKS_MAX):
+        with suppress(FileNotFoundError):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            status = os.fstat(fd)
+            if (status.st_dev, status.st_ino) == one.key:
+                return fd
+            os.close(fd)
+        path = _path_of(os.path.dirname(os.path.realpath(one.path)), one.key[1])
+        if path is None:
+            break
+    return None
+
+
+def _path_of(directory: str, inode: int) -> str | None:
+    """Return where the file of an inode is in a directory now."""
+    try:
+        with os.scandir(directory) as names:
+            return next((name.path for name in names if name.inode() == inode), None)
+    except OSError:
+        return None
 
 
 def _still_known(before: _Listing | None, now: _Listing) -> dict[str, _Status]:

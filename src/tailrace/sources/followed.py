@@ -260,9 +260,10 @@ class FollowedFile:
         self._held = None
         self._order = None
 
-    def read(self, now_s: float, observed_ns: int) -> Lines | None:
+    def read(self, now_s: float, observed_ns: int, *, alone: bool = True) -> Lines | None:
         """Return the next lines, or None when there is no complete one; ``more`` tells whether to come back at once.
 
+        ``alone``: there is no newer generation in which the event at its end may go on.
         Raises Rewritten when the content was replaced, OSError when it cannot be read.
         """
         if self.empty:  # whoever finds out what its first bytes are has not yet
@@ -272,7 +273,7 @@ class FollowedFile:
         if size < self.offset:
             raise Rewritten
         if not self.more and size == self.size and mtime_ns == self._mtime_ns:
-            return self._last_line(now_s, observed_ns)
+            return self._last_line(now_s, observed_ns, alone=alone)
         self.changed = now_s
         self.size = size
         self.waiting.saw(self.size, self.acked, now_s)
@@ -383,12 +384,14 @@ class FollowedFile:
         returned = newline.replace(b"\n", b"\r") + newline
         return next((len(one) for one in (newline, returned) if block.startswith(one)), 0)
 
-    def _last_line(self, now_s: float, observed_ns: int) -> Lines | None:
+    def _last_line(self, now_s: float, observed_ns: int, *, alone: bool) -> Lines | None:
         """Return what was held back, then the last line without its newline, once nobody seems to go on with it."""
         quiet = now_s - self.changed
         if self._reserved or self.offset >= self.size or quiet < (EVENT_QUIET_S if self.held else PARTIAL_QUIET_S):
             return None
         if self.held:
+            if not alone and quiet < EVENT_S_MAX:
+                return None
             return self._take(self._block(READ_BYTES), observed_ns, ended=True)
         block = self._block(min(self.size - self.offset, LINE_BYTES_MAX))
         self.more = False

@@ -1,6 +1,7 @@
 """Who is who after a rotation: the copy of a generation, and generations that came and went unseen.
 
 Rules (``file.py`` says when they are asked for).
+  self     An open file is no copy of itself, whatever it is called by now.
   copy     A file is a generation that we know when its name can be that of its copy, and its content begins with all
            that was read of it. Of several the one of which most was read. When the original is still there the
            copy is left alone, also while it is only the beginning of it (it is being made), but not when it holds more
@@ -24,7 +25,7 @@ import itertools
 import os
 import stat
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
 from tailrace.limits import GONE_QUIET_S, LOOKS_MAX
@@ -84,7 +85,7 @@ def _twin_of(
     head = Head(content)
     for log in _logs(path):
         for file in opened.of(log):
-            if any(may_be_copy(path, one) for one in file.paths):
+            if file.content is not content and any(may_be_copy(path, one) for one in file.paths):
                 if _is_copy(content, head, file):
                     return Twin.COPY
                 early = early or _is_early(content, file)
@@ -175,6 +176,14 @@ def _is_short(content: Content, head: Head, known: Known) -> bool:
     return content.look()[0] < known.offset and os.fstat(content.fd).st_mtime_ns >= known.born
 
 
+def logs_of(paths: Iterable[str]) -> Iterator[Log]:
+    """Yield the families of these paths, and of what the links among them lead to."""
+    for path in paths:
+        yield family(path)
+        if os.path.islink(path):
+            yield family(os.path.realpath(path))
+
+
 def unread_beside(
     logs: Mapping[Log, int | None], past: Generations, opened: Opened, finder: Finder
 ) -> list[tuple[Found, bool]]:
@@ -240,16 +249,34 @@ def entry_of_log(path: str, finder: Finder) -> Entry | None:
 def _listing(directory: str) -> Listing:
     by_log: dict[Log, list[tuple[str, os.stat_result]]] = {}
     by_key: dict[tuple[int, int], tuple[str, os.stat_result]] = {}
-    try:
-        with os.scandir(directory) as names:
-            for one in names:
-                status = one.stat(follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode):
-                    by_log.setdefault(family(one.path), []).append((one.path, status))
-                    by_key[_key(status)] = one.path, status
-    except OSError:
-        pass  # the directory is gone, and its files with it
+    for path, status in _statuses(directory):
+        by_log.setdefault(family(path), []).append((path, status))
+        by_key[_key(status)] = path, status
     return by_log, by_key
+
+
+def _statuses(directory: str) -> list[tuple[str, os.stat_result]]:
+    """Return the regular files of a directory, all of one moment: when names change meanwhile, one looks again."""
+    found: list[tuple[str, os.stat_result]] = []
+    for _ in range(LOOKS_MAX):
+        found, torn = [], False
+        try:
+            with os.scandir(directory) as names:
+                listed = list(names)
+        except OSError:
+            break  # the directory is gone, and its files with it
+        for one in listed:
+            try:
+                status = one.stat(follow_symlinks=False)
+            except OSError:
+                torn = True
+                continue
+            torn |= status.st_ino != one.inode()
+            if stat.S_ISREG(status.st_mode):
+                found.append((one.path, status))
+        if not torn:
+            break
+    return found
 
 
 def _key(status: os.stat_result) -> tuple[int, int]:
@@ -268,7 +295,12 @@ def in_order(fresh: Sequence[FollowedFile], opened: Opened) -> None:
 
 
 def _age(file: FollowedFile) -> tuple[int, int, bytes]:
-    return older_first(file.path, os.fstat(file.content.fd).st_mtime_ns)
+    fd = file.content.fd
+    try:
+        path = os.readlink(f"/proc/self/fd/{fd}")  # it may have been renamed since it was found
+    except OSError:
+        path = file.path
+    return older_first(path, os.fstat(fd).st_mtime_ns)
 
 
 def _and_before(file: FollowedFile | None) -> Iterator[FollowedFile]:
