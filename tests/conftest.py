@@ -6,7 +6,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-from tests.apps.programs import Server
+from tests.apps.programs import Server, served
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -34,6 +34,5 @@ def start(tmp_path):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """One server for all tests of a module that only add to it."""
-    one = Server(tmp_path_factory.mktemp("server") / "data")
-    yield one
-    one.stop()
+    with served(tmp_path_factory) as one:
+        yield one

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -88,6 +89,14 @@ class Server:
         if self.process.stdout:
             self.process.stdout.close()
         return code
+
+
+@contextmanager
+def served(places, *arguments, **more):
+    """A server for all tests of a module; ``places`` is ``tmp_path_factory``."""
+    one = Server(places.mktemp("server") / "data", *arguments, **more)
+    yield one
+    one.stop()
 
 
 def until(condition, seconds=60):

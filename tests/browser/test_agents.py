@@ -8,14 +8,13 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.apps.agent.agents import Agent
-from tests.apps.programs import Server, until
+from tests.apps.programs import served, until
 
 
 @pytest.fixture(scope="module")
 def etcd_server(etcd, tmp_path_factory):
-    one = Server(tmp_path_factory.mktemp("server") / "data", TAILRACE_ETCD__ENDPOINTS=etcd.url)
-    yield one
-    one.stop()
+    with served(tmp_path_factory, TAILRACE_ETCD__ENDPOINTS=etcd.url) as one:
+        yield one
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.apps.programs import Server
-from tests.topics.topics import put
+from tests.topics.topics import put, serving
 
 
 @pytest.fixture(scope="module")
@@ -20,14 +19,8 @@ def topic(kafka):
 
 @pytest.fixture(scope="module")
 def brokered(kafka, topic, tmp_path_factory):
-    running = Server(
-        tmp_path_factory.mktemp("server") / "data",
-        TAILRACE_KAFKA__BROKERS=kafka.bootstrap,
-        TAILRACE_KAFKA__TOPICS=topic,
-        TAILRACE_KAFKA__ALIASES=f"basket-{topic}={topic}",
-    )
-    yield running
-    running.stop()
+    with serving(kafka, topic, f"basket-{topic}", tmp_path_factory) as one:
+        yield one
 
 
 def messages(page):

@@ -1,7 +1,7 @@
 """The call that asks how collecting goes, of a real server."""
 
 import pytest
-from tests.apps.programs import Server, tailrace, until
+from tests.apps.programs import served, tailrace, until
 
 
 @pytest.fixture(scope="module")
@@ -11,10 +11,9 @@ def following(tmp_path_factory):
         (folder / f"{number}.log").write_text("2026-01-01 00:00:00 INFO line\n" * (number + 1))
     config = folder / "tailrace.toml"
     config.write_text(f'[[collect.entries]]\npath = "{folder}/*.log"\nencoding = "gbk"\n')
-    one = Server(tmp_path_factory.mktemp("server") / "data", "--config", config, command="up")
-    until(lambda: one.get("/api/v1/collect")["states"] == {"quiet": 3})
-    yield one, folder
-    one.stop()
+    with served(tmp_path_factory, "--config", config, command="up") as one:
+        until(lambda: one.get("/api/v1/collect")["states"] == {"quiet": 3})
+        yield one, folder
 
 
 def test_each_file_says_how_it_is(following):

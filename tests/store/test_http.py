@@ -9,12 +9,11 @@ import pytest
 from tailrace.limits import SECOND_NS
 from tailrace.store.http import cost_key
 from tailrace.store.words import SearchParameters
-from tests.apps.programs import Server, until
+from tests.apps.programs import served, until
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    one = Server(tmp_path_factory.mktemp("server") / "data")
     lines = [
         {
             "time": f"2026-11-20T08:{n // 60:02d}:{n % 60:02d}Z",
@@ -25,9 +24,9 @@ def server(tmp_path_factory):
         }
         for n in range(600)
     ]
-    assert one.push(b"".join(json.dumps(line).encode() + b"\n" for line in lines))[0] == 200
-    yield one
-    one.stop()
+    with served(tmp_path_factory) as one:
+        assert one.push(b"".join(json.dumps(line).encode() + b"\n" for line in lines))[0] == 200
+        yield one
 
 
 NOW_NS = 1_800_000_000 * SECOND_NS

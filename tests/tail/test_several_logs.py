@@ -238,30 +238,20 @@ def by_log(topic: Topic, cursors: list[Cursor]) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("stored", [0, 4])
-def test_the_last_matches_of_several_logs_are_the_newest_by_time(topic: Topic, stored: int) -> None:
+@pytest.mark.parametrize(
+    ("start", "shown"), [(Last(3), [[5], [4, 5]]), (Since(5), [[3, 4, 5], [2, 3, 4, 5]])], ids=["last", "since"]
+)
+def test_a_start_by_time_shows_of_each_of_several_logs_what_is_newest_or_came_since(
+    topic: Topic, stored: int, start: Last | Since, shown: list[list[int]]
+) -> None:
     topic.stored = dict.fromkeys(topic.batches, stored)
 
     async def script() -> None:
         server = Server(topic)
-        client = watch(server.hub, parse("error", 0), Last(3))
+        client = watch(server.hub, parse("error", 0), start)
         await client.located()
         await until_now(topic, server, client)
-        assert by_log(topic, client.cursors) == [[5], [4, 5]]
-        await server.hub.close()
-
-    play(script)
-
-
-@pytest.mark.parametrize("stored", [0, 4])
-def test_since_shows_what_happened_then_and_later_in_each_log(topic: Topic, stored: int) -> None:
-    topic.stored = dict.fromkeys(topic.batches, stored)
-
-    async def script() -> None:
-        server = Server(topic)
-        client = watch(server.hub, parse("error", 0), Since(5))
-        await client.located()
-        await until_now(topic, server, client)
-        assert by_log(topic, client.cursors) == [[3, 4, 5], [2, 3, 4, 5]]
+        assert by_log(topic, client.cursors) == shown
         await server.hub.close()
 
     play(script)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.apps.programs import Server, tailrace
-from tests.topics.topics import put
+from tests.apps.programs import tailrace
+from tests.topics.topics import put, serving
 
 
 @pytest.fixture(scope="module")
@@ -18,14 +18,8 @@ def topic(kafka):
 
 @pytest.fixture(scope="module")
 def server(kafka, topic, tmp_path_factory):
-    running = Server(
-        tmp_path_factory.mktemp("server") / "data",
-        TAILRACE_KAFKA__BROKERS=kafka.bootstrap,
-        TAILRACE_KAFKA__TOPICS=topic,
-        TAILRACE_KAFKA__ALIASES=f"shop={topic}",
-    )
-    yield running
-    running.stop()
+    with serving(kafka, topic, "shop", tmp_path_factory) as one:
+        yield one
 
 
 def events(server, **parameters):

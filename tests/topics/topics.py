@@ -11,12 +11,19 @@ from tailrace.query import parse
 from tailrace.tail import sse
 from tailrace.topics.viewing import Viewing
 from tailrace.topics.window import Catalog, Window
+from tests.apps.programs import served
 
 SECONDS = 60
 
 
 def catalog(kafka, **aliases):
     return Catalog(Brokers(tuple(kafka.bootstrap.split(","))), aliases)
+
+
+def serving(kafka, topic, alias, places):
+    """A server of this topic, which it also knows by another name; ``places`` is ``tmp_path_factory``."""
+    known = {"TOPICS": topic, "ALIASES": f"{alias}={topic}", "BROKERS": kafka.bootstrap}
+    return served(places, **{f"TAILRACE_KAFKA__{name}": value for name, value in known.items()})
 
 
 def put(kafka, topic, *values, partition=0, **more):

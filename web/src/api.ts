@@ -848,7 +848,7 @@ export interface components {
         };
         /**
          * PartitionFacts
-         * @description One partition: [first, next) can be read; ``leader`` is -1 when there is none.
+         * @description One partition: [first, next) can be read; ``leader`` is a broker's number, -1 when there is none.
          */
         PartitionFacts: {
             partition: number;

@@ -24,7 +24,7 @@ from tailrace.tail.connection import Connections
 from tailrace.tail.http import Away
 from tailrace.topics.viewing import Viewing
 from tailrace.topics.window import Catalog, Window
-from tailrace.topics.words import TOPIC, TOPICS, PartitionFacts, TopicFacts, TopicParameters, Topics
+from tailrace.topics.words import TOPIC, TOPICS, TopicParameters, Topics
 
 
 class Views:
@@ -41,21 +41,7 @@ class Views:
         if not self._kafka.brokers:
             return Response(msgspec.json.encode(Topics(0, [])), media_type=JSON)
         found = await asyncio.to_thread(self._catalog().topics)
-        answer = Topics(
-            len(self._kafka.brokers),
-            [
-                TopicFacts(
-                    topic.name,
-                    topic.aliases,
-                    sum(one.next - one.first for one in topic.partitions),
-                    [
-                        PartitionFacts(**{name: getattr(one, name) for name in one.__slots__})
-                        for one in topic.partitions
-                    ],
-                )
-                for topic in found
-            ],
-        )
+        answer = Topics(len(self._kafka.brokers), found)
         return Response(msgspec.json.encode(answer), media_type=JSON)
 
     async def tail(self, request: Request) -> Any:

@@ -14,6 +14,7 @@ from tailrace.bus.brokers import Brokers, Place, offsets, places
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import BadInput
 from tailrace.limits import KAFKA_CALL_S_MAX
+from tailrace.topics.words import PartitionFacts, TopicFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +45,6 @@ class Stretch:
     stop: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """How one partition is: [first, next) can be read; ``leader`` is a broker's number, -1 without one."""
-
-    partition: int
-    first: int
-    next: int
-    leader: int
-    replicas: int
-    in_sync: int
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """One topic, and the ``aliases`` that the configuration has for it."""
-
-    name: str
-    aliases: list[str]
-    partitions: list[Partition]
-
-
 class Catalog:
     """What there is to look at. Any thread; each question may block, and raises Away when no broker answers."""
 
@@ -78,7 +58,7 @@ class Catalog:
         """Return the topic that an alias means, or the name itself."""
         return self._aliases.get(topic, topic)
 
-    def topics(self) -> list[Topic]:
+    def topics(self) -> list[TopicFacts]:
         """Return all topics by name, those that brokers keep for themselves last."""
         with self._admin.asking() as client:
             known = client.list_topics(timeout=KAFKA_CALL_S_MAX).topics
@@ -88,13 +68,14 @@ class Catalog:
         }
         firsts, nexts = self._ends(wanted)
         bounds = {(place.topic, place.number): (firsts[n], nexts[n]) for n, place in wanted.items()}
-        found: list[Topic] = []
+        found: list[TopicFacts] = []
         for name, one in known.items():
             partitions = [
-                Partition(number, *bounds[name, number], each.leader, len(each.replicas), len(each.isrs))
+                PartitionFacts(number, *bounds[name, number], each.leader, len(each.replicas), len(each.isrs))
                 for number, each in sorted(one.partitions.items())
             ]
-            found.append(Topic(name, sorted(a for a, meant in self._aliases.items() if meant == name), partitions))
+            aliases = sorted(alias for alias, meant in self._aliases.items() if meant == name)
+            found.append(TopicFacts(name, aliases, sum(one.next - one.first for one in partitions), partitions))
         return sorted(found, key=lambda topic: (topic.name.startswith("__"), topic.name))
 
     def stretches(self, window: Window) -> list[Stretch]:

@@ -71,7 +71,7 @@ class ProgressFrame(Struct, omit_defaults=True):
 
 
 class PartitionFacts(Struct):
-    """One partition: [first, next) can be read; ``leader`` is -1 when there is none."""
+    """One partition: [first, next) can be read; ``leader`` is a broker's number, -1 when there is none."""
 
     partition: int
     first: int

@@ -9,15 +9,14 @@ import pytest
 
 from tailrace.collect.addresses import addresses
 from tests.apps.agent.agents import Agent, Writer, all_there, numbers, wait_for_lines
-from tests.apps.programs import Server, tailrace, until
+from tests.apps.programs import Server, served, tailrace, until
 
 
 @pytest.fixture(scope="module")
 def server(etcd, tmp_path_factory):
     """One that knows the agents, for the tests that look at its answers by the names of their own agents only."""
-    one = Server(tmp_path_factory.mktemp("server") / "data", TAILRACE_ETCD__ENDPOINTS=etcd.url)
-    yield one
-    one.stop()
+    with served(tmp_path_factory, TAILRACE_ETCD__ENDPOINTS=etcd.url) as one:
+        yield one
 
 
 @pytest.fixture
