@@ -210,9 +210,10 @@ class Member:
             return
         self._why.pop(_DOCUMENTS, None)
         block = Block(documents, [message for messages in by_topic.values() for message in messages])
-        last = dict(zip(map(_place, self._gathered), self._gathered, strict=True))
-        for place, message in last.items():
-            self._partitions[place].add((message.offset() or 0) + 1, block)
+        for topic, messages in by_topic.items():
+            last = dict(zip(map(Message.partition, messages), messages, strict=True))
+            for partition, message in last.items():
+                self._partitions[topic, partition or 0].add((message.offset() or 0) + 1, block)
         self._writing.put(block)
         self._gathered, self._gathered_bytes = [], 0
 
