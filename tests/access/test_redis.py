@@ -215,6 +215,26 @@ def test_a_redis_that_is_not_there_gives_no_answer():
     asyncio.run(run())
 
 
+def test_a_connection_that_ends_just_before_it_is_written_to_gives_no_answer_and_other_faults_are_not_hidden(
+    given, monkeypatch
+):
+    async def play():
+        async with books(given, "a") as (one,):
+            await one.settle([], [])
+            for said, error in (("<TCPTransport closed=True>; the handler is closed", NoAnswer), ("?", RuntimeError)):
+
+                def closed(*_, said=said):
+                    raise RuntimeError(said)
+
+                with monkeypatch.context() as broken:
+                    broken.setattr(asyncio.StreamWriter, "writelines", closed)
+                    with pytest.raises(error):
+                        await one.settle([Page("quota:closed", 0, [])], [])
+            assert len((await one.settle([Page("quota:closed", 0, [])], []))[0]) == 1
+
+    asyncio.run(play())
+
+
 def test_a_user_with_no_more_rights_than_the_head_of_the_module_names_is_enough(start_redis, tmp_path):
     rights = " ".join(str(module.__doc__).split("an ACL user: ")[1].split()).replace("`", "").rstrip(".").split(" and ")
     who = f"on >secret {rights[0].replace('PREFIX', 'tailrace:')} {rights[1]}"

@@ -172,6 +172,10 @@ class Shut:
     late: bool = False
 
 
+_CLOSED = "the handler is closed"
+"""How uvloop says, with a RuntimeError, that a connection ended just before something was written to it."""
+
+
 class NoAnswer(TailraceError):
     """Redis was not reached in time, or refused; the message says why."""
 
@@ -207,6 +211,11 @@ class Books:
         except self._failed as error:
             await self.close()
             raise NoAnswer(str(error) or "it takes too long to answer") from error
+        except RuntimeError as error:
+            if _CLOSED not in str(error):
+                raise
+            await self.close()
+            raise NoAnswer("the connection was closed") from error
         settled = [
             Settled(int(elsewhere), [_lease(text) for text in leases]) for elsewhere, *leases in answers[: len(pages)]
         ]
