@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -376,6 +377,71 @@ def test_a_file_that_was_found_empty_and_is_renamed_before_its_first_read_is_rea
     log.rename(beside(log, ".1"))
     write(log, lines(10, 20))
     assert reader.until(20) == wanted(20)
+    reader.crash()
+
+
+def test_a_copy_whose_first_bytes_come_just_after_it_was_compared_is_known_as_one(log, tmp_path, monkeypatch):
+    real = file_module.twin_of
+
+    def slow(path, *arguments):
+        twin = real(path, *arguments)
+        if path.endswith(".gz") and not packed.stat().st_size:
+            packed.write_bytes(gzip.compress(beside(log, ".1").read_bytes()))
+        return twin
+
+    monkeypatch.setattr(file_module, "twin_of", slow)
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
+    write(log, lines(0, 10))
+    reader.until(10)
+    packed = beside(log.rename(beside(log, ".1")), ".gz")
+    packed.touch()
+    reader.wait_for(lambda: packed.stat().st_size)
+    beside(log, ".1").unlink()
+    write(log, lines(10, 20))
+    assert reader.until(20) == wanted(20)
+    reader.crash()
+
+
+def test_the_gzip_of_a_file_that_is_about_to_be_removed_is_its_copy_whichever_is_listed_first(
+    tmp_path, log, monkeypatch
+):
+    write(beside(log, ".1"), lines(0, 10))
+    beside(log, ".1.gz").write_bytes(gzip.compress(lines(0, 10)))
+    shutil.copystat(beside(log, ".1"), beside(log, ".1.gz"))
+    real = os.scandir
+
+    @contextmanager
+    def packed_first(directory):
+        with real(directory) as names:
+            yield sorted(names, key=lambda one: not one.name.endswith(".gz"))
+
+    monkeypatch.setattr(os, "scandir", packed_first)
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
+    assert reader.until(10) == wanted(10)
+    reader.crash()
+
+
+def test_a_file_that_is_renamed_and_packed_after_it_was_listed_comes_before_its_gzip(tmp_path, log, monkeypatch):
+    """Its gzip is found beside the log, in a look that still knows it by its first name."""
+    real = file_module.unread_beside
+    late = []
+
+    def rotated(*arguments):
+        if not late and log.exists():
+            late.append(log.rename(beside(log, ".1")))
+            beside(log, ".1.gz").write_bytes(gzip.compress(late[0].read_bytes()))
+            shutil.copystat(late[0], beside(log, ".1.gz"))
+            write(log, lines(10, 20))
+        return real(*arguments)
+
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
+    write(beside(log, ".2"), lines(100, 110))
+    reader.until(10)
+    monkeypatch.setattr(file_module, "unread_beside", rotated)
+    write(log, lines(0, 10))
+    reader.wait_for(lambda: late)
+    late[0].unlink()
+    assert sorted(reader.until(30)) == sorted(wanted(20) + lines(100, 110).splitlines())
     reader.crash()
 
 

@@ -7,8 +7,7 @@ Rules.
   find     Globs and paths are matched again every second or so, and at once when a directory reports a change
            (find.py). A file is followed once, whatever number of paths and links lead to it, for the first entry that
            finds it. On the first look of an entry ``start`` applies; what appears later is read from its first byte.
-           Gzip is read like the rest (content.py); on a first look with another ``start`` than the beginning it is left
-           out, for it is the past.
+           Gzip is read like the rest (content.py), but left out, as the past, where another ``start`` applies.
   change   New entries take the place of the old ones at any time: a file that is still wanted goes on where it is, with
            the labels and steps of its entry from the next line on; one that is not is closed when the bus has what was
            read of it, and goes on there when it is wanted again.
@@ -50,9 +49,9 @@ from tailrace.lines import Lines
 from tailrace.record import Origin
 from tailrace.sources.content import Rewritten, Unpacking, content_of
 from tailrace.sources.entry import Entry, start_offset
-from tailrace.sources.find import Finder, Found, open_found
+from tailrace.sources.find import Finder, Found, age_of, open_found
 from tailrace.sources.followed import FollowedFile, found_file
-from tailrace.sources.generations import Generations, family, mtime_ns, older_first
+from tailrace.sources.generations import Generations, family
 from tailrace.sources.globs import Fence
 from tailrace.sources.inotify import Watch
 from tailrace.sources.known import Known
@@ -425,7 +424,7 @@ class FileSource:
 
     def _follow_each(self, wanted: list[tuple[Found, bool]], now: float) -> list[tuple[Found, bool]]:
         """Open these, the oldest first; return those for which there was no room."""
-        wanted.sort(key=lambda pair: older_first(pair[0].path, mtime_ns(pair[0].path)))
+        wanted.sort(key=lambda pair: age_of(pair[0]))
         for place, (one, only_known) in enumerate(wanted):
             if not self._follow(one, now, only_known=only_known):
                 return wanted[place:]
@@ -463,6 +462,7 @@ class FileSource:
     def _identified(self, one: Found, fd: int, *, only_known: bool) -> FollowedFile | None:
         """Return the file at the place where its generation goes on; None when there is nothing to read in it."""
         content = content_of(fd, one.path)
+        empty = not content.pread(1, 0)  # asked before it is compared: what comes meanwhile was compared with nothing
         known = self._past.get(one.key)
         if known is not None and not known.is_in(content):
             self._end(known)
@@ -476,17 +476,17 @@ class FileSource:
             self._park(twin, one.key, one.path, fd)
             return None
         file = found_file(content, one.path, one.key, self._host, known.note.path if known is not None else one.path)
+        file.empty = empty
         file.dress(one.entry)
         if known is not None:
             self._past.take(known)
             file.resume(known)
         elif one.entry.start != "beginning" and one.key in self._finder.first:
             status = os.fstat(fd)
-            past = self._past.predates(family(one.path), status.st_mtime_ns)
-            if past and content.packed:
-                self._parked.put(one.key, one.path, fd)
-                return None
-            if past:
+            if self._past.predates(family(one.path), status.st_mtime_ns):
+                if content.packed:
+                    self._parked.put(one.key, one.path, fd)
+                    return None
                 file.seek(file.line_after(start_offset(one.entry.start, status.st_size), status.st_size))
         return file
 

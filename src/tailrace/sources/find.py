@@ -29,6 +29,7 @@ from typing import NamedTuple
 from tailrace.limits import LISTING_YOUNG_S, LOOKS_MAX, SECOND_NS, SKIPPED_MAX
 from tailrace.sources.content import is_text
 from tailrace.sources.entry import UNREADABLE, Entry
+from tailrace.sources.generations import older_first
 from tailrace.sources.globs import Fence, Index, fits
 from tailrace.sources.inotify import Watch
 
@@ -221,7 +222,7 @@ class Finder:
                 _note(wish.skipped, path, "leads nowhere")
             return None
         stamp = full.st_size, full.st_mtime_ns
-        status = _Status((full.st_dev, full.st_ino), full.st_mode, stamp, full.st_nlink)
+        status = _Status(key_of(full), full.st_mode, stamp, full.st_nlink)
         if kind == "f":
             self._torn |= listing.names is not None and listing.names[name][1] != full.st_ino
             listing.statuses[name] = status
@@ -337,18 +338,37 @@ def open_found(one: Found) -> int | None:
 
     Raises OSError when it may not be opened.
     """
-    path: str | None = one.path
     for _ in range(LOOKS_MAX):
-        with suppress(FileNotFoundError):
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            status = os.fstat(fd)
-            if (status.st_dev, status.st_ino) == one.key:
-                return fd
-            os.close(fd)
-        path = _path_of(os.path.dirname(os.path.realpath(one.path)), one.key[1])
+        path = _path_now(one)
         if path is None:
             break
+        with suppress(FileNotFoundError):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            if key_of(os.fstat(fd)) == one.key:
+                return fd
+            os.close(fd)
     return None
+
+
+def age_of(one: Found) -> tuple[int, int, bytes, bool]:
+    """Return what files that were found are sorted by, oldest first: as they are called by now."""
+    path, changed_ns = _path_now(one) or one.path, 0
+    with suppress(OSError):
+        changed_ns = os.stat(path).st_mtime_ns
+    return older_first(path, changed_ns)
+
+
+def _path_now(one: Found) -> str | None:
+    """Return the name that a file has by now; None when it is not in its directory any more."""
+    with suppress(OSError):
+        if key_of(os.stat(one.path)) == one.key:
+            return one.path
+    return _path_of(os.path.dirname(os.path.realpath(one.path)), one.key[1])
+
+
+def key_of(status: os.stat_result) -> tuple[int, int]:
+    """Return device and inode."""
+    return status.st_dev, status.st_ino
 
 
 def _path_of(directory: str, inode: int) -> str | None:

@@ -447,7 +447,7 @@ def found_file(content: Content, path: str, key: tuple[int, int], host: str, fir
     file = FollowedFile(content, path, place, key, time.time_ns())
     if os.path.islink(path):
         file.real = real
-    file.place, file.empty = place.labels, not content.pread(1, 0)
+    file.place = place.labels
     return file
 
 

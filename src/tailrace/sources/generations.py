@@ -38,21 +38,14 @@ def family(path: str) -> tuple[str, str]:
 _FALLING = bytes(range(255, -1, -1))
 
 
-def older_first(path: str, mtime_ns: int) -> tuple[int, int, bytes]:
+def older_first(path: str, mtime_ns: int) -> tuple[int, int, bytes, bool]:
     """Return what generations are sorted by: the last change.
 
-    Times of change are coarse; of two in one tick, rotation has made the name of the older one longer or higher.
+    Times of change are coarse; of two in one tick, rotation has made the name of the older one longer or higher. A
+    packed one has the time and the name of the file that it is made of, and comes behind that.
     """
     name = path.removesuffix(".gz")
-    return mtime_ns, -len(name), os.fsencode(name).translate(_FALLING)
-
-
-def mtime_ns(path: str) -> int:
-    """Return when a file was last changed; 0 when it is gone."""
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0
+    return mtime_ns, -len(name), os.fsencode(name).translate(_FALLING), name != path
 
 
 def may_be_copy(path: str, original: str) -> bool:

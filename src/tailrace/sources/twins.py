@@ -31,7 +31,7 @@ from enum import Enum
 from tailrace.limits import GONE_QUIET_S, LOOKS_MAX
 from tailrace.sources.content import Content, Rewritten
 from tailrace.sources.entry import Entry
-from tailrace.sources.find import Finder, Found
+from tailrace.sources.find import Finder, Found, key_of
 from tailrace.sources.followed import FollowedFile
 from tailrace.sources.generations import Generations, family, may_be_copy, older_first
 from tailrace.sources.known import Head, Known
@@ -216,7 +216,7 @@ def _unread_beside(
     if log[0] not in listings:
         listings[log[0]] = _listing(log[0])
     by_log, by_key = listings[log[0]]
-    members = {_key(status): (path, status) for path, status in by_log.get(log, ())}
+    members = {key_of(status): (path, status) for path, status in by_log.get(log, ())}
     members |= {known.key: by_key[known.key] for known in generations if known.key in by_key}
     times = {key: status.st_mtime_ns for key, (_, status) in members.items()}
     if since is None:
@@ -228,9 +228,9 @@ def _unread_beside(
     lost = any(past.get(known.key) is not known or known.key not in times for known in generations)
     keys = {file.key for file in opened} | finder.found.keys()
     for path, status in sorted(members.values(), key=lambda one: older_first(one[0], one[1].st_mtime_ns)):
-        if _key(status) in keys or finder.refuses(entry, path):
+        if key_of(status) in keys or finder.refuses(entry, path):
             continue
-        found = Found(path, _key(status), entry, told=False)
+        found = Found(path, key_of(status), entry, told=False)
         known = past.get(found.key)
         if known is not None:
             if known in generations and status.st_size != known.offset and not known.note.seal:
@@ -251,7 +251,7 @@ def _listing(directory: str) -> Listing:
     by_key: dict[tuple[int, int], tuple[str, os.stat_result]] = {}
     for path, status in _statuses(directory):
         by_log.setdefault(family(path), []).append((path, status))
-        by_key[_key(status)] = path, status
+        by_key[key_of(status)] = path, status
     return by_log, by_key
 
 
@@ -279,10 +279,6 @@ def _statuses(directory: str) -> list[tuple[str, os.stat_result]]:
     return found
 
 
-def _key(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
-
-
 def in_order(fresh: Sequence[FollowedFile], opened: Opened) -> None:
     """Put each file that was just found behind the generation before it."""
     new = set(map(id, fresh))
@@ -294,7 +290,7 @@ def in_order(fresh: Sequence[FollowedFile], opened: Opened) -> None:
                 newer.before = older
 
 
-def _age(file: FollowedFile) -> tuple[int, int, bytes]:
+def _age(file: FollowedFile) -> tuple[int, int, bytes, bool]:
     fd = file.content.fd
     try:
         path = os.readlink(f"/proc/self/fd/{fd}")  # it may have been renamed since it was found
