@@ -32,23 +32,22 @@ class LogHeaders(Sequence[Made]):
     """
 
     def __init__(self, batch: Batch, source: str) -> None:
-        assert batch.offsets is not None
-        self._offsets: list[int] = batch.offsets.tolist()
-        self._end = b" 0 1 " + source.encode()
+        first = pa.array(batch.offsets)
+        places = [one.cast(pa.string()).cast(pa.binary()) for one in (first, pc.add(first, 1))]
+        joined = pc.binary_join_element_wise(b"1", *places, b"0 1", source.encode(), b" ")
+        self._texts: list[bytes] = joined.to_pylist()
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self._texts)
 
     def __getitem__(self, row: Any) -> Any:
         if isinstance(row, slice):
             return [self[one] for one in range(*row.indices(len(self)))]
-        at = self._offsets[row]
-        return [(HEADER, b"1 %d %d%b" % (at, at + 1, self._end))]
+        return [(HEADER, self._texts[row])]
 
     def __iter__(self) -> Iterator[Made]:
-        end = self._end
-        for at in self._offsets:
-            yield [(HEADER, b"1 %d %d%b" % (at, at + 1, end))]
+        for text in self._texts:
+            yield [(HEADER, text)]
 
 
 def origin_headers(batch: Batch) -> list[Made]:
