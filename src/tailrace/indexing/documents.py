@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from confluent_kafka import Message
 
 from tailrace.bus.brokers import Brokers, places
@@ -52,15 +54,11 @@ class Documents:
             understand=self._understand,
         )
         batch = decoded.batch
-        days = document.days(batch, self._retain_ns).tolist()
-        heads = {day: self._head(day) for day in set(days)}
         ids = document.ids(batch, decoded.sources, decoded.source, decoded.first, decoded.row, epochs=epochs)
-        begins, ends = _sources(values, decoded, epochs)
-        # A Python loop over lines: what became of each is said by itself, and some may have to be sent again alone.
-        return [
-            b"".join((heads[day], name.encode(), b'"}}\n', begin, end, b"\n"))
-            for day, name, begin, end in zip(days, ids, begins, ends, strict=True)
-        ]
+        actions = document.actions(self._prefix, document.days(batch, self._retain_ns), ids)
+        sources = _sources(pa.array(values, pa.binary()), decoded, epochs)
+        # One of each: what became of a line is said by itself, and it may have to be sent again alone.
+        return pc.binary_join_element_wise(actions, *sources, b"\n", b"").to_pylist()
 
     def _epoch(self, topic: str, partition: int) -> int:
         return self._epochs.get((topic, partition)) or self._ask(topic, partition)
@@ -72,29 +70,33 @@ class Documents:
             raise Away(f"Kafka does not know partition {partition} of {topic!r}", cure="It is asked again.")
         return self._epochs[topic, partition]
 
-    def _head(self, day: int) -> bytes:
-        return b'{"create":{"_index":"%b","_id":"' % document.index_name(self._prefix, day).encode()
 
-
-def _sources(values: list[bytes | None], decoded: Decoded, epochs: np.ndarray) -> tuple[list[bytes], list[bytes]]:
+def _sources(values: pa.BinaryArray, decoded: Decoded, epochs: np.ndarray) -> tuple[pa.BinaryArray, pa.BinaryArray]:
     """Return the document of each row, as a beginning and an end.
 
-    A message of ours is the beginning of its document as it is. It has no newline outside of its texts, which would be
-    the end of a line: ``decode`` looks for what orjson does not write only in ``fields``, so here is looked again.
+    A message of ours is the beginning of its document as it is, without its brace. It has no newline outside of its
+    texts, which would be the end of a line: ``decode`` looks for what orjson does not write only in ``fields``, so here
+    is looked again.
     """
-    ends = document.search_parts(decoded.batch, epochs)
-    if decoded.own.all() and _are_lines(cast(list[bytes], values)):
-        return [value[:-1] for value in values if value], ends
-    own = decoded.own.tolist()
-    begins = [value if mine and value and _are_lines([value]) else b"" for mine, value in zip(own, values, strict=True)]
-    odd = np.array([row for row, begin in enumerate(begins) if not begin], np.int64)
-    begins = [begin[:-1] for begin in begins]
-    for row, other in zip(odd.tolist(), document.documents(decoded.batch.take(odd), epochs[odd]), strict=True):
-        begins[row], ends[row] = other, b""
-    return begins, ends
+    begins, ends = pc.binary_slice(values, 0, -1), document.search_parts(decoded.batch, epochs)
+    usable = decoded.own & _are_lines(values)
+    if usable.all():
+        return begins, ends
+    odd = np.flatnonzero(~usable)
+    others = document.documents(decoded.batch.take(odd), epochs[odd])
+    mask = pa.array(~usable)
+    nothing = pa.array([b""] * len(odd), pa.binary())
+    return pc.replace_with_mask(begins, mask, others), pc.replace_with_mask(ends, mask, nothing)
 
 
-def _are_lines(values: list[bytes]) -> bool:
-    """Tell whether each value is a line that ends with its brace; looked at together."""
-    text = b"\n".join(values)
-    return text.endswith(b"}") and text.count(b"\n") == text.count(b"}\n") == len(values) - 1
+def _are_lines(values: pa.BinaryArray) -> np.ndarray:
+    """Tell of each value whether it is a line that ends with a brace."""
+    _, bounds, data = values.buffers()
+    ends = np.frombuffer(bounds, np.int32, len(values), offset=4)
+    text = np.frombuffer(data or b"", np.uint8)
+    filled = np.diff(ends, prepend=0) > 0
+    lines = np.zeros(len(values), bool)
+    lines[filled] = text[ends[filled] - 1] == ord("}")
+    if (text == ord("\n")).any():
+        lines &= ~pc.fill_null(pc.match_substring(values, "\n"), False).to_numpy(zero_copy_only=False)
+    return lines

@@ -30,7 +30,9 @@ def written(cluster, records):
     client, prefix = cluster
     placed = batch([{"time_ns": NOW_NS, "observed_ns": NOW_NS, **one} for one in records]).placed(1, 0)
     name = document.index_name(prefix, document.days(placed, None)[0])
-    lines = [b'{"create":{"_index":"%b"}}\n%b\n' % (name.encode(), text) for text in document.documents(placed)]
+    lines = [
+        b'{"create":{"_index":"%b"}}\n%b\n' % (name.encode(), text) for text in document.documents(placed).to_pylist()
+    ]
     answer = client.bulk(b"".join(lines))
     client.refresh(name)
     return placed, answer

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow.compute as pc
 
 from tailrace.cursor import Checkpoint, Cursor, Position
 from tailrace.errors import TailraceError
@@ -125,15 +126,15 @@ class ElasticStore:
         if not self._installed:
             mapping.install(self._client, self.prefix, shards=self._shards, replicas=self._replicas)
             self._installed = True
-        days = document.days(batch, self._retain_ns).tolist()
-        indices = {day: document.index_name(self.prefix, day).encode() for day in set(days)}
         nowhere = np.full(len(batch), -1)
         ids = document.ids(batch, (), nowhere, nowhere, nowhere)
+        actions = document.actions(self.prefix, document.days(batch, self._retain_ns), ids)
+        lines = pc.binary_join_element_wise(actions, document.documents(batch), b"\n", b"")
         body: list[bytes] = []
         size = 0
-        for day, name, text in zip(days, ids, document.documents(batch), strict=True):
-            body.append(b'{"create":{"_index":"%b","_id":"%b"}}\n%b\n' % (indices[day], name.encode(), text))
-            size += len(body[-1])
+        for line in lines.to_pylist():
+            body.append(line)
+            size += len(line)
             if size >= ELASTIC_BULK_BYTES:
                 self._write(b"".join(body))
                 body, size = [], 0
