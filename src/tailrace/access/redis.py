@@ -208,14 +208,13 @@ class Books:
         try:
             async with asyncio.timeout(REDIS_ANSWER_S_MAX):
                 answers = await self._run(calls)
-        except self._failed as error:
-            await self.close()
-            raise NoAnswer(str(error) or "it takes too long to answer") from error
-        except RuntimeError as error:
-            if _CLOSED not in str(error):
+        except (*self._failed, RuntimeError) as error:
+            closed = _CLOSED in str(error)
+            if isinstance(error, RuntimeError) and not closed:
                 raise
             await self.close()
-            raise NoAnswer("the connection was closed") from error
+            said = "the connection was closed" if closed else str(error) or "it takes too long to answer"
+            raise NoAnswer(said) from error
         settled = [
             Settled(int(elsewhere), [_lease(text) for text in leases]) for elsewhere, *leases in answers[: len(pages)]
         ]

@@ -201,12 +201,13 @@ class Gateway:
         attempts = max(2, len(self._etcd.endpoints))
         while attempts and not self._stopped:
             url = self._etcd.endpoints[self._current % len(self._etcd.endpoints)].rstrip("/")
+            again = True
             try:
                 answer = self._post(f"{url}/v3/{path}", body, login=path != _LOGIN)
                 if answer.status == 200:
                     return answer
                 why, code = _refusal(_whole(answer))
-                attempts -= len(self._etcd.endpoints) == 1
+                again = len(self._etcd.endpoints) > 1
             except (_urllib3().exceptions.HTTPError, OSError) as error:
                 why, code = _said(error), _UNAVAILABLE
             if _TOKEN_GONE.search(why) and self._etcd.user and not renewed:
@@ -215,7 +216,7 @@ class Gateway:
             if code != _UNAVAILABLE:
                 raise Declined(f"etcd declines: {why}", cure=_DECLINED_CURE)
             failed[url] = why
-            attempts -= 1
+            attempts = attempts - 1 if again else 0
             self._current += 1
         why = "; ".join(f"{url}: {reason}" for url, reason in failed.items()) or "we are stopping"
         raise Away(f"etcd does not answer ({why})", cure=_CURE)
