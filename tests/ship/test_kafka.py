@@ -1,6 +1,7 @@
 """A log arrives on topics of a real Kafka: whole, in order, and once, whatever was sent again."""
 
 import shutil
+import threading
 from contextlib import contextmanager
 
 import orjson
@@ -26,6 +27,7 @@ def spool(directory):
         yield bus, shipping
     finally:
         shipping.stop(0)
+        until(lambda: not any(one.name.startswith("ship ") for one in threading.enumerate()))  # it keeps its position
         bus.close()
 
 
