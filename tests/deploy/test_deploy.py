@@ -103,6 +103,13 @@ def test_every_volume_that_is_named_is_there():
             assert (DEPLOY / "compose" / path).exists(), path
 
 
+def test_the_agent_may_write_to_its_volume_though_it_is_not_the_user_of_the_image():
+    agent = compose()["services"]["agent"]
+    assert agent["user"] == "0:0"
+    assert agent["cap_add"] == ["DAC_READ_SEARCH"]  # root that writes only to what is its own
+    assert "agent:/var/lib/tailrace:nocopy" in agent["volumes"]
+
+
 # -- the image -------------------------------------------------------------------------------------------------------
 
 
