@@ -110,8 +110,9 @@ class Indexing:
     def stop(self) -> None:
         """Have what is on its way written, commit, and leave the group."""
         self._upkeep.stop()
-        self._member.stop()
-        self._writing.end(0)
+        if self._upkeep.ready:  # otherwise nothing has begun
+            self._member.stop()
+            self._writing.end(0)
         self._client.close()
 
     def problems(self) -> list[str]:

@@ -5,6 +5,7 @@
 
 import os
 import random
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,3 +83,11 @@ def test_an_indexer_without_a_kafka_or_a_cluster_says_what_to_name():
     assert (lost.returncode, lost.stdout) == (2, b"")
     assert b"--kafka" in lost.stderr
     assert b"--elastic" in tailrace("index", "--kafka", "127.0.0.1:9").stderr
+
+
+def test_an_indexer_that_has_reached_nobody_ends_in_order(tmp_path):
+    nowhere = SimpleNamespace(bootstrap="127.0.0.1:9")
+    lost = Indexer(tmp_path / "index.log", nowhere, "logs", "http://127.0.0.1:9", "logs")
+    until(lambda: any("does not answer" in problem for problem in lost.status()["problems"]))
+    assert lost.stop() == 0
+    assert "Traceback" not in lost.said()
