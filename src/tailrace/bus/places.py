@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Annotated, Any
 
 import msgspec
@@ -46,8 +47,7 @@ class LogHeaders(Sequence[Made]):
         return [(HEADER, self._texts[row])]
 
     def __iter__(self) -> Iterator[Made]:
-        for text in self._texts:
-            yield [(HEADER, text)]
+        return map(list, zip(zip(repeat(HEADER), self._texts)))
 
 
 def origin_headers(batch: Batch) -> list[Made]:
