@@ -50,6 +50,8 @@ class Collector:
         self._rest = Rest()
         self._wished: Sequence[Entry] | None = None
         self._stopping = threading.Event()
+        self.looked = threading.Event()
+        """Set once the files were looked for."""
         self._flight = Flight(bus, self._source, self.report, self._stopping)
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
 
@@ -87,6 +89,7 @@ class Collector:
                     self._source.set(wished)
                 before = time.thread_time()
                 self._step()
+                self.looked.set()
                 if not self._source.behind:
                     self._stopping.wait(self._rest.after(time.thread_time() - before, time.monotonic()))
                     self._source.wait(RETRY_S if self._flight else _IDLE_S)

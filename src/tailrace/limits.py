@@ -61,6 +61,8 @@ POLL_TOLD_S_MAX = 60.0
 SCAN_S = 1.0
 SCAN_NOTIFIED_S = 10.0
 """Globs are matched again so often; the second when the kernel also tells about changes in their directories."""
+FIRST_LOOK_S_MAX = 1.0
+"""A server that starts waits so long for the first look, to say how many files it follows."""
 LISTING_YOUNG_S = 2
 """A directory that changed so recently is listed again: clocks of file systems are coarse."""
 SKIPPED_MAX = 1_000
@@ -333,7 +335,7 @@ INDEX_RETRY_S = 5.0
 """Between tries when the disk is full or read-only; the bus keeps what waits."""
 
 # -- indexing into a cluster -----------------------------------------------------------------------------------
-BULK_LINES_MAX = 5_000
+BULK_LINES_MAX = 2_500
 BULK_BYTES_MAX = 4 * MIB
 """What one bulk request carries, whichever comes first; clusters do not get faster with more."""
 BULK_BYTES_MIN = 16 * KIB

@@ -42,7 +42,7 @@ from tailrace.config import Config, Settings
 from tailrace.directory import held, shared
 from tailrace.errors import ConfigError
 from tailrace.following import raise_files_max
-from tailrace.limits import STOP_SECONDS_MAX
+from tailrace.limits import FIRST_LOOK_S_MAX, STOP_SECONDS_MAX
 from tailrace.listener import listening, url
 from tailrace.machine import Machine
 from tailrace.memory import few_arenas
@@ -147,6 +147,8 @@ async def _serve(
         loop.add_signal_handler(number, told)
     if process.following and process.following.configuration.path:
         loop.add_signal_handler(signal.SIGHUP, process.following.reload)
+    if process.following:
+        await asyncio.to_thread(process.following.collector.looked.wait, FIRST_LOOK_S_MAX)
     for line in process.announcement():
         say(line)
     say(f"{process.summary()} · {url(listener)}")

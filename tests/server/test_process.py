@@ -60,6 +60,15 @@ def test_insecure_is_said_out_loud(start):
     assert "INSECURE" in start("--insecure").said[0]
 
 
+def test_a_file_that_was_read_before_is_counted_when_it_is_followed_again(start, tmp_path):
+    log = tmp_path / "app.log"
+    log.write_text("first\n")
+    server = start(log, command="up")
+    until(lambda: server.messages() == ["first"])
+    server.stop()
+    assert "following 1 file " in start(log, command="up").said[-1]
+
+
 def test_up_follows_what_is_named(start, tmp_path):
     log = tmp_path / "app.log"
     log.write_text("first\nsecond\n")
