@@ -491,6 +491,25 @@ def test_a_copy_that_is_found_together_with_its_original_is_left_alone(tmp_path,
     reader.crash()
 
 
+def test_a_copy_of_what_was_written_since_its_original_was_emptied_is_left_alone(tmp_path, log):
+    """The copy is found first: nobody has seen that the log was emptied and written anew, and goes on being written."""
+    pad = b"x" * 100
+    reader = Reader(Entry(str(tmp_path / "app.log*")))
+    write(log, lines(0, 10, pad))
+    reader.until(10)
+    log.write_bytes(lines(10, 40, pad))
+    shutil.copy2(log, beside(log, ".1"))
+    write(log, lines(40, 45, pad))
+    later = beside(log, ".1").stat().st_mtime_ns + 10**9
+    os.utime(log, ns=(later, later))
+    reader.source._scan_at = 0.0
+    reader.source.look()
+    assert reader.until(45) == wanted(45, pad)
+    log.write_bytes(lines(45, 50, pad))
+    assert reader.until(50) == wanted(50, pad)
+    reader.crash()
+
+
 def test_a_copy_whose_original_is_emptied_before_it_was_read_is_read(tmp_path, log):
     write(log, lines(0, 10))
     shutil.copyfile(log, beside(log, ".1"))

@@ -257,7 +257,7 @@ class FileSource:
             self._fault(file, file.content.damage)
         except Rewritten:
             self._end(file.known())
-            file.begin_again(time.time_ns())
+            file.begin_again()
             file.more = True
             self._scan_at = 0.0
         except OSError as error:

@@ -247,10 +247,15 @@ class FollowedFile:
         """Return what a later life needs to go on here."""
         return Known(self.name, self.offset, self._note())
 
-    def begin_again(self, born_ns: int) -> None:
-        """Take the content for a new generation, from its first byte."""
+    def begin_again(self) -> None:
+        """Take the content for a new generation, from its first byte.
+
+        It is born when the old content was last seen to change, not when that was missed: it may have been written, and
+        copied, before.
+        """
         self.content.begin_again()
-        self.name = _name(self.key, born_ns)
+        born_ns = int(self.name.rpartition("-")[2], 16)
+        self.name = _name(self.key, max(self._mtime_ns, born_ns + 1))
         self.offset = self.acked = self._searched = 0
         self.waiting = Waiting()
         self._mark = b""
@@ -277,12 +282,16 @@ class FollowedFile:
         self.changed = now_s
         self.size = size
         self.waiting.saw(self.size, self.acked, now_s)
-        self._mtime_ns = mtime_ns
+        intact_ns, self._mtime_ns = self._mtime_ns, mtime_ns
         self._reserved = False
         if self._searched > self.size:
             self._searched = self.offset
         self._know_encoding()
-        block = self._block(READ_BYTES) if self._searched == self.offset else self._long_line()
+        try:
+            block = self._block(READ_BYTES) if self._searched == self.offset else self._long_line()
+        except Rewritten:
+            self._mtime_ns = intact_ns
+            raise
         ended = self.held and self._held is not None and now_s - self._held[1] > EVENT_S_MAX
         return None if block is None else self._take(block, observed_ns, ended=ended)
 

@@ -10,8 +10,8 @@ Rules (``file.py`` says when they are asked for).
   short    What was written between the copying and the emptying may have been read, and the copy ends before it. By its
            first bytes, and because it was changed after the generation was first seen, it is its copy all the same;
            there is nothing to read in it.
-  early    What begins like an original of which nothing was read yet, and was changed after it, is either its copy or
-           a generation that began alike: the first read of the original tells.
+  early    What begins like an original of which nothing was read yet (since it was emptied), and was changed after it,
+           or made after it was opened, is either its copy or a generation that began alike: its next read tells.
   missed   A new file in a family that is known, and a known generation that is no longer at its place, tell of a
            rotation that nobody saw: then one looks beside.
   beside   In the directory of a log, outside of the globs: what is known by inode and has grown; what may be the copy
@@ -143,10 +143,13 @@ def _size_if_intact(file: FollowedFile, known: Known) -> int | None:
 
 
 def _is_early(content: Content, file: FollowedFile) -> bool:
-    """Tell whether a file may be the copy of another one that was not read yet."""
-    if file.offset or os.fstat(content.fd).st_mtime_ns < os.fstat(file.content.fd).st_mtime_ns:
+    """Tell whether a file may be the copy of another one that was not read yet, or not since it was emptied."""
+    if file.offset and _size_if_intact(file, file.known()) is not None:
         return False
-    return _is_beginning(content, file)
+    status = os.fstat(content.fd)
+    # A copy may have been given the old times; that it was made after the original was opened, its own time tells.
+    late = status.st_mtime_ns >= os.fstat(file.content.fd).st_mtime_ns or status.st_ctime_ns > file.opened
+    return late and _is_beginning(content, file)
 
 
 def _is_beginning(content: Content, file: FollowedFile) -> bool:

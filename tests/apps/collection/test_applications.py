@@ -113,6 +113,8 @@ def rotated(agent, wide: Path, private: Path, how: str) -> list[str]:
     (private / "conf").write_text(f"{wide}/app.log {{\nrotate 1000\n{owner}{OPTIONS[how]}}}\n")
     (private / "conf").chmod(0o644)
     wide.chmod(0o755)
+    (wide / "app.log").write_text("the first line\n")
+    agent.comes_to(wide / "app.log", 1)  # of a log that nobody has seen, nobody knows which copies are its own
     application = write(wide / "app.log", "watched")
     rotations = 0
     while application.poll() is None:
