@@ -256,8 +256,8 @@ class FileSource:
             lines = file.read(now, time.time_ns(), alone=self._names_are_known(file))
             self._fault(file, file.content.damage)
         except Rewritten:
-            self._end(file.known())
-            file.begin_again()
+            self._end(known := file.known())
+            file.begin_again(known.born)
             file.more = True
             self._scan_at = 0.0
         except OSError as error:

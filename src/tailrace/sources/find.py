@@ -338,10 +338,7 @@ def open_found(one: Found) -> int | None:
 
     Raises OSError when it may not be opened.
     """
-    for _ in range(LOOKS_MAX):
-        path = _path_now(one)
-        if path is None:
-            break
+    for path in _paths(one):
         with suppress(FileNotFoundError):
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             if key_of(os.fstat(fd)) == one.key:
@@ -352,18 +349,22 @@ def open_found(one: Found) -> int | None:
 
 def age_of(one: Found) -> tuple[int, int, bytes, bool]:
     """Return what files that were found are sorted by, oldest first: as they are called by now."""
-    path, changed_ns = _path_now(one) or one.path, 0
-    with suppress(OSError):
-        changed_ns = os.stat(path).st_mtime_ns
-    return older_first(path, changed_ns)
+    for path in _paths(one):
+        with suppress(OSError):
+            status = os.stat(path)
+            if key_of(status) == one.key:
+                return older_first(path, status.st_mtime_ns)
+    return older_first(one.path, 0)
 
 
-def _path_now(one: Found) -> str | None:
-    """Return the name that a file has by now; None when it is not in its directory any more."""
-    with suppress(OSError):
-        if key_of(os.stat(one.path)) == one.key:
-            return one.path
-    return _path_of(os.path.dirname(os.path.realpath(one.path)), one.key[1])
+def _paths(one: Found) -> Iterator[str]:
+    """Yield the name under which a file was found, then those that rotation has given it by the time one asks."""
+    yield one.path
+    for _ in range(LOOKS_MAX):
+        path = _path_of(os.path.dirname(os.path.realpath(one.path)), one.key[1])
+        if path is None:
+            return
+        yield path
 
 
 def key_of(status: os.stat_result) -> tuple[int, int]:

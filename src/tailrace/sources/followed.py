@@ -247,15 +247,14 @@ class FollowedFile:
         """Return what a later life needs to go on here."""
         return Known(self.name, self.offset, self._note())
 
-    def begin_again(self) -> None:
-        """Take the content for a new generation, from its first byte.
+    def begin_again(self, before_ns: int) -> None:
+        """Take the content for a new generation, from its first byte; the one before was born at ``before_ns``.
 
         It is born when the old content was last seen to change, not when that was missed: it may have been written, and
         copied, before.
         """
         self.content.begin_again()
-        born_ns = int(self.name.rpartition("-")[2], 16)
-        self.name = _name(self.key, max(self._mtime_ns, born_ns + 1))
+        self.name = _name(self.key, max(self._mtime_ns, before_ns + 1))
         self.offset = self.acked = self._searched = 0
         self.waiting = Waiting()
         self._mark = b""

@@ -144,12 +144,12 @@ def _size_if_intact(file: FollowedFile, known: Known) -> int | None:
 
 def _is_early(content: Content, file: FollowedFile) -> bool:
     """Tell whether a file may be the copy of another one that was not read yet, or not since it was emptied."""
-    if file.offset and _size_if_intact(file, file.known()) is not None:
-        return False
     status = os.fstat(content.fd)
     # A copy may have been given the old times; that it was made after the original was opened, its own time tells.
     late = status.st_mtime_ns >= os.fstat(file.content.fd).st_mtime_ns or status.st_ctime_ns > file.opened
-    return late and _is_beginning(content, file)
+    if not late or not _is_beginning(content, file):
+        return False
+    return not file.offset or _size_if_intact(file, file.known()) is None
 
 
 def _is_beginning(content: Content, file: FollowedFile) -> bool:
