@@ -74,7 +74,7 @@ def shipped(kind: str, directory: Path) -> Iterator[tuple[str, Process, float]]:
     finally:
         running.terminate()
         running.wait(60)
-        file.unlink()
+        file.unlink(missing_ok=True)
         admin = AdminClient({"bootstrap.servers": os.environ["BENCH_KAFKA"]})
         admin.delete_topics([topic])[topic].result(60)
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, AnyStr
 
 import msgspec
 import numpy as np
@@ -37,7 +37,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Meta
 
-from tailrace.bus.places import Headers, LogHeaders, Made, Places, origin_headers
+from tailrace.bus.places import Headers, LogHeaders, Made, Places, as_text, origin_headers
 from tailrace.limits import BLOCK_STREAM_BYTES_MAX, JSON_DEPTH_MAX, LABELS_MAX, SECOND_NS
 from tailrace.record import LEVEL_NAMES, Batch, Stream
 
@@ -126,26 +126,23 @@ def _values(batch: Batch) -> list[bytes]:
         pa.array(speakers).take(pa.array(codes * len(levels) + batch.numpy("level"))),
         _stamps(batch.numpy("observed")),
         b'Z"',
-        *_where_there(b',"log.offset":', _binary(batch.array("position"))),
-        *_where_there(b',"trace.id":"', _escaped(batch.array("trace_id")), b'"'),
+        optional(b',"log.offset":', as_text(batch.array("position")), b""),
+        optional(b',"trace.id":"', _escaped(batch.array("trace_id")), b'"'),
         pa.array(labels).take(pa.array(codes)),
         _escaped(batch.array("message")),
         b'"',
-        *_where_there(b',"fields":', _binary(batch.array("fields"))),
+        optional(b',"fields":', as_text(batch.array("fields")), b""),
         b"}",
     ]
-    return pc.binary_join_element_wise(*pieces, b"", null_handling="replace", null_replacement=b"").to_pylist()
+    return pc.binary_join_element_wise(*pieces, b"").to_pylist()
 
 
-def _where_there(before: bytes, column: pa.BinaryArray, after: bytes = b"") -> list[pa.BinaryArray]:
-    """Return a column with what stands around each value that is not null; no column when there is none."""
+def optional(before: AnyStr, column: pa.Array, after: AnyStr) -> Any:
+    """Return a column with something around each value, and nothing where there is none; one text if there is none."""
+    nothing = before[:0]
     if column.null_count == len(column):
-        return []
-    return [pc.binary_join_element_wise(before, column, after, b"")]
-
-
-def _binary(column: pa.Array) -> pa.BinaryArray:
-    return column.cast(pa.string()).cast(pa.binary())
+        return nothing
+    return pc.fill_null(pc.binary_join_element_wise(before, column, after, nothing), nothing)
 
 
 def _escaped(texts: pa.StringArray) -> pa.BinaryArray:

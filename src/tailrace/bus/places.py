@@ -34,7 +34,7 @@ class LogHeaders(Sequence[Made]):
 
     def __init__(self, batch: Batch, source: str) -> None:
         first = pa.array(batch.offsets)
-        places = [one.cast(pa.string()).cast(pa.binary()) for one in (first, pc.add(first, 1))]
+        places = [as_text(first), as_text(pc.add(first, 1))]
         joined = pc.binary_join_element_wise(b"1", *places, b"0 1", source.encode(), b" ")
         self._texts: list[bytes] = joined.to_pylist()
 
@@ -48,6 +48,11 @@ class LogHeaders(Sequence[Made]):
 
     def __iter__(self) -> Iterator[Made]:
         return map(list, zip(zip(repeat(HEADER), self._texts)))
+
+
+def as_text(column: pa.Array) -> pa.BinaryArray:
+    """Return numbers or texts as they are written."""
+    return column.cast(pa.string()).cast(pa.binary())
 
 
 def origin_headers(batch: Batch) -> list[Made]:

@@ -25,7 +25,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tailrace.bus.message import LABEL_NAMES
+from tailrace.bus.message import LABEL_NAMES, optional
 from tailrace.limits import DAY_NS, ELASTIC_FUTURE_NS
 from tailrace.query.tokens import text_bytes
 from tailrace.record import LEVEL_NAMES, Batch, Level, Stream
@@ -47,9 +47,9 @@ def documents(batch: Batch, epochs: np.ndarray | None = None) -> pa.BinaryArray:
         heads.take(batch.array("stream").indices),
         ',"message":',
         _json(batch.array("message")),
-        _optional(',"log.offset":', batch.array("position").cast(pa.string())),
-        _optional(',"trace.id":', _json(batch.array("trace_id"))),
-        _optional(',"fields":', batch.array("fields")),
+        optional(',"log.offset":', batch.array("position").cast(pa.string()), ""),
+        optional(',"trace.id":', _json(batch.array("trace_id")), ""),
+        optional(',"fields":', batch.array("fields"), ""),
         *_search_pieces(batch, epochs),
     ]
     return pc.binary_join_element_wise(*pieces, "").cast(pa.binary())
@@ -99,12 +99,6 @@ def _stamps(before: str, times: pa.Array) -> pa.StringArray:
     """Return nanoseconds as RFC 3339 in UTC, all nine digits, behind a text."""
     texts = times.cast(pa.timestamp("ns")).cast(pa.string())
     return pc.binary_join_element_wise(before, pc.binary_replace_slice(texts, 10, 11, "T"), "Z", "")
-
-
-def _optional(key: str, values: pa.StringArray) -> Any:
-    if values.null_count == len(values):
-        return ""
-    return pc.fill_null(pc.binary_join_element_wise(key, values, ""), "")
 
 
 def _json(texts: pa.StringArray) -> pa.StringArray:
