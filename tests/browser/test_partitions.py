@@ -16,7 +16,7 @@ WIDE = 100_000
 
 @pytest.fixture
 def writer(kafka):
-    return Writer(kafka.bootstrap, kafka.topic(PARTITIONS), PARTITIONS)
+    return Writer(kafka, kafka.topic(PARTITIONS), PARTITIONS)
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.topics.topics import put, serving
+from tests.topics.topics import serving
 
 
 @pytest.fixture(scope="module")
 def topic(kafka):
     made = kafka.topic(2)
-    put(kafka, made, *(f'{{"id":{n},"cart":{{"total":{n * 10}}}}}' for n in range(149)), key=b"shop")
-    put(kafka, made, b"\xff\xfe\x00\x01", partition=1, headers={"trace": b"4bf9"})
+    kafka.put(made, *(f'{{"id":{n},"cart":{{"total":{n * 10}}}}}' for n in range(149)), key=b"shop")
+    kafka.put(made, b"\xff\xfe\x00\x01", partition=1, headers={"trace": b"4bf9"})
     return made
 
 
@@ -34,10 +34,10 @@ def test_a_topic_is_found_by_its_alias_and_read_on_into_live(brokered, kafka, to
     expect(page.locator("tbody tr")).to_have_text([re.compile(rf"{topic}\s*basket-{topic}\s*150\s*2")])
     page.keyboard.press("Enter")
     expect(page.locator("footer")).to_contain_text("101 matched")
-    put(kafka, topic, "late", partition=1, key=b"late")
+    kafka.put(topic, "late", partition=1, key=b"late")
     expect(messages(page).last).to_have_text("late")
     page.get_by_role("button", name="Cancel").click()
-    put(kafka, topic, "later", partition=1, key=b"late")
+    kafka.put(topic, "later", partition=1, key=b"late")
     page.get_by_role("button", name="Read on").click()
     expect(messages(page).last).to_have_text("later")
     page.get_by_role("combobox", name="Query").fill("key:late")

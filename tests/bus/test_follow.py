@@ -3,7 +3,6 @@
 import time
 
 import pytest
-from confluent_kafka import Producer
 
 from tailrace.bus import follow
 from tailrace.bus.kafka import KafkaLog
@@ -26,11 +25,9 @@ def followed(kafka, monkeypatch):
     until(lambda: log.next.cursors, 30)
     (start,) = log.newest().cursors
     log.on_commit(lambda: None)
-    producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
 
     def send(text):
-        producer.produce(topic, text)
-        assert producer.flush(30) == 0
+        kafka.put(topic, text)
         (end,) = log.newest().cursors
         until(lambda: log._following.kept(Cursor(end.epoch, end.offset - 1), ALL), 30)
 

@@ -15,7 +15,7 @@ from tailrace.limits import KAFKA_CLOCK_S, SECOND_NS
 from tailrace.pipeline.foreign import understand
 from tests.apps.programs import until
 from tests.batches import batch_of, messages_of
-from tests.bus.topics import all_of, brokers_of
+from tests.bus.topics import all_of, brokers_of, put
 
 ALL = 1 << 30
 
@@ -37,11 +37,9 @@ def opened(kafka):
 
 def send(kafka, topic, *messages, partition=0, first=0, source="agent:7", observed=7):
     """Send records as an agent would."""
-    producer = Producer({"bootstrap.servers": kafka.bootstrap, "enable.idempotence": True, "log_level": 0})
-    encoded = encode(batch_of(messages, observed=observed).placed(7, first), source=source)
-    for value, headers, time_ms in zip(encoded.values, encoded.headers, encoded.times_ms, strict=True):
-        producer.produce(topic, value, partition=partition, headers=headers, timestamp=time_ms)
-    assert producer.flush(30) == 0
+    put(
+        kafka, topic, encode(batch_of(messages, observed=observed).placed(7, first), source=source), partition=partition
+    )
 
 
 def test_all_partitions_of_all_topics_are_one_log(kafka, opened):

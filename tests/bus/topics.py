@@ -12,6 +12,13 @@ def brokers_of(kafka):
     return Brokers(tuple(kafka.bootstrap.split(",")))
 
 
+def put(kafka, topic, encoded, *, partition=0):
+    """Write what an agent or a server has made of its records."""
+    columns = zip(encoded.values, encoded.headers, encoded.times_ms, strict=True)
+    rows = [{"value": value, "headers": headers, "timestamp": time_ms} for value, headers, time_ms in columns]
+    kafka.put(topic, *rows, partition=partition)
+
+
 def messages_on(kafka, topic):
     """Return all messages of a topic, partition by partition, with a client that knows nothing of Tailrace."""
     consumer = Consumer(

@@ -3,11 +3,12 @@
 import threading
 import time
 
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer
+from confluent_kafka import ConsumerGroupTopicPartitions
 
 from tailrace.bus.message import encode
 from tailrace.record import Batch, Stream
 from tests.apps.programs import until
+from tests.bus.topics import put
 
 EPOCH = 0x7F3A
 
@@ -18,7 +19,6 @@ class Sender:
     def __init__(self, kafka, topic):
         self.kafka = kafka
         self.topic = topic
-        self._producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 5})
         self.sent = 0
 
     def send(self, count, *, first=None, partition=0, message="n={}", age_s=0, level=3):
@@ -37,17 +37,8 @@ class Sender:
             position=[10 * n for n in numbers],
             fields=[f'{{"number":{n}}}' for n in numbers],
         ).placed(EPOCH, first)
-        made = encode(batch, source=f"agent:{EPOCH:x}")
-        for value, headers, stamp in zip(made.values, made.headers, made.times_ms, strict=True):
-            self.put(value, headers=headers, partition=partition, timestamp=stamp, wait=False)
+        put(self.kafka, self.topic, encode(batch, source=f"agent:{EPOCH:x}"), partition=partition)
         self.sent += 0 if again else count
-        assert self._producer.flush(60) == 0
-
-    def put(self, value, *, wait=True, **more):
-        """Send one message as it is."""
-        self._producer.produce(self.topic, value, **more)
-        if wait:
-            assert self._producer.flush(60) == 0
 
 
 class Sending:

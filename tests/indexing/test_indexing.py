@@ -117,17 +117,12 @@ def test_an_index_that_takes_no_writes_is_waited_for_and_said(search_server, sen
     sender.send(5)
     wait_for(search_server, prefix, 5)
     block = {"index.blocks.read_only_allow_delete": True}  # what a cluster does when a disk is nearly full
-
-    def refused():
-        """Block the index and send a line: a cluster with room on its disk lifts that, twice a minute."""
-        search_server.call("PUT", f"/{prefix}-*/_settings", block)
-        sender.send(1)
-        return any("cluster_block_exception" in problem for problem in running.problems())
-
-    until(refused)
-    assert count(search_server, prefix) < sender.sent
+    search_server.call("PUT", f"/{prefix}-*/_settings", block)
+    sender.send(5)
+    until(lambda: any("cluster_block_exception" in problem for problem in running.problems()), 60)
+    assert count(search_server, prefix) == 5
     search_server.call("PUT", f"/{prefix}-*/_settings", dict.fromkeys(block))
-    wait_for(search_server, prefix, sender.sent)
+    wait_for(search_server, prefix, 10)
     until(lambda: running.problems() == [], 60)
     assert running.status().dead == 0
 
@@ -149,10 +144,10 @@ def test_a_cluster_that_was_never_there_is_waited_for_before_anything_is_read(
 
 @ONE
 def test_what_other_programs_write_on_the_topic_is_indexed_too(search_server, topic, sender, prefix, index):
-    sender.put(b"a line of text")
-    sender.put(b'{"level":"error","msg":"an object","user":7}')
-    sender.put(None)
-    sender.put(b"\xff\x00")
+    sender.kafka.put(sender.topic, b"a line of text")
+    sender.kafka.put(sender.topic, b'{"level":"error","msg":"an object","user":7}')
+    sender.kafka.put(sender.topic, None)
+    sender.kafka.put(sender.topic, b"\xff\x00")
     index()
     wait_for(search_server, prefix, 4)
     found = messages(search_server, prefix)

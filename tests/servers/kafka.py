@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.apps.programs import until
@@ -72,12 +72,36 @@ class Kafka:
     def admin(self):
         return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
+    @functools.cached_property
+    def _producer(self):
+        return Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5, "log_level": 0})
+
     def topic(self, partitions=1, replication=1, *, name=None, config=None):
         """Make a topic that nobody else has, and return its name."""
         name = name or f"t-{secrets.token_hex(6)}"
         self.admin.create_topics([NewTopic(name, partitions, replication, config=config or {})])[name].result(60)
         until(lambda: self._led(name) == partitions, 60)
         return name
+
+    def put(self, topic, *messages, partition=0, **more):
+        """Write messages (values, or what ``produce`` is given of each), and return when the brokers have them all.
+
+        A partition that was just made may be unknown to the broker that is asked for it: the client refuses at once
+        then, and it is tried again.
+        """
+        waiting = [message if isinstance(message, dict) else {"value": message} for message in messages]
+
+        def written():
+            failed = []
+            for message in waiting:
+                told = functools.partial(lambda one, error, _: failed.append((one, error)) if error else None, message)
+                self._producer.produce(topic, partition=partition, on_delivery=told, **message, **more)
+            assert self._producer.flush(60) == 0
+            assert not {error.code() for _, error in failed} - {KafkaError._UNKNOWN_PARTITION}, failed[0]
+            waiting[:] = [message for message, _ in failed]
+            return not waiting
+
+        until(written, 60)
 
     def _led(self, name):
         """Return how many partitions of a topic have a leader."""

@@ -13,6 +13,7 @@ SETTINGS = {
     "network.host": "127.0.0.1",
     "cluster.max_shards_per_node": 10_000,  # every test has indices of its own, one for each day
     "cluster.routing.allocation.disk.threshold_enabled": "false",  # a disk that is nearly full is no reason to stop
+    "cluster.info.update.interval": "1d",  # whenever it is looked at, the block of a full one is lifted
 }
 HEAP = ("-Xms256m", "-Xmx700m")
 

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from tests.apps.programs import tailrace
-from tests.topics.topics import put, serving
+from tests.topics.topics import serving
 
 
 @pytest.fixture(scope="module")
 def topic(kafka):
     made = kafka.topic(2)
     for partition in range(2):
-        put(kafka, made, *(f'{{"id":{10 * partition + n}}}' for n in range(5)), partition=partition, key=b"k")
+        kafka.put(made, *(f'{{"id":{10 * partition + n}}}' for n in range(5)), partition=partition, key=b"k")
     return made
 
 

@@ -6,7 +6,7 @@ from tailrace.bus.brokers import Brokers
 from tailrace.cursor import Checkpoint, Cursor
 from tailrace.errors import Away, BadInput
 from tailrace.topics.window import Catalog, Window
-from tests.topics.topics import catalog, put, window
+from tests.topics.topics import catalog, window
 
 MS = 1_000_000
 
@@ -16,7 +16,7 @@ def topic(kafka):
     """Ten messages, a second apart, in the first of two partitions."""
     made = kafka.topic(2)
     for number in range(10):
-        put(kafka, made, str(number), timestamp=1_700_000_000_000 + 1000 * number)
+        kafka.put(made, str(number), timestamp=1_700_000_000_000 + 1000 * number)
     return made
 
 

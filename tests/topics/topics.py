@@ -4,8 +4,6 @@ import asyncio
 import json
 import time
 
-from confluent_kafka import Producer
-
 from tailrace.bus.brokers import Brokers
 from tailrace.query import parse
 from tailrace.tail import sse
@@ -24,14 +22,6 @@ def serving(kafka, topic, alias, places):
     """A server of this topic, which it also knows by another name; ``places`` is ``tmp_path_factory``."""
     known = {"TOPICS": topic, "ALIASES": f"{alias}={topic}", "BROKERS": kafka.bootstrap}
     return served(places, **{f"TAILRACE_KAFKA__{name}": value for name, value in known.items()})
-
-
-def put(kafka, topic, *values, partition=0, **more):
-    """Write messages, and return when brokers have them."""
-    producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
-    for value in values:
-        producer.produce(topic, value.encode() if isinstance(value, str) else value, partition=partition, **more)
-    assert producer.flush(SECONDS) == 0
 
 
 def window(topic, **more):

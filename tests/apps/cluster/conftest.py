@@ -15,7 +15,7 @@ PARTITIONS = 3
 
 @pytest.fixture
 def writer(kafka) -> Writer:
-    return Writer(kafka.bootstrap, kafka.topic(PARTITIONS), PARTITIONS)
+    return Writer(kafka, kafka.topic(PARTITIONS), PARTITIONS)
 
 
 @pytest.fixture

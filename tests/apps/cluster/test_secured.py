@@ -1,7 +1,6 @@
 """An indexer and a server over brokers that ask for a certificate to be verified, and for a password."""
 
 import pytest
-from confluent_kafka import Producer
 
 from tests.apps.cluster.indexers import Indexer
 from tests.apps.programs import until
@@ -17,10 +16,9 @@ def test_with_tls_and_scram_an_indexer_indexes_and_a_server_searches_tails_and_t
     start_kafka, tmp_path, start, search_server, prefix
 ):
     own, given = scrambled(start_kafka, tmp_path)
-    topic = Kafka(own.direct).topic(2)
-    producer = Producer({"bootstrap.servers": own.direct, "log_level": 0})
-    producer.produce(topic, b"indexed", partition=0)
-    producer.flush(60)
+    direct = Kafka(own.direct)
+    topic = direct.topic(2)
+    direct.put(topic, b"indexed")
     indexer = Indexer(tmp_path / "index.log", own, topic, search_server.url, prefix, **given)
     try:
         until(lambda: indexer.status()["written"] == 1)

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
 from tailrace.cursor import Checkpoint
@@ -104,14 +103,11 @@ def test_a_partition_that_is_added_is_read_from_its_beginning_here_and_at_a_serv
     first, second = serve(), serve()
     with tailing(first) as tail:
         kafka.admin.create_partitions([NewPartitions(writer.topic, PARTITIONS + 1)])[writer.topic].result(30)
-        producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
-        producer.produce(writer.topic, b"in the new one", partition=PARTITIONS)
-        producer.flush(30)
+        kafka.put(writer.topic, b"in the new one", partition=PARTITIONS)
         assert tail.until_count(1).messages == ["in the new one"]
         seen = tail.last_id
     with tailing(second, after=seen) as tail:
-        producer.produce(writer.topic, b"and another", partition=PARTITIONS)
-        producer.flush(30)
+        kafka.put(writer.topic, b"and another", partition=PARTITIONS)
         assert tail.until_count(1).messages == ["and another"]
         assert tail.gaps == []
 
@@ -125,9 +121,7 @@ def test_who_watches_a_pattern_sees_a_topic_that_is_made_meanwhile_from_its_begi
         tail.until_count(6)
         seen = tail.last_id
         more = kafka.topic(2, name=f"{writer.topic}-more")
-        producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
-        producer.produce(more, b"in another topic", partition=1)
-        producer.flush(30)
+        kafka.put(more, b"in another topic", partition=1)
         assert tail.until_count(7).messages[-1] == "in another topic"
         assert len(Checkpoint.parse(tail.last_id).cursors) > PARTITIONS
     with tailing(serve(TAILRACE_KAFKA__TOPICS=f"{writer.topic},^{writer.topic}-more"), after=seen) as tail:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 
-from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from tailrace.bus.message import encode
 from tailrace.record import Batch, Origin, Stream
+from tests.bus.topics import put
+from tests.servers.kafka import Kafka
 
 FILES = ("a", "b", "c")
 FILE = 1_000_000
@@ -27,15 +28,14 @@ def by_file(numbers: Iterable[int]) -> dict[str, list[int]]:
 class Writer:
     """Writes ``line NUMBER`` of each file; ``written`` is the ledger."""
 
-    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
+    def __init__(self, kafka: Kafka, topic: str, partitions: int) -> None:
         self.topic = topic
         self.written: dict[str, list[int]] = {name: [] for name in FILES}
+        self._kafka = kafka
         self._partitions = partitions
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "log_level": 0})
 
     def write(self, count: int, now_ns: int, *, wide: int = 0) -> None:
         """Write so many more lines of each file, ``wide`` bytes beside each, and wait until the brokers have them."""
-        failed: list[object] = []
         for place, name in enumerate(FILES):
             first = place * FILE + len(self.written[name])
             numbers = range(first, first + count)
@@ -48,19 +48,8 @@ class Writer:
                 fields=[f'{{"wide":"{"x" * wide}"}}' if wide else None] * count,
                 origins=[Origin(f"file:{name}", first, first + count, count)],
             )
-            encoded = encode(batch)
-            for value, headers, time_ms in zip(encoded.values, encoded.headers, encoded.times_ms, strict=True):
-                self._producer.produce(
-                    self.topic,
-                    value,
-                    partition=zlib.crc32(name.encode()) % self._partitions,
-                    headers=headers,
-                    timestamp=time_ms,
-                    on_delivery=lambda error, _: failed.append(error) if error else None,
-                )
+            put(self._kafka, self.topic, encode(batch), partition=zlib.crc32(name.encode()) % self._partitions)
             self.written[name] += numbers
-        self._producer.flush(30)
-        assert not failed, failed[:1]
 
 
 def groups(bootstrap: str) -> set[str]:
