@@ -72,10 +72,6 @@ class Kafka:
     def admin(self):
         return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
-    @functools.cached_property
-    def _producer(self):
-        return Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5, "log_level": 0})
-
     def topic(self, partitions=1, replication=1, *, name=None, config=None):
         """Make a topic that nobody else has, and return its name."""
         name = name or f"t-{secrets.token_hex(6)}"
@@ -89,14 +85,15 @@ class Kafka:
         A partition that was just made may be unknown to the broker that is asked for it: the client refuses at once
         then, and it is tried again.
         """
+        producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 5, "log_level": 0})
         waiting = [message if isinstance(message, dict) else {"value": message} for message in messages]
 
         def written():
             failed = []
             for message in waiting:
                 told = functools.partial(lambda one, error, _: failed.append((one, error)) if error else None, message)
-                self._producer.produce(topic, partition=partition, on_delivery=told, **message, **more)
-            assert self._producer.flush(60) == 0
+                producer.produce(topic, partition=partition, on_delivery=told, **message, **more)
+            assert producer.flush(60) == 0
             assert not {error.code() for _, error in failed} - {KafkaError._UNKNOWN_PARTITION}, failed[0]
             waiting[:] = [message for message, _ in failed]
             return not waiting
