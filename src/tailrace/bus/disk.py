@@ -7,7 +7,8 @@ of the data directory guarantees.
 
 Write. ``append`` queues; one thread takes whatever is queued (up to one frame), drops what was taken before, joins the
 rest, writes one frame, waits for fdatasync, then answers all of them at once: group commit, so that the cost of the
-disk is shared by everybody who waits, and a lone line still goes out at once.
+disk is shared by everybody who waits, and a lone line still goes out at once: first to who shows it to people, then
+the answer, then who indexes it, because they all take turns at one interpreter.
 
 Read. The newest batches are kept decoded in a ring; what is older is read from the segments. When nobody has read while
 a whole ring went by, nobody is up to date, and little is kept.
@@ -84,7 +85,9 @@ class DiskBus:
         self._segment_bytes = segment_bytes
         self._ring_bytes_max = ring_bytes_max
         self._spool_bytes = spool_bytes
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)  # there is more to read, or it ends
+        self._work = threading.Condition(lock)  # of the thread that writes
         self._queue: deque[tuple[Batch, Future[Position]]] = deque()
         self._queue_bytes = 0
         self._closing = False
@@ -188,7 +191,7 @@ class DiskBus:
                 raise Busy("too much is waiting for the disk", retry_s=0.1, cure="Send it again in a moment.")
             self._queue.append((batch, done))
             self._queue_bytes += batch.nbytes
-            self._changed.notify_all()
+            self._work.notify()
         return done
 
     def read(self, start: Cursor, bytes_max: int) -> list[Batch]:
@@ -271,12 +274,13 @@ class DiskBus:
                 return
             with self._changed:
                 self._untidy = True
-                self._changed.notify_all()
+                self._work.notify()
 
     def close(self) -> None:
         """Commit what was queued, save the ledger, then refuse everything."""
         with self._changed:
             self._closing = True
+            self._work.notify()
             self._changed.notify_all()
         if self._thread:
             self._thread.join()
@@ -292,8 +296,8 @@ class DiskBus:
 
     def _run(self) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closing or self._untidy)
+            with self._work:
+                self._work.wait_for(lambda: self._queue or self._closing or self._untidy)
                 if self._closing and not self._queue:
                     return
                 untidy, self._untidy = self._untidy, False
@@ -337,6 +341,8 @@ class DiskBus:
                 self._give_up(error, [done for _, done in fresh] + again)
                 return
             self._publish(joined)
+            for call in self._calls:
+                call()
             end = Cursor(self._epoch, joined.first.offset)
             for batch, done in fresh:
                 end += len(batch)
@@ -344,8 +350,8 @@ class DiskBus:
         for done in again:
             done.set_result(self.next)
         if fresh:
-            for call in self._calls:
-                call()
+            with self._changed:
+                self._changed.notify_all()
             self._keep_house()
 
     def _take_queued(self) -> list[tuple[Batch, Future[Position]]]:
@@ -413,7 +419,6 @@ class DiskBus:
             bound = self._ring_bytes_max if read else min(RING_UNREAD_BYTES_MAX, self._ring_bytes_max)
             while self._ring_bytes > bound and len(self._ring) > 1:
                 self._ring_bytes -= max(self._ring.popleft().nbytes, BATCH_BYTES_MIN)
-            self._changed.notify_all()
 
     def _keep_house(self) -> None:
         """Save the ledger now and then, and before a segment goes that it does not know; remove what may go.
