@@ -243,7 +243,9 @@ class Batch:
     def placed(self, epoch: int, offset: int) -> Batch:
         """Return this batch as a log took it: its rows at ``offset`` and after."""
         offsets = np.arange(offset, offset + len(self), dtype=np.int64)
-        return Batch(self.columns, origins=self.origins, epoch=epoch, offsets=offsets)
+        placed = Batch(self.columns, origins=self.origins, epoch=epoch, offsets=offsets)
+        placed._nbytes = self._nbytes
+        return placed
 
     def before(self, stop: Cursor) -> Batch:
         """Return what it has before a cursor that lies in what it covers, without copying."""
@@ -350,8 +352,8 @@ class Batch:
         """Return each row as the JSON object of the public contract, encoded."""
         streams = [stream.json[1:-1].encode() for stream in self.streams]
         streams = [b"," + labels if labels else b"" for labels in streams]
-        times = rfc3339(self.numpy("time"))
-        observed = rfc3339(self.numpy("observed"))
+        stamps = rfc3339(np.concatenate([self.numpy("time"), self.numpy("observed")]))
+        times, observed = stamps[: len(self)], stamps[len(self) :]
         epoch = f"{self.epoch:x}-"
         # A Python loop over lines: only rows that leave the system come here, and each costs one join.
         return [

@@ -66,7 +66,8 @@ def encode(batch: Batch) -> bytes:
     column = batch.array("stream")
     if len(column.dictionary) > len(batch):
         column = column.cast(pa.string()).dictionary_encode()
-    arrays = [column.indices if name == "stream" else batch.array(name) for name in SCHEMA.names]
+    arrays = batch.columns.columns
+    arrays[_STREAM] = column.indices
     body = pa.RecordBatch.from_arrays(arrays, schema=_WIRE).serialize()
     raw_length = 0
     if body.size > _LZ4_ABOVE_BYTES:
