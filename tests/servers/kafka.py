@@ -32,6 +32,7 @@ PROPERTIES = {
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
+    "log.retention.ms": -1,  # records of tests may be of 1970
     "broker.session.timeout.ms": 6000,
     "broker.heartbeat.interval.ms": 1000,
     "group.initial.rebalance.delay.ms": 0,
