@@ -18,6 +18,7 @@ from tailrace.bus.brokers import Brokers, places
 from tailrace.bus.message import Decoded, Understand, decode
 from tailrace.bus.places import Headers
 from tailrace.errors import Away
+from tailrace.query.filters.value import bools
 from tailrace.query.tokens import text_bytes
 from tailrace.store.elastic import document
 
@@ -92,11 +93,7 @@ def _sources(values: pa.BinaryArray, decoded: Decoded, epochs: np.ndarray) -> tu
 
 def _are_lines(values: pa.BinaryArray) -> np.ndarray:
     """Tell of each value whether it is a line that ends with a brace."""
-    lines = _true(pc.ends_with(values, "}"))
+    lines = bools(pc.ends_with(values, "}"))
     if (text_bytes(values) == ord("\n")).any():
-        lines &= ~_true(pc.match_substring(values, "\n"))
+        lines &= ~bools(pc.match_substring(values, "\n"))
     return lines
-
-
-def _true(found: pa.BooleanArray) -> np.ndarray:
-    return pc.fill_null(found, False).to_numpy(zero_copy_only=False)
