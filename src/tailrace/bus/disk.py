@@ -7,8 +7,8 @@ of the data directory guarantees.
 
 Write. ``append`` queues; one thread takes whatever is queued (up to one frame), drops what was taken before, joins the
 rest, writes one frame, waits for fdatasync, then answers all of them at once: group commit, so that the cost of the
-disk is shared by everybody who waits, and a lone line still goes out at once: first to who shows it to people, then
-the answer, then who indexes it, because they all take turns at one interpreter.
+disk is shared by everybody who waits, and a lone line still goes out at once. Who asked to be called (it shows lines to
+people) comes before who blocks in ``wait`` (it indexes), because they take turns at one interpreter.
 
 Read. The newest batches are kept decoded in a ring; what is older is read from the segments. When nobody has read while
 a whole ring went by, nobody is up to date, and little is kept.
@@ -341,8 +341,6 @@ class DiskBus:
                 self._give_up(error, [done for _, done in fresh] + again)
                 return
             self._publish(joined)
-            for call in self._calls:
-                call()
             end = Cursor(self._epoch, joined.first.offset)
             for batch, done in fresh:
                 end += len(batch)
@@ -350,6 +348,8 @@ class DiskBus:
         for done in again:
             done.set_result(self.next)
         if fresh:
+            for call in self._calls:
+                call()
             with self._changed:
                 self._changed.notify_all()
             self._keep_house()
